@@ -1,0 +1,126 @@
+"""Every check a developer runs; continuous integration runs these very sessions.
+
+``nox`` gives each session an environment of its own with the ``dev`` extra installed.
+``nox --no-venv`` runs them in the present environment, into which ``pip install -e '.[dev]'`` went.
+Arguments after ``--`` reach the tool: ``nox --no-venv -s tests -- tests/project -k version``.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2026.10"
+nox.options.sessions = ["lint", "tests", "docs"]
+nox.options.error_on_missing_interpreters = True
+
+ROOT = Path(__file__).parent
+PYTHON_CODE = ("src", "tests", "benchmarks", "examples", "docs", "noxfile.py")
+# Sessions of their own: they need more time, or more of the machine, than a change in a text file.
+APART = "not e2e and not faults and not browser"
+# A worker per core; an idle worker takes over half of what another still has before it.
+SPREAD = ("-n", "logical", "--dist", "worksteal")
+NO_TESTS_COLLECTED = 5
+
+
+def _install(session: nox.Session) -> None:
+    if session.virtualenv.is_sandboxed:
+        session.install("-e", ".[dev]")
+
+
+def _python(session: nox.Session, *arguments: str, may_be_empty: bool = False) -> str:
+    """Run a module of the session's environment, or of the present one under ``--no-venv``.
+
+    With ``may_be_empty`` pytest may find no test, and what it prints is returned instead of shown.
+    """
+    sandboxed = session.virtualenv.is_sandboxed
+    printed = session.run(
+        "python" if sandboxed else sys.executable,
+        *arguments,
+        external=not sandboxed,
+        silent=may_be_empty,
+        success_codes=[0, NO_TESTS_COLLECTED] if may_be_empty else [0],
+    )
+    return str(printed)
+
+
+def _present(*names: str) -> list[str]:
+    return [name for name in names if (ROOT / name).exists()]
+
+
+def _run_marked(session: nox.Session, marker: str) -> None:
+    """Run the tests that bear a marker, and say it plainly where nobody has written one yet."""
+    pytest = ("-m", "pytest", "-m", marker, *session.posargs)
+    if "::" in _python(session, *pytest, "--collect-only", "-q", may_be_empty=True):
+        _python(session, *pytest)
+    else:
+        session.warn(f"Nothing here yet: no test bears the marker '{marker}'.")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the unit, property, contract and project tests, and the examples in docstrings."""
+    _install(session)
+    _python(session, "-m", "pytest", "-m", APART, *SPREAD, *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check format, style, types, the import contract and the declared dependencies."""
+    _install(session)
+    code = _present(*PYTHON_CODE)
+    _python(session, "-m", "ruff", "format", "--check", *code)
+    _python(session, "-m", "ruff", "check", *code)
+    _python(session, "-m", "mypy")
+    _python(
+        session, "-c", "from importlinter.cli import lint_imports_command as c; c()", "--no-logo"
+    )
+    _python(session, "-m", "deptry", ".")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation, warnings as errors, and run the examples that stand in it."""
+    _install(session)
+    output = ROOT / "docs" / "_build"
+    sphinx = ("-m", "sphinx", "-W", "--keep-going", "-n", "-q", "-j", "auto")
+    _python(session, *sphinx, "-b", "html", "docs", str(output / "html"))
+    _python(session, *sphinx, "-b", "doctest", "docs", str(output / "doctest"))
+
+
+@nox.session
+def e2e(session: nox.Session) -> None:
+    """Run a real server, a real agent and real files."""
+    _install(session)
+    _run_marked(session, "e2e")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure; the figures and how to read them are in ``docs/reference/benchmarks.md``."""
+    _install(session)
+    _python(session, "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
+def faults(session: nox.Session) -> None:
+    """Kill, cut and fill things while work is under way."""
+    _install(session)
+    _run_marked(session, "faults")
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Run the property tests with many more examples than a usual run has."""
+    _install(session)
+    session.env["HYPOTHESIS_PROFILE"] = "fuzz"
+    _python(session, "-m", "pytest", "-m", f"hypothesis and {APART}", *SPREAD, *session.posargs)
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """Drive the interface with a real browser."""
+    _install(session)
+    _run_marked(session, "browser")
