@@ -1,0 +1,1 @@
+"""What the tests share: outside components, a PostgreSQL server of their own."""
