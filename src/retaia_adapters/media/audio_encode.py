@@ -1,0 +1,163 @@
+"""Encode decoded sound as AAC-LC on one continuous time line (domain.md, *Derived files*).
+
+Mono stays mono and stereo stays stereo; more channels are mixed down to stereo by their places, no
+channel left out (a recorder's sixth track is a microphone, whatever the header calls it), and turned
+down so that the mix cannot clip.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import av
+import numpy as np
+import numpy.typing as npt
+from av.audio.resampler import AudioResampler
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+
+from .audio_clock import FrameClock
+
+PROXY_VIDEO_RATES = frozenset({44_100, 48_000})
+BROWSER_RATES = frozenset({8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000})
+"""Sample rates in Hz that every browser plays in AAC and MP3."""
+
+_BLOCK = 65_536
+_BITS_PER_CHANNEL = 80_000
+_MONO_BITS = 96_000
+
+
+def output_rate(source_rate: int, rates: frozenset[int] = PROXY_VIDEO_RATES) -> int:
+    """Choose the sample rate of a proxy in Hz: the source's own where allowed, else its family's.
+
+    >>> output_rate(44_100), output_rate(96_000), output_rate(88_200), output_rate(32_000)
+    (44100, 48000, 44100, 48000)
+    >>> output_rate(32_000, BROWSER_RATES)
+    32000
+    """
+    if source_rate in rates:
+        return source_rate
+    return 44_100 if source_rate % 11_025 == 0 else 48_000
+
+
+def output_bit_rate(rate: int, channels: int) -> int:
+    """Choose the bit rate in bit/s: 160k for stereo and 96k for mono, less where the rate is low.
+
+    >>> output_bit_rate(48_000, 2), output_bit_rate(44_100, 1), output_bit_rate(8_000, 1)
+    (160000, 96000, 24000)
+    """
+    wanted = _MONO_BITS if channels == 1 else _BITS_PER_CHANNEL * channels
+    return min(wanted, 3 * rate * channels)
+
+
+class AacEncoder:
+    """Adds one AAC-LC stream to ``container`` and encodes frames of any format, layout and rate into it.
+
+    The encoded sound begins at ``origin_s`` (the timestamp in seconds that counts as zero, the same for
+    sound and picture): a later start and gaps are filled with silence, sound before the origin and
+    overlaps are cut off. ``rates`` are the sample rates in Hz that may be kept. ``gain`` scales the
+    samples, for float sources that exceed full scale.
+    """
+
+    def __init__(
+        self,
+        container: OutputContainer,
+        *,
+        source_rate: int,
+        source_channels: int,
+        origin_s: float = 0.0,
+        rates: frozenset[int] = PROXY_VIDEO_RATES,
+        gain: float = 1.0,
+    ) -> None:
+        self._container = container
+        self._rate = output_rate(source_rate, rates)
+        self._channels = 1 if source_channels == 1 else 2
+        self._layout = "mono" if source_channels == 1 else "stereo"
+        self._gain = gain
+        self._clock = FrameClock(origin_s)
+        self._resampler: AudioResampler | None = None
+        self._resampler_input: tuple[str, str, int] | None = None
+        self._encoded = 0
+        self._cut = 0
+        self.stream = self._add_stream()
+
+    @property
+    def duration(self) -> Fraction:
+        """Seconds of sound given to the encoder so far; whole only after `finish`."""
+        return Fraction(self._encoded, self._rate)
+
+    def feed(self, frame: av.AudioFrame) -> None:
+        """Encode one decoded frame.
+
+        Raises:
+            av.FFmpegError: the encoder or the file failed.
+        """
+        ended = self._clock.now
+        placement = self._clock.place(frame)
+        source = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if source != self._resampler_input or placement.jumped:
+            self._drain(ended)
+            self._resampler, self._resampler_input = self._make_resampler(), source
+            self._go_to(placement.start)
+        if frame.samples:
+            assert self._resampler is not None
+            self._encode(self._resampler.resample(frame))
+
+    def finish(self) -> None:
+        """Encode what is still held back; the container stays open."""
+        self._drain(self._clock.now)
+        self._container.mux(self.stream.encode(None))
+
+    def _add_stream(self) -> AudioStream:
+        # The "fast" coder takes 40 % of the time of "twoloop", and at these bit rates is no worse.
+        stream = self._container.add_stream("aac", rate=self._rate, options={"aac_coder": "fast"})
+        assert isinstance(stream, AudioStream)
+        stream.layout = self._layout
+        stream.bit_rate = output_bit_rate(self._rate, self._channels)
+        return stream
+
+    def _make_resampler(self) -> AudioResampler:
+        options = {
+            "rematrix_maxval": "1.0",
+            "lfe_mix_level": "1.0",
+            "rematrix_volume": repr(self._gain),
+        }
+        return AudioResampler(
+            format="fltp",
+            layout=self._layout,
+            rate=self._rate,
+            frame_size=_BLOCK,
+            options=options,
+        )
+
+    def _drain(self, ended: Fraction) -> None:
+        """Empty the resampler; its rounding may leave it a sample short of the time line."""
+        if self._resampler is not None:
+            self._encode(self._resampler.resample(None))
+            self._resampler = None
+            self._go_to(ended)
+
+    def _go_to(self, time: Fraction) -> None:
+        """Fill with silence up to a time, or see to it that what comes is cut off up to where we are."""
+        missing = round(time * self._rate) - self._encoded
+        self._cut = max(0, -missing)
+        while missing > 0:
+            samples = np.zeros((self._channels, min(missing, _BLOCK)), dtype=np.float32)
+            self._encode([self._frame(samples)])
+            missing -= samples.shape[1]
+
+    def _frame(self, samples: npt.NDArray[np.float32]) -> av.AudioFrame:
+        frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout=self._layout)
+        frame.sample_rate = self._rate
+        return frame
+
+    def _encode(self, frames: list[av.AudioFrame]) -> None:
+        for frame in frames:
+            cut = min(self._cut, frame.samples)
+            self._cut -= cut
+            if cut:
+                frame = self._frame(np.ascontiguousarray(frame.to_ndarray()[:, cut:]))
+            if frame.samples:
+                frame.pts, frame.time_base = self._encoded, Fraction(1, self._rate)
+                self._encoded += frame.samples
+                self._container.mux(self.stream.encode(frame))
