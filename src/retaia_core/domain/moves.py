@@ -1,0 +1,334 @@
+"""Planning batch moves: one pure planner, whose plan is previewed, digested and executed (domain.md)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+
+from attrs import asdict, field, frozen
+
+from ..errors import NameCollisionExhausted
+from .assets import Asset, Flag
+from .identifiers import AssetId, BatchId, RelPath, StorageId, folder_of, name_of
+from .lifecycle import State, Verdict
+from .naming import ATTEMPTS, exhausted, nonce, renamed, stem_of
+from .storage import Layout
+
+MAX_NAME_BYTES = 255
+PLANNABLE = (State.DECIDED_KEEP, State.DECIDED_REJECT)
+
+
+class BlockReason(StrEnum):
+    """Why an asset of the selection is not moved."""
+
+    NOT_DECIDED = "not_decided"
+    MISSING = "missing"
+    SOURCE_CHANGED = "source_changed"
+    LOCKED = "locked"
+    STORAGE_OFFLINE = "storage_offline"
+    NAME_COLLISION_EXHAUSTED = "name_collision_exhausted"
+    NAME_TOO_LONG = "name_too_long"
+    PARKED = "parked"
+
+
+@frozen(kw_only=True)
+class PlannedFile:
+    """One file of a group: from, to (relative to the storage root), and what it must look like."""
+
+    source: RelPath
+    target: RelPath
+    size: int
+    mtime_ns: int
+    role: str
+
+
+@frozen(kw_only=True)
+class PlannedMove:
+    """The move of one group: the original first, then its sidecars. ``nonce`` is empty where no name
+    was taken; ``warnings`` are for the person who reads the preview."""
+
+    asset: AssetId
+    storage_id: StorageId
+    verdict: Verdict
+    files: tuple[PlannedFile, ...]
+    nonce: str = ""
+    collides_with: tuple[RelPath, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def size_bytes(self) -> int:
+        """The bytes of the whole group."""
+        return sum(file.size for file in self.files)
+
+
+@frozen(kw_only=True)
+class BlockedMove:
+    """An asset of the selection that stays where it is, and why."""
+
+    asset: AssetId
+    path: RelPath
+    reason: BlockReason
+    message: str
+
+
+@frozen(kw_only=True)
+class MovePlan:
+    """The whole plan; equal inputs make equal plans."""
+
+    moves: tuple[PlannedMove, ...] = ()
+    blocked: tuple[BlockedMove, ...] = ()
+
+    @property
+    def collisions(self) -> tuple[PlannedMove, ...]:
+        """The moves that get another name."""
+        return tuple(move for move in self.moves if move.nonce)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) over what would be done; two plans with one digest do the same."""
+        return digest_of(self.moves)
+
+
+def digest_of(moves: Sequence[PlannedMove]) -> str:
+    """SHA-256 (hex) over the moves of a plan, in their order."""
+    document = [[m.asset, m.storage_id, m.verdict, [asdict(f) for f in m.files]] for m in moves]
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@frozen(kw_only=True)
+class DiskFile:
+    """What stands at a path now; ``mtime_ns`` in nanoseconds."""
+
+    size: int
+    mtime_ns: int
+
+
+@frozen(kw_only=True)
+class World:
+    """What the planner may know of the disk: the files of the groups, and the names taken in targets.
+
+    ``files`` maps ``(storage_id, path)`` to what stands there, without an entry where nothing does;
+    ``taken`` maps ``(storage_id, folder)`` to the names in it; ``locked`` are assets that somebody
+    holds; ``offline`` maps a storage to its reason.
+    """
+
+    files: Mapping[tuple[StorageId, str], DiskFile] = field(factory=dict)
+    taken: Mapping[tuple[StorageId, str], frozenset[str]] = field(factory=dict)
+    locked: Mapping[AssetId, str] = field(factory=dict)
+    offline: Mapping[StorageId, str] = field(factory=dict)
+    layouts: Mapping[StorageId, Layout] = field(factory=dict)
+
+
+def same_name(name: str) -> str:
+    """The form under which two names are one to a careful file server: NFC, case folded.
+
+    >>> same_name("A001.JPG") == same_name("a001.jpg")
+    True
+    """
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def target_folder(asset: Asset, layout: Layout) -> str:
+    """The folder that a decided asset's group goes to; its sub-folder is kept."""
+    top = layout.archive if asset.verdict is Verdict.KEEP else layout.rejects
+    inner = folder_of(layout.relative_part(asset.path))
+    return f"{top}/{inner}" if inner else top
+
+
+def group_paths(asset: Asset) -> tuple[RelPath, ...]:
+    """The paths of an asset's group: the original, then its sidecars by path."""
+    return (asset.path, *sorted(sidecar.path for sidecar in asset.sidecars))
+
+
+def _block(asset: Asset, reason: BlockReason, message: str) -> BlockedMove:
+    return BlockedMove(asset=asset.uuid, path=asset.path, reason=reason, message=message)
+
+
+def _state_block(asset: Asset, world: World) -> BlockedMove | None:
+    if asset.state not in PLANNABLE:
+        return _block(
+            asset,
+            BlockReason.NOT_DECIDED,
+            f"its state is {asset.state}; only decided assets are moved",
+        )
+    if asset.storage_id in world.offline:
+        return _block(
+            asset,
+            BlockReason.STORAGE_OFFLINE,
+            f"storage {asset.storage_id} is offline: {world.offline[asset.storage_id]}",
+        )
+    if Flag.PARKED in asset.flags:
+        return _block(asset, BlockReason.PARKED, "an earlier move could not be proven; see its why")
+    if asset.uuid in world.locked:
+        return _block(asset, BlockReason.LOCKED, world.locked[asset.uuid])
+    return None
+
+
+def _disk_block(asset: Asset, world: World) -> BlockedMove | None:
+    expected = {asset.path: (asset.size, asset.mtime_ns)}
+    expected |= {s.path: (s.size, s.mtime_ns) for s in asset.sidecars}
+    for path, (size, mtime_ns) in expected.items():
+        found = world.files.get((asset.storage_id, path))
+        if found is None:
+            return _block(asset, BlockReason.MISSING, f"{path!r} is not there; scan again")
+        if (found.size, found.mtime_ns) != (size, mtime_ns):
+            return _block(
+                asset,
+                BlockReason.SOURCE_CHANGED,
+                f"{path!r} changed after the last scan; scan again",
+            )
+    return None
+
+
+@frozen(kw_only=True)
+class _Names:
+    """One attempt at naming a group in its target folder."""
+
+    names: Mapping[RelPath, str]
+    nonce: str
+
+
+def _attempts(asset: Asset, folder: str) -> Iterable[_Names]:
+    paths = group_paths(asset)
+    yield _Names(names={path: name_of(path) for path in paths}, nonce="")
+    stem = stem_of(asset.name)
+    for attempt in range(ATTEMPTS):
+        mark = nonce(asset.uuid, folder, attempt)
+        yield _Names(names={p: renamed(name_of(p), stem, mark) for p in paths}, nonce=mark)
+
+
+def _collisions(asset: Asset, folder: str, names: _Names, taken: set[str]) -> tuple[RelPath, ...]:
+    return tuple(
+        RelPath(f"{folder}/{name}")
+        for source, name in names.names.items()
+        if same_name(name) in taken and f"{folder}/{name}" != source
+    )
+
+
+def _choose(asset: Asset, folder: str, taken: set[str]) -> tuple[_Names, tuple[RelPath, ...]]:
+    first: tuple[RelPath, ...] = ()
+    for names in _attempts(asset, folder):
+        hits = _collisions(asset, folder, names, taken)
+        if not hits:
+            return names, first
+        first = first or hits
+    raise exhausted(asset.name, folder)
+
+
+def _files(asset: Asset, folder: str, names: _Names) -> tuple[PlannedFile, ...]:
+    facts = {asset.path: (asset.size, asset.mtime_ns, "original")}
+    facts |= {s.path: (s.size, s.mtime_ns, "sidecar") for s in asset.sidecars}
+    return tuple(
+        PlannedFile(
+            source=path,
+            target=RelPath(f"{folder}/{names.names[path]}"),
+            size=facts[path][0],
+            mtime_ns=facts[path][1],
+            role=facts[path][2],
+        )
+        for path in group_paths(asset)
+    )
+
+
+def _warnings(asset: Asset) -> tuple[str, ...]:
+    said = []
+    if Flag.CHANGED in asset.flags:
+        said.append("the file changed after it was prepared for review")
+    if Flag.UNPROCESSABLE in asset.flags:
+        said.append("the file could not be processed; a person waived that")
+    return tuple(said)
+
+
+def _plan_one(
+    asset: Asset, world: World, taken: dict[tuple[StorageId, str], set[str]]
+) -> PlannedMove | BlockedMove:
+    blocked = _state_block(asset, world) or _disk_block(asset, world)
+    if blocked:
+        return blocked
+    folder = target_folder(asset, world.layouts[asset.storage_id])
+    here = taken.setdefault((asset.storage_id, folder), set())
+    try:
+        names, collided = _choose(asset, folder, here)
+    except NameCollisionExhausted as error:
+        return _block(asset, BlockReason.NAME_COLLISION_EXHAUSTED, error.message)
+    long = [n for n in names.names.values() if len(n.encode()) > MAX_NAME_BYTES]
+    if long:
+        return _block(
+            asset,
+            BlockReason.NAME_TOO_LONG,
+            f"the new name would be longer than {MAX_NAME_BYTES} bytes; rename what stands there",
+        )
+    here.update(same_name(name) for name in names.names.values())
+    assert asset.verdict is not None
+    return PlannedMove(
+        asset=asset.uuid,
+        storage_id=asset.storage_id,
+        verdict=asset.verdict,
+        files=_files(asset, folder, names),
+        nonce=names.nonce,
+        collides_with=collided,
+        warnings=_warnings(asset),
+    )
+
+
+def plan_moves(assets: Iterable[Asset], world: World) -> MovePlan:
+    """Plan the moves of decided assets: KEEP to the archive, REJECT to the rejects, groups whole.
+
+    A name is taken if any member of the group would collide with what stands in the target folder (or
+    is planned there), compared without case; then the whole group is renamed. Assets are planned in
+    the order of their paths, so that equal inputs make equal plans.
+    """
+    taken = {key: {same_name(n) for n in names} for key, names in world.taken.items()}
+    ordered = sorted(assets, key=lambda a: (a.storage_id, a.path, a.uuid))
+    planned = [_plan_one(asset, world, taken) for asset in ordered]
+    return MovePlan(
+        moves=tuple(p for p in planned if isinstance(p, PlannedMove)),
+        blocked=tuple(p for p in planned if isinstance(p, BlockedMove)),
+    )
+
+
+class Outcome(StrEnum):
+    """What became of one asset of an executed batch."""
+
+    PENDING = "PENDING"
+    MOVED = "MOVED"
+    FAILED = "FAILED"
+    PARKED = "PARKED"
+
+
+@frozen(kw_only=True)
+class MoveResult:
+    """The report's line of one asset."""
+
+    asset: AssetId
+    outcome: Outcome
+    move: PlannedMove
+    error: str = ""
+    at: datetime | None = None
+
+
+class BatchStatus(StrEnum):
+    """``QUEUED → RUNNING → DONE``."""
+
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    DONE = "DONE"
+
+
+@frozen(kw_only=True)
+class Batch:
+    """An executed batch: the plan that a person confirmed, and a result per asset."""
+
+    batch_id: BatchId
+    status: BatchStatus
+    digest: str
+    created_at: datetime
+    created_by: str
+    results: tuple[MoveResult, ...]
+    blocked: tuple[BlockedMove, ...] = ()
+    finished_at: datetime | None = None

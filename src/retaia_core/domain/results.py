@@ -1,0 +1,37 @@
+"""Results that are known already: a function of source, job type, processor version and parameters."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import datetime
+
+from attrs import field, frozen
+
+from .assets import DerivedRef
+from .facts import Facts
+from .identifiers import AssetId
+
+
+@frozen(kw_only=True)
+class StoredResult:
+    """The result of a completed job, under its `result_key`."""
+
+    key: str
+    asset: AssetId
+    facts: Facts = field(factory=dict)
+    derived: tuple[DerivedRef, ...] = ()
+    warnings: tuple[str, ...] = ()
+    created_at: datetime
+
+
+def result_key(source_digest: str, job_type: str, parameters: Mapping[str, object]) -> str:
+    """The key of a result: SHA-256 (hex) over what it is a function of.
+
+    The processor's version is checked by the reader of the record, since a server learns it only with
+    the result.
+    """
+    document = [source_digest, job_type, dict(parameters)]
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,105 @@
+"""The originals port: the folder of footage that is never written to but by moves a person ordered.
+
+All methods are synchronous and may block for long (a NAS); use cases call them in worker threads. Paths
+are relative to the storage root, with ``/``. Every method may raise `StorageOffline`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from attrs import field, frozen
+
+from ..domain.discovery import SeenFile, Skip
+from ..domain.moves import DiskFile
+from ..domain.storage import Layout, Marker
+
+
+@frozen(kw_only=True)
+class Entry:
+    """A regular file as a walk saw it: its name in its folder, size in bytes, mtime in nanoseconds."""
+
+    name: str
+    size: int
+    mtime_ns: int
+
+
+@frozen(kw_only=True)
+class FolderListing:
+    """One folder: its path (empty at the root), its files, what was passed over, and a digest.
+
+    ``files`` are those that may be media or sidecars (names by `discovery.skip_reason` taken out), in
+    no order. ``digest`` covers name, size and mtime of all of them, and the names passed over.
+    """
+
+    folder: str
+    files: tuple[Entry, ...]
+    skipped: tuple[tuple[str, Skip], ...]
+    digest: str
+
+
+@frozen(kw_only=True)
+class FolderFound:
+    """What is in a folder that nobody adopted: for the person who is asked."""
+
+    files: int
+    media: int
+    has_inbox: bool
+    marker: Marker | None = None
+    problem: str = ""
+    examples: tuple[str, ...] = field(factory=tuple)
+
+
+class MoveRefused(Exception):
+    """A rename or publication was not done, and the disk is as before; ``reason`` says why."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Originals(Protocol):
+    """One storage's originals."""
+
+    def check(self) -> str | None:
+        """Look at the marker now; None where it is ours, else why the storage is offline."""
+        ...
+
+    def walk(self, layout: Layout, known: Callable[[str], str | None]) -> Iterator[FolderListing]:
+        """Yield every folder of inbox, archive and rejects, depth first, in a stable order.
+
+        ``known`` tells the digest that a folder had at the last scan; where it is equal, the listing
+        comes without its files (only the digest), so that an unchanged folder costs one look. A folder
+        that cannot be read is a skip of its parent, never an end of the walk. Raises `StorageOffline`
+        where the storage goes away in the middle.
+        """
+        ...
+
+    def stat(self, path: str) -> DiskFile | None:
+        """What stands at a path; None where nothing does."""
+        ...
+
+    def names_in(self, folder: str) -> frozenset[str]:
+        """All names in a folder; empty where there is no such folder."""
+        ...
+
+    def fingerprint(self, seen: SeenFile) -> str | None:
+        """The quick content fingerprint: a digest over the size and three blocks (start, middle, end).
+
+        None where the file cannot be read or is not as ``seen`` says any more.
+        """
+        ...
+
+    def rename(self, source: str, target: str) -> None:
+        """Move a file without ever replacing another; folders of the target are made.
+
+        On one filesystem a rename that cannot replace; else copy, fsync, verify by checksum, publish
+        without replacing, fsync the folder, remove the source. Times and permissions are kept.
+
+        Raises:
+            MoveRefused: the target is taken, or the source is not there; nothing was changed.
+            StorageOffline: the storage went away.
+            OSError: it failed in the middle; what stands on disk is to be looked at.
+        """
+        ...
