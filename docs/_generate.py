@@ -1,0 +1,297 @@
+"""Writes the reference pages that are tables of the code; ``--check`` only says which are out of date.
+
+Run ``python docs/_generate.py`` after a change of a table. A test keeps the pages current.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from _diagram import draw
+
+from retaia_core.domain.derived import DERIVED_KINDS
+from retaia_core.domain.facts import FACTS, FactField, minimum_facts
+from retaia_core.domain.job_types import JOB_TYPES, JobType
+from retaia_core.domain.leases import DURATIONS, PRECEDENCE
+from retaia_core.domain.lifecycle import TRANSITIONS
+from retaia_core.domain.media import MEDIA_FORMATS, MediaType
+from retaia_core.domain.profiles import PROFILES
+from retaia_core.domain.sidecars import SIDECAR_RULES, Unmatched
+from retaia_core.errors import RetaiaError
+
+TARGET = Path(__file__).parent / "reference" / "_generated"
+_NOTE = "<!-- Written by docs/_generate.py from the code; do not edit. -->"
+_Key = TypeVar("_Key")
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Return a Markdown table; a bar inside a cell is escaped."""
+
+    def line(cells: Iterable[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+    columns = list(head)
+    return "\n".join([line(columns), line("---" for _ in columns), *map(line, rows)])
+
+
+def lifecycle() -> str:
+    """Describe the state machine."""
+    rows = (
+        (
+            _code(rule.source),
+            _code(rule.action),
+            rule.actor.lower(),
+            _code(rule.target),
+            rule.when,
+            "" if rule.condition == "always" else rule.condition.value,
+        )
+        for rule in TRANSITIONS
+    )
+    return _page(
+        "The states of an asset",
+        "An asset is in exactly one of these states, and only the arrows below lead from one to another. "
+        "Anything that is not in the table is refused, with what is open instead.",
+        "```{image} lifecycle.svg\n:alt: The states of an asset, and who may change them\n```",
+        table(("from", "action", "who", "to", "when", "only if"), rows),
+    )
+
+
+def locks() -> str:
+    """Describe the kinds of lock."""
+    return _page(
+        "Locks",
+        "A subject has one lock at most. It ends when it is released or when its time is over, and its "
+        "fencing number never goes back.",
+        table(
+            ("kind", "lasts"),
+            ((_code(kind), f"{time.total_seconds():g} s") for kind, time in DURATIONS.items()),
+        ),
+        f"Where several want one asset, the first of these goes first: {', '.join(PRECEDENCE)}.",
+    )
+
+
+def profiles() -> str:
+    """Describe the processing profiles."""
+    rows = (
+        (
+            _code(profile.name) + (" (default)" if profile.default else ""),
+            profile.media_type,
+            _codes(profile.required),
+            _codes(profile.optional),
+            _codes(profile.forbidden),
+        )
+        for profile in PROFILES
+    )
+    return _page(
+        "Processing profiles",
+        "A profile says which jobs an asset needs before a person is asked to decide. Discovery gives "
+        "the default of the media type; a plugin may add more.",
+        table(("profile", "for", "required", "optional", "forbidden"), rows),
+    )
+
+
+def job_types() -> str:
+    """Describe the job types and the capabilities that they need."""
+    rows = (
+        (
+            _code(job.name),
+            _by_media({key: (value,) for key, value in job.capabilities.items()}),
+            _outputs(job),
+            _codes(job.fatal),
+            _codes(job.retryable),
+            _parameters(job),
+        )
+        for job in JOB_TYPES
+    )
+    return _page(
+        "Job types and capabilities",
+        "A capability is what an agent can do, never how. An agent sees only the jobs whose "
+        "capabilities it declared; a job that no agent can do waits, and says so.",
+        table(("job type", "capability", "outputs", "fatal", "retryable", "parameters"), rows),
+    )
+
+
+def derived_kinds() -> str:
+    """Describe the derived kinds."""
+    rows = (
+        (
+            _code(kind.name),
+            ", ".join(f"`{mime}` ({suffix})" for mime, suffix in kind.suffixes.items()),
+            "several, by index" if kind.many else "one",
+        )
+        for kind in DERIVED_KINDS
+    )
+    return _page(
+        "Derived kinds",
+        "Derived files can be made again at any time. An upload is published only after its content was "
+        "found to be what it says.",
+        table(("kind", "content types", "how many"), rows),
+    )
+
+
+def media_formats() -> str:
+    """Describe the media types by extension."""
+    rows = (
+        (media_type, _codes(row.extension for row in MEDIA_FORMATS if row.media_type is media_type))
+        for media_type in MediaType
+    )
+    return _page(
+        "Media types",
+        "A scan tells what a file is by its extension, in any case. What is in no row is left alone.",
+        table(("media type", "extensions"), rows),
+    )
+
+
+def facts() -> str:
+    """Describe the technical facts."""
+    rows = (
+        (_code(fact.name), fact.type.__name__, fact.unit, _range(fact), _stated_for(fact.name))
+        for fact in FACTS.values()
+    )
+    return _page(
+        "Facts",
+        "A fact is what the file itself states, or what was measured on it. The last column names the "
+        "media types for which the fact is always there; the others are stated where the file has them.",
+        table(("fact", "type", "unit", "range", "always for"), rows),
+    )
+
+
+def sidecars() -> str:
+    """Describe the sidecar rules."""
+    rows = (
+        (
+            f"`.{rule.extension}`",
+            rule.media_type,
+            _code(rule.name),
+            f"only with the policy `{rule.policy}`" if rule.policy else "always",
+        )
+        for rule in SIDECAR_RULES
+    )
+    return _page(
+        "Sidecar rules",
+        "A sidecar lies in the folder of its parent and bears its base name (`A001.xmp`) or its full "
+        "name (`A001.jpg.xmp`). An exact match goes before one that differs in case.",
+        table(("extension", "parent", "rule", "active"), rows),
+        "A sidecar that is not attached stays where it is, with one of these reasons: "
+        f"{_codes(Unmatched)}.",
+    )
+
+
+def errors() -> str:
+    """Describe the error tree."""
+    rows = (
+        (
+            "\N{NO-BREAK SPACE}" * 4 * depth
+            + f"{{py:class}}`~{error.__module__}.{error.__name__}`",
+            _code(error.code),
+            "yes" if error.retryable else "",
+            (error.__doc__ or "").splitlines()[0],
+        )
+        for error, depth in _tree(RetaiaError)
+    )
+    return _page(
+        "Errors",
+        "Every error that is raised on purpose. `code` is the stable name that programs compare; where "
+        "it may help to try again, the third column says so.",
+        table(("error", "code", "retry", "meaning"), rows),
+    )
+
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "lifecycle.md": lifecycle,
+    "lifecycle.svg": lambda: draw(TRANSITIONS),
+    "locks.md": locks,
+    "profiles.md": profiles,
+    "job-types.md": job_types,
+    "derived-kinds.md": derived_kinds,
+    "media-types.md": media_formats,
+    "facts.md": facts,
+    "sidecars.md": sidecars,
+    "errors.md": errors,
+}
+
+
+def stale(target: Path = TARGET) -> list[str]:
+    """Name the pages that are not what the code says now, those that no table makes included."""
+    wrong = [
+        name
+        for name, make in PAGES.items()
+        if not (target / name).exists() or (target / name).read_text(encoding="utf-8") != make()
+    ]
+    return wrong + sorted(path.name for path in target.iterdir() if path.name not in PAGES)
+
+
+def write(target: Path = TARGET) -> None:
+    """Write every page."""
+    target.mkdir(parents=True, exist_ok=True)
+    for name, make in PAGES.items():
+        (target / name).write_text(make(), encoding="utf-8")
+
+
+def _page(title: str, *parts: str) -> str:
+    return "\n\n".join([_NOTE, f"# {title}", *parts]) + "\n"
+
+
+def _code(text: str) -> str:
+    return f"`{text}`"
+
+
+def _codes(texts: Iterable[str]) -> str:
+    return ", ".join(map(_code, texts))
+
+
+def _by_media(rows: Mapping[MediaType | None, Iterable[str]]) -> str:
+    return ", ".join(
+        _codes(texts) + (f" ({media_type})" if media_type and len(rows) > 1 else "")
+        for media_type, texts in rows.items()
+    )
+
+
+def _outputs(job: JobType) -> str:
+    named = [_by_media(job.outputs)] if job.outputs else []
+    return ", ".join(
+        [*(["facts"] if job.states_facts else []), *named, *filter(None, [job.result_domain])]
+    )
+
+
+def _parameters(job: JobType) -> str:
+    return ", ".join(f"`{name}` = {row.default!r}" for name, row in job.parameters.items())
+
+
+def _range(fact: FactField) -> str:
+    if fact.minimum is None:
+        return ""
+    return (
+        f"≥ {fact.minimum:g}" if fact.maximum is None else f"{fact.minimum:g} to {fact.maximum:g}"
+    )
+
+
+def _stated_for(name: str) -> str:
+    return ", ".join(m for m in MediaType if name in minimum_facts(m))
+
+
+def _tree(error: type[RetaiaError], depth: int = 0) -> Iterable[tuple[type[RetaiaError], int]]:
+    yield error, depth
+    for child in error.__subclasses__():
+        if child.__module__ == RetaiaError.__module__:
+            yield from _tree(child, depth + 1)
+
+
+def main(arguments: list[str]) -> int:
+    """Write the pages, or with ``--check`` say which are out of date."""
+    if arguments != ["--check"]:
+        write()
+        return 0
+    wrong = stale()
+    for name in wrong:
+        print(f"out of date: {TARGET / name}; run python docs/_generate.py", file=sys.stderr)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

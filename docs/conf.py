@@ -1,0 +1,95 @@
+"""How the documentation is built: offline, from this folder and from the code's docstrings."""
+
+from __future__ import annotations
+
+import pkgutil
+import shutil
+import sys
+from importlib import import_module
+from importlib.metadata import version as version_of
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+project = "Retaia"
+author = "The Retaia authors"
+project_copyright = "2026, The Retaia authors"
+release = version_of("retaia")
+version = release
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.doctest",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+]
+myst_enable_extensions = ["attrs_block", "colon_fence", "deflist", "fieldlist"]
+myst_heading_anchors = 3
+source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
+exclude_patterns = ["_build"]
+
+html_theme = "furo"
+html_title = f"Retaia {release}"
+html_static_path = ["_static"]
+
+autodoc_member_order = "bysource"
+autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
+autodoc_preserve_defaults = True
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+# Docstrings run under pytest, with their module's names; here only the examples of the pages run.
+doctest_test_doctest_blocks = ""
+# Every name of ours that a page mentions must be there. Names of other projects are not looked up,
+# since that would need their sites; nor are type variables and private names.
+nitpicky = True
+nitpick_ignore_regex = [
+    (r"py:.*", r"(?!retaia_).*"),
+    (r"py:.*", r"retaia_.*\._\w+"),
+]
+
+API = HERE / "reference" / "api"
+# What an integrator imports. Adapters and the agent are reached through hooks, settings and commands.
+PUBLIC_PACKAGES = ("retaia_core",)
+_PAGE = """\
+# {name}
+
+```{{eval-rst}}
+.. automodule:: {name}
+```
+"""
+
+
+def _modules(package: str) -> list[str]:
+    found = import_module(package)
+    inside = [
+        module.name
+        for module in pkgutil.walk_packages(found.__path__, prefix=f"{package}.")
+        if not any(part.startswith("_") for part in module.name.split("."))
+    ]
+    return [package, *sorted(inside)]
+
+
+def write_api_pages(app: Sphinx) -> None:
+    """Write one page for every public module, so that a new module is documented by being there."""
+    names = [name for package in PUBLIC_PACKAGES for name in _modules(package)]
+    pages = {f"{name}.md": _PAGE.format(name=name) for name in names}
+    toctree = "\n".join(names)
+    pages["index.md"] = f"# Modules\n\n```{{toctree}}\n:maxdepth: 1\n\n{toctree}\n```\n"
+    if {path.name for path in API.glob("*")} - pages.keys():
+        shutil.rmtree(API)
+    API.mkdir(exist_ok=True)
+    for name, text in pages.items():
+        path = API / name
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+
+
+def setup(app: Sphinx) -> None:
+    """Called by Sphinx."""
+    app.connect("builder-inited", write_api_pages)
