@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -12,6 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
+README = (ROOT / "README.md").read_text()
 
 
 @pytest.fixture
@@ -62,3 +65,18 @@ def test_decisions_have_numbers_of_their_own() -> None:
     assert [number for number, count in Counter(numbers).items() if count > 1] == []
     for page, number in zip(pages, numbers, strict=True):
         assert page.read_text().startswith(f"# {number} ")
+
+
+def test_the_readmes_examples_run() -> None:
+    """What the README shows at a Python prompt is what Python answers."""
+    result = doctest.testfile(str(ROOT / "README.md"), module_relative=False)
+    assert result.attempted > 0
+    assert result.failed == 0
+
+
+def test_ci_runs_the_readmes_test_command() -> None:
+    """The command that a newcomer is given is the one that decides."""
+    given = re.findall(r"\.venv/bin/nox (--no-venv -s tests)$", README, re.MULTILINE)
+    run = (ROOT / ".ci" / "run").read_text()
+    assert given == ["--no-venv -s tests"]
+    assert re.search(r'^step "tests" \d+ "\$venv/bin/nox" --no-venv -s tests$', run, re.MULTILINE)
