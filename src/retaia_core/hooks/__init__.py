@@ -1,0 +1,25 @@
+"""Hooks (pluggy, project name ``retaia``, entry-point group ``retaia``)."""
+
+from __future__ import annotations
+
+from ._markers import hookimpl, hookspec
+from .lifecycle import HookCall, HookPoint, HookReply, LifecycleHook
+from .manager import PluginReport, Plugins, load_plugins, plugins_from
+from .roles import Command, Provider, Role, Route
+
+__all__ = [
+    "Command",
+    "HookCall",
+    "HookPoint",
+    "HookReply",
+    "LifecycleHook",
+    "PluginReport",
+    "Plugins",
+    "Provider",
+    "Role",
+    "Route",
+    "hookimpl",
+    "hookspec",
+    "load_plugins",
+    "plugins_from",
+]

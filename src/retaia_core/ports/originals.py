@@ -7,11 +7,13 @@ are relative to the storage root, with ``/``. Every method may raise `StorageOff
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from typing import Protocol
 
 from attrs import field, frozen
 
 from ..domain.discovery import SeenFile, Skip
+from ..domain.identifiers import StorageId
 from ..domain.moves import DiskFile
 from ..domain.storage import Layout, Marker
 
@@ -101,5 +103,29 @@ class Originals(Protocol):
             MoveRefused: the target is taken, or the source is not there; nothing was changed.
             StorageOffline: the storage went away.
             OSError: it failed in the middle; what stands on disk is to be looked at.
+        """
+        ...
+
+
+class OriginalsDriver(Protocol):
+    """Opens storages, and lays out a new one when a person adopts a folder."""
+
+    def open(self, root: str, storage_id: StorageId) -> Originals: ...
+
+    def survey(self, root: str, extensions: AbstractSet[str]) -> FolderFound:
+        """Look at a folder without changing it: media, inbox, marker.
+
+        Raises:
+            ValidationFailed: there is no such folder.
+        """
+        ...
+
+    def adopt(self, root: str, marker: Marker) -> Marker:
+        """Make the folders of the layout and write the marker; moves nothing.
+
+        Returns the marker that stands there: the one given, or an equal one that was there.
+
+        Raises:
+            StateConflict: a marker of another storage stands there.
         """
         ...

@@ -1,0 +1,63 @@
+"""What plugins can provide beside rows of tables: exclusive roles, routes, commands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+
+from attrs import frozen
+
+
+class Role(StrEnum):
+    """The exclusive roles; the settings name the provider of each.
+
+    The factory of a role is called with:
+
+    ========================  ===========================================================
+    ``STORE``                 ``(url: str, *, server: bool) -> ports.store.Store``
+    ``ORIGINALS``             ``() -> ports.originals.OriginalsDriver``
+    ``DERIVED``               ``(root: str) -> ports.derived_storage.DerivedStorage``
+    ``SERVER``                ``() -> ports.server.ServerTransport``
+    ``AGENT_TRANSPORT``       ``(url: str, token: str) -> ports.transport.Transport``
+    ``AGENT``                 ``() -> ports.agent.AgentShell``
+    ``COMMAND_LINE``          ``() -> Callable[[Sequence[str] | None], int]``
+    ``NOTIFIER``              reserved for accounts
+    ``AUTHENTICATOR``         reserved for accounts
+    ========================  ===========================================================
+    """
+
+    STORE = "store"
+    ORIGINALS = "originals"
+    DERIVED = "derived"
+    SERVER = "server"
+    AGENT_TRANSPORT = "agent_transport"
+    AGENT = "agent"
+    COMMAND_LINE = "command_line"
+    NOTIFIER = "notifier"
+    AUTHENTICATOR = "authenticator"
+
+
+@frozen(kw_only=True)
+class Provider:
+    """One candidate for a role, under the name that settings select it by."""
+
+    role: Role
+    name: str
+    factory: Callable[..., object]
+
+
+@frozen(kw_only=True)
+class Route:
+    """An extra API route: an ASGI application mounted below ``/api/v1/x/{name}``."""
+
+    name: str
+    application: Callable[..., object]
+
+
+@frozen(kw_only=True)
+class Command:
+    """An extra sub-command of ``retaia``; ``run`` gets the arguments after its name."""
+
+    name: str
+    help: str
+    run: Callable[[list[str]], int]
