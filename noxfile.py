@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import nox
+from nox.command import CommandFailed
 
 nox.needs_version = ">=2026.10"
 nox.options.sessions = ["lint", "tests", "docs"]
@@ -50,9 +51,21 @@ def _present(*names: str) -> list[str]:
     return [name for name in names if (ROOT / name).exists()]
 
 
+def _all_of(session: nox.Session, *checks: tuple[str, ...]) -> None:
+    """Run every check, also after one that failed, so that one run shows all there is to mend."""
+    failed = []
+    for check in checks:
+        try:
+            _python(session, *check)
+        except CommandFailed:
+            failed.append(" ".join(check[1:3]))
+    if failed:
+        session.error(f"failed: {'; '.join(failed)}")
+
+
 def _run_marked(session: nox.Session, marker: str) -> None:
     """Run the tests that bear a marker, and say it plainly where nobody has written one yet."""
-    pytest = ("-m", "pytest", "-m", marker, *session.posargs)
+    pytest = ("-m", "pytest", "-m", marker, *(session.posargs or ["tests"]))
     if "::" in _python(session, *pytest, "--collect-only", "-q", may_be_empty=True):
         _python(session, *pytest)
     else:
@@ -71,13 +84,14 @@ def lint(session: nox.Session) -> None:
     """Check format, style, types, the import contract and the declared dependencies."""
     _install(session)
     code = _present(*PYTHON_CODE)
-    _python(session, "-m", "ruff", "format", "--check", *code)
-    _python(session, "-m", "ruff", "check", *code)
-    _python(session, "-m", "mypy")
-    _python(
-        session, "-c", "from importlinter.cli import lint_imports_command as c; c()", "--no-logo"
+    _all_of(
+        session,
+        ("-m", "ruff", "format", "--check", *code),
+        ("-m", "ruff", "check", *code),
+        ("-m", "mypy"),
+        ("-c", "from importlinter.cli import lint_imports_command as c; c()", "--no-logo"),
+        ("-m", "deptry", "."),
     )
-    _python(session, "-m", "deptry", ".")
 
 
 @nox.session
