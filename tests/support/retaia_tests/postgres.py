@@ -130,7 +130,7 @@ def _start_in(folder: Path, programs: Path, options: Mapping[str, str]) -> Serve
         **options,
         "listen_addresses": "127.0.0.1",
         "port": str(port),
-        "unix_socket_directories": str(folder),
+        "unix_socket_directories": "",
     }
     flags = " ".join(f"-c {name}={value}" for name, value in settings.items())
     log = folder / "log"
