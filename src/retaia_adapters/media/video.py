@@ -1,0 +1,372 @@
+"""The bundle of a recording with pictures: each track is decoded once, whatever is made of it.
+
+Facts come at once, then stills (out of key frames). The sound is decoded by a thread of its own while
+the pictures are encoded, so that everything but the proxy is there early.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from fractions import Fraction
+from typing import TYPE_CHECKING, cast
+
+import av.error
+from attrs import define
+from av.codec.context import ThreadType
+from av.stream import Discard
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from retaia_core.ports.processor import DerivedFile, Done, Outcome, Progress, Report, Task, Work
+
+from .audio_encode import AacEncoder
+from .container import Walk, open_source
+from .probe import Recording, probe
+from .problems import (
+    EncodingProblem,
+    MediaProblem,
+    NoAudioTrack,
+    SourceTruncated,
+    SourceUnreadable,
+    failed,
+    problem_of,
+)
+from .proxy_video import PictureRun, ProxyFile, ProxySettings, encoding
+from .remux import NotAProxy, copy_as_proxy, suits
+from .sound import SoundReport, Spool, run_sound
+from .thumbnails import (
+    StillWriter,
+    StoryboardTap,
+    write_decoded_storyboard,
+    write_key_storyboard,
+    write_representative,
+)
+from .waveform import DEFAULT_BUCKETS, PeakAccumulator
+
+if TYPE_CHECKING:
+    from av.container import InputContainer, OutputContainer
+
+PROXY_JOBS = frozenset({"generate_proxy", "generate_video_proxies"})
+_FACT_JOBS = frozenset({"extract_facts", "generate_video_proxies"})
+_MUCH = 10
+"""More than a tenth of the packets broken is too much damage for a review."""
+
+
+def process_video(
+    work: Work, report: Report, settings: ProxySettings | None = None
+) -> Iterator[Outcome]:
+    """Do the tasks of a recording with pictures; one outcome for each, as soon as it is there."""
+    try:
+        recording = probe(work.source)
+    except (MediaProblem, av.error.FFmpegError, OSError, MemoryError) as error:
+        problem = problem_of(error, SourceUnreadable)
+        yield from (failed(task.job_id, problem) for task in work.tasks)
+        return
+    yield from _Bundle(recording, work, report, settings or ProxySettings()).outcomes()
+
+
+@define
+class _Tap:
+    """A storyboard that waits for the decode of the pictures."""
+
+    task: Task
+    writer: StillWriter
+    board: StoryboardTap
+
+
+class _Bundle:
+    """One call's work on one recording."""
+
+    def __init__(
+        self, recording: Recording, work: Work, report: Report, settings: ProxySettings
+    ) -> None:
+        self._recording = recording
+        self._work = work
+        self._report = report
+        self._settings = settings
+        self._proxies = self._tasks(*PROXY_JOBS)
+        self._waveforms = self._tasks("generate_audio_waveform")
+        self._peaks: PeakAccumulator | None = None
+        self._file: ProxyFile | None = None
+        self._encoder: AacEncoder | None = None
+        self._sound: Future[SoundReport] | None = None
+        self._stop = threading.Event()
+        self._taps: list[_Tap] = []
+        self._shown = 0
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """Do the work, cheapest first."""
+        yield from self._stated()
+        yield from self._copied()
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="sound") as pool:
+            try:
+                yield from self._opened()
+                yield from self._listening(pool)
+                yield from self._stills()
+                yield from self._encoded()
+                yield from self._heard(patiently=True)
+            finally:
+                self._close()
+
+    def _tasks(self, *job_types: str) -> tuple[Task, ...]:
+        return tuple(task for task in self._work.tasks if task.job_type in job_types)
+
+    def _stated(self) -> Iterator[Outcome]:
+        recording = self._recording
+        for task in self._tasks("extract_facts"):
+            yield Done(job_id=task.job_id, facts=recording.facts, warnings=recording.warnings)
+
+    # The proxy, copied where the source already is one, else encoded.
+
+    def _copied(self) -> Iterator[Outcome]:
+        if not self._proxies or not suits(self._recording, self._settings):
+            return
+        try:
+            copy_as_proxy(self._recording, self._work.workspace / "proxy.mp4", self._settings)
+        except NotAProxy:
+            return
+        except MediaProblem as problem:
+            yield from self._fail_proxies(problem)
+            return
+        yield from self._proxy_done(("the source already is a proxy; it was copied",))
+
+    def _opened(self) -> Iterator[Outcome]:
+        """Open the file of the proxy that is to be encoded, with both its streams."""
+        if not self._proxies:
+            return
+        try:
+            with encoding():
+                self._file = ProxyFile(
+                    self._work.workspace / "proxy.mp4", self._recording, self._settings
+                )
+                self._add_sound(self._file)
+                self._file.container.start_encoding()
+        except MediaProblem as problem:
+            yield from self._fail_proxies(problem)
+
+    def _add_sound(self, file: ProxyFile) -> None:
+        track = self._recording.audio
+        if track is None:
+            return
+        file.spool = Spool(file.container)
+        self._encoder = AacEncoder(
+            cast("OutputContainer", file.spool),
+            source_rate=track.rate,
+            source_channels=track.channels,
+            origin_s=float(self._recording.origin),
+        )
+
+    def _encoded(self) -> Iterator[Outcome]:
+        """Decode the pictures once, for the proxy and for the stills that wait for them."""
+        file = self._file
+        if file is None or not self._proxies:
+            return
+        try:
+            warnings: list[str] = []
+            for said in self._encode(file):
+                warnings.extend(said)
+                yield from self._tapped()
+                yield from self._heard()
+        except MediaProblem as problem:
+            yield from self._fail_proxies(problem)
+            yield from self._fail_taps(problem)
+            return
+        yield from self._proxy_done(tuple(warnings))
+
+    def _encode(self, file: ProxyFile) -> Iterator[tuple[str, ...]]:
+        """Encode, step by step; a step may bring warnings."""
+        run = PictureRun(self._recording, self._settings, file)
+        with open_source(self._recording.path) as container:
+            walk = Walk(container, [_only(container, self._recording.video.index)])
+            for frame in walk.frames():
+                assert isinstance(frame, VideoFrame)
+                time = run.feed(frame)
+                for tap in self._taps:
+                    tap.board.feed(frame, time)
+                self._progress(time)
+                yield ()
+        run.finish()
+        self._refuse_short("picture", run.end + self._recording.origin, self._recording.video.end)
+        yield _damage("picture", walk.read, walk.broken)
+        if self._sound is not None:
+            yield self._judged(self._sound.result())
+        file.finish()
+
+    def _progress(self, time: Fraction) -> None:
+        total = max(1, self._recording.duration_ms // 1000)
+        done = min(total, int(time))
+        if done > self._shown:
+            self._shown = done
+            for task in self._proxies:
+                self._report(
+                    Progress(job_id=task.job_id, current=done, total=total, text="encoding (s)")
+                )
+
+    def _proxy_done(self, warnings: tuple[str, ...]) -> Iterator[Outcome]:
+        recording = self._recording
+        path = self._work.workspace / "proxy.mp4"
+        file = DerivedFile(kind="proxy_video", path=path, content_type="video/mp4")
+        for task in self._proxies:
+            yield Done(
+                job_id=task.job_id,
+                facts=recording.facts if task.job_type in _FACT_JOBS else {},
+                files=(file,),
+                warnings=(*recording.warnings, *warnings),
+            )
+        self._proxies = ()
+
+    def _fail_proxies(self, problem: MediaProblem) -> Iterator[Outcome]:
+        yield from (failed(task.job_id, problem) for task in self._proxies)
+        self._proxies = ()
+        if self._file is not None and self._file.spool is not None:
+            self._file.spool.cancel()
+
+    def _close(self) -> None:
+        """End the thread before the container whose stream it encodes for."""
+        self._stop.set()
+        if self._file is None:
+            return
+        if self._file.spool is not None:
+            self._file.spool.cancel()
+        if self._sound is not None:
+            wait([self._sound])
+        self._file.discard()
+
+    # The sound, decoded by a thread of its own.
+
+    def _listening(self, pool: ThreadPoolExecutor) -> Iterator[Outcome]:
+        """Start on the sound, where something is to be made of it."""
+        track = self._recording.audio
+        if track is None:
+            problem = NoAudioTrack("the file has no track of sound that can be decoded")
+            yield from (failed(task.job_id, problem) for task in self._waveforms)
+            self._waveforms = ()
+            return
+        if self._waveforms:
+            self._peaks = PeakAccumulator(
+                sample_rate=track.rate,
+                channels=track.channels,
+                origin_s=float(self._recording.origin),
+            )
+        if self._peaks is not None or self._encoder is not None:
+            self._sound = pool.submit(self._listen)
+
+    def _listen(self) -> SoundReport:
+        spool = self._file.spool if self._file is not None else None
+        consumers = [c for c in (self._peaks, self._encoder) if c is not None]
+        try:
+            heard = run_sound(self._recording, consumers, self._stop)
+            if self._encoder is not None:
+                self._encoder.finish()
+            return heard
+        except (av.error.FFmpegError, OSError, MemoryError) as error:
+            raise problem_of(error, EncodingProblem) from error
+        finally:
+            if spool is not None:
+                spool.close()
+
+    def _heard(self, *, patiently: bool = False) -> Iterator[Outcome]:
+        """The waveforms, once the sound has been decoded."""
+        if not self._waveforms or self._sound is None:
+            return
+        if not (patiently or self._sound.done()):
+            return
+        waveforms, self._waveforms = self._waveforms, ()
+        try:
+            warnings = self._judged(self._sound.result())
+            for index, task in enumerate(waveforms):
+                yield self._waveform(task, index, warnings)
+        except MediaProblem as problem:
+            yield from (failed(task.job_id, problem) for task in waveforms)
+
+    def _judged(self, heard: SoundReport) -> tuple[str, ...]:
+        """The warnings that a pass over the sound gives cause for.
+
+        Raises:
+            MediaProblem: there is too much damage, or too little sound.
+        """
+        track = self._recording.audio
+        assert track is not None
+        self._refuse_short("sound", heard.end, track.end)
+        return _damage("sound", heard.read, heard.broken)
+
+    def _waveform(self, task: Task, index: int, warnings: tuple[str, ...]) -> Outcome:
+        assert self._peaks is not None
+        count = task.parameters.get("bucket_count", DEFAULT_BUCKETS)
+        assert isinstance(count, int)
+        document = self._peaks.finish(duration_ms=self._recording.duration_ms, bucket_count=count)
+        path = self._work.workspace / f"waveform-{index}.json"
+        with encoding():
+            part = path.with_name(f"{path.name}.part")
+            part.write_bytes(document)
+            part.replace(path)
+        file = DerivedFile(kind="waveform", path=path, content_type="application/json")
+        return Done(job_id=task.job_id, files=(file,), warnings=warnings)
+
+    # Stills: of key frames at once, or out of the decode of the pictures.
+
+    def _stills(self) -> Iterator[Outcome]:
+        for index, task in enumerate(self._tasks("generate_thumbnails")):
+            writer = StillWriter(self._recording, self._work.workspace, f"thumb-{index}")
+            try:
+                written = self._write_stills(task, writer)
+            except MediaProblem as problem:
+                writer.discard()
+                yield failed(task.job_id, problem)
+                continue
+            if written:
+                yield Done(job_id=task.job_id, files=tuple(writer.files))
+
+    def _write_stills(self, task: Task, writer: StillWriter) -> bool:
+        """Write the stills of a task; False where they wait for the decode of the pictures."""
+        if not task.parameters.get("storyboard", False):
+            write_representative(self._recording, writer)
+        elif not write_key_storyboard(self._recording, writer):
+            if self._file is not None and self._proxies:
+                board = StoryboardTap(writer, self._recording)
+                self._taps.append(_Tap(task, writer, board))
+                return False
+            write_decoded_storyboard(self._recording, writer)
+        return True
+
+    def _tapped(self) -> Iterator[Outcome]:
+        for tap in [tap for tap in self._taps if tap.board.complete]:
+            self._taps.remove(tap)
+            yield Done(job_id=tap.task.job_id, files=tuple(tap.writer.files))
+
+    def _fail_taps(self, problem: MediaProblem) -> Iterator[Outcome]:
+        for tap in self._taps:
+            tap.writer.discard()
+            yield failed(tap.task.job_id, problem)
+        self._taps.clear()
+
+    def _refuse_short(self, what: str, end: Fraction, expected: Fraction) -> None:
+        missing = expected - end
+        if missing > max(Fraction(1, 2), self._recording.duration / 50):
+            raise SourceTruncated(
+                f"the {what} can be decoded up to {float(end - self._recording.origin):.1f} s"
+                f" of {float(expected - self._recording.origin):.1f} s; the rest is missing or damaged"
+            )
+
+
+def _only(container: InputContainer, index: int) -> VideoStream:
+    """Choose one stream of pictures, decoded by as many threads as there are cores."""
+    stream = container.streams[index]
+    assert isinstance(stream, VideoStream)
+    stream.codec_context.thread_type = ThreadType.AUTO
+    for other in container.streams:
+        other.discard = Discard.default if other is stream else Discard.all
+    return stream
+
+
+def _damage(what: str, read: int, broken: int) -> tuple[str, ...]:
+    """Say how much was broken.
+
+    Raises:
+        SourceUnreadable: too much for a review.
+    """
+    if broken * _MUCH > read:
+        raise SourceUnreadable(f"the {what} is too damaged: {broken} of {read} packets are broken")
+    return (f"{broken} of {read} packets of the {what} are broken and left out",) if broken else ()
