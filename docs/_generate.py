@@ -23,6 +23,7 @@ from retaia_core.domain.media import MEDIA_FORMATS, MediaType
 from retaia_core.domain.profiles import PROFILES
 from retaia_core.domain.sidecars import SIDECAR_RULES, Unmatched
 from retaia_core.errors import RetaiaError
+from retaia_core.hooks import Role, hookspec, specs
 
 TARGET = Path(__file__).parent / "reference" / "_generated"
 _NOTE = "<!-- Written by docs/_generate.py from the code; do not edit. -->"
@@ -202,6 +203,26 @@ def errors() -> str:
     )
 
 
+def hooks() -> str:
+    """Describe what a plugin can provide."""
+    marked = f"{hookspec.project_name}_spec"
+    rows = (
+        (_code(f"{name}()"), (hook.__doc__ or "").strip())
+        for name, hook in vars(specs).items()
+        if hasattr(hook, marked)
+    )
+    return _page(
+        "Hooks",
+        "A plugin is a module that implements some of these functions, each marked with "
+        "`@retaia_core.hooks.hookimpl`, and is named by an entry point of the group `retaia`. Each "
+        "takes nothing and returns an iterable. A function of another name that is marked so is an "
+        "error at start.",
+        table(("hook", "returns"), rows),
+        "The roles below are exclusive: the settings name the provider of each.",
+        table(("role",), ((_code(role),) for role in Role)),
+    )
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
     "lifecycle.md": lifecycle,
     "lifecycle.svg": lambda: draw(TRANSITIONS),
@@ -213,6 +234,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "facts.md": facts,
     "sidecars.md": sidecars,
     "errors.md": errors,
+    "hooks.md": hooks,
 }
 
 

@@ -8,8 +8,12 @@ import sys
 from importlib import import_module
 from importlib.metadata import version as version_of
 from pathlib import Path
+from typing import TypeVar
 
+from docutils import nodes
+from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
@@ -46,7 +50,7 @@ napoleon_numpy_docstring = False
 # Docstrings run under pytest, with their module's names; here only the examples of the pages run.
 doctest_test_doctest_blocks = ""
 # Every name of ours that a page mentions must be there. Names of other projects are not looked up,
-# since that would need their sites; nor are type variables and private names.
+# since that would need their sites; nor are private names.
 nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(?!retaia_).*"),
@@ -90,6 +94,16 @@ def write_api_pages(app: Sphinx) -> None:
             path.write_text(text, encoding="utf-8")
 
 
+def leave_type_variables(
+    app: Sphinx, env: BuildEnvironment, node: pending_xref, shown: nodes.TextElement
+) -> nodes.TextElement | None:
+    """A type variable is a letter of the signature's grammar and has no place to point to."""
+    module, _, name = str(node.get("reftarget", "")).rpartition(".")
+    known = sys.modules.get(module)
+    return shown if isinstance(getattr(known, name, None), TypeVar) else None
+
+
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
     app.connect("builder-inited", write_api_pages)
+    app.connect("missing-reference", leave_type_variables)
