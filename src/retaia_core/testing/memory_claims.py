@@ -1,0 +1,120 @@
+"""The reference meaning of claims and leases: `leases` and `jobs` applied to the tables of a store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from attrs import evolve
+
+from ..domain.identifiers import JobId, Subject
+from ..domain.jobs import Job, JobStatus, claimed, lost
+from ..domain.leases import Lock, LockKind, acquire
+from ..errors import NotFound, StaleLockToken, StateConflict
+from ..ports.store import Claim, ClaimableQuery, Claimed
+
+
+def in_offer_order(jobs: Iterable[Job]) -> list[Job]:
+    """By priority (high first), then by age."""
+    return sorted(jobs, key=lambda job: (-job.priority, job.created_at, job.job_id))
+
+
+def due(job: Job, wish: Claim | ClaimableQuery) -> bool:
+    """Whether a job can be claimed as far as it is the job's own matter."""
+    return (
+        job.status is JobStatus.PENDING
+        and not job.waiting
+        and (job.not_before is None or job.not_before <= wish.now)
+        and job.capabilities <= wish.capabilities
+        and (wish.job_types is None or job.job_type in wish.job_types)
+    )
+
+
+def offered(job: Job, lock: Lock | None, query: ClaimableQuery) -> bool:
+    """Whether a job may be offered: it is due, and nobody else holds its subject."""
+    if lock is not None and lock.held(query.now):
+        mine = (lock.kind, lock.holder) == (LockKind.JOB_LEASE, query.agent_id)
+        return mine and due(job, query)
+    return due(job, query)
+
+
+def _named(claim: Claim, jobs: Mapping[JobId, Job]) -> Mapping[JobId, Job]:
+    if claim.job_ids is None:
+        return jobs
+    unknown = [job_id for job_id in claim.job_ids if job_id not in jobs]
+    if unknown:
+        raise NotFound(f"{claim.subject} has no job {', '.join(unknown)}", jobs=unknown)
+    return {job_id: jobs[job_id] for job_id in claim.job_ids}
+
+
+def under(lock: Lock, jobs: Iterable[Job]) -> list[Job]:
+    """The jobs that are held under a lock."""
+    return [j for j in jobs if j.status is JobStatus.CLAIMED and j.lock_token == lock.token]
+
+
+def mirrored(lock: Lock, jobs: Iterable[Job]) -> list[Job]:
+    """The jobs held under a lock, with its expiry."""
+    return [evolve(job, locked_until=lock.expires_at) for job in under(lock, jobs)]
+
+
+def take(claim: Claim, current: Lock | None, jobs: Iterable[Job]) -> tuple[Claimed, list[Job]]:
+    """Decide a claim over the subject's lock and all its jobs; returns also every job that changed.
+
+    Raises:
+        NotFound, StateConflict: as `Transaction.claim` says.
+    """
+    present = {job.job_id: job for job in jobs}
+    _named(claim, present)
+    lock = acquire(
+        current,
+        claim.subject,
+        kind=LockKind.JOB_LEASE,
+        holder=claim.agent_id,
+        token=claim.token,
+        now=claim.now,
+        duration=claim.until - claim.now,
+    )
+    joins = current is not None and current.held(claim.now)
+    changed = {
+        job.job_id: evolve(job, locked_until=lock.expires_at) if joins else lost(job, claim.now)
+        for job in present.values()
+        if job.status is JobStatus.CLAIMED
+    }
+    wished = _named(claim, {**present, **changed}).values()
+    won = [
+        claimed(
+            job,
+            by=claim.agent_id,
+            token=lock.token,
+            until=lock.expires_at,
+            fencing=lock.fencing,
+            now=claim.now,
+        )
+        for job in in_offer_order(wished)
+        if due(job, claim)
+    ]
+    if not won:
+        raise StateConflict(
+            f"no job of {claim.subject} can be claimed now; list the claimable jobs again",
+            jobs={job.job_id: job.status.value for job in wished},
+        )
+    changed |= {job.job_id: job for job in won}
+    return Claimed(lock=lock, jobs=tuple(won)), list(changed.values())
+
+
+def held_under(lock: Lock, job: Job) -> Job:
+    """The job, where it is one of those that the lease holds.
+
+    Raises:
+        StaleLockToken: it ended, was given back, or belongs to another lease.
+    """
+    if not under(lock, [job]):
+        raise StaleLockToken(
+            f"job {job.job_id} is {job.status} and not held under this lease; nothing was applied",
+            status=job.status.value,
+        )
+    return job
+
+
+def lock_key(subject: Subject) -> tuple[str, str]:
+    """What locks are ordered by."""
+    return subject.kind, subject.id
