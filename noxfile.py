@@ -63,11 +63,11 @@ def _all_of(session: nox.Session, *checks: tuple[str, ...]) -> None:
         session.error(f"failed: {'; '.join(failed)}")
 
 
-def _run_marked(session: nox.Session, marker: str) -> None:
+def _run_marked(session: nox.Session, marker: str, *options: str) -> None:
     """Run the tests that bear a marker, and say it plainly where nobody has written one yet."""
     pytest = ("-m", "pytest", "-m", marker, *(session.posargs or ["tests"]))
     if "::" in _python(session, *pytest, "--collect-only", "-q", may_be_empty=True):
-        _python(session, *pytest)
+        _python(session, *pytest, *options)
     else:
         session.warn(f"Nothing here yet: no test bears the marker '{marker}'.")
 
@@ -130,7 +130,7 @@ def fuzz(session: nox.Session) -> None:
     """Run the property tests with many more examples than a usual run has."""
     _install(session)
     session.env["HYPOTHESIS_PROFILE"] = "fuzz"
-    _python(session, "-m", "pytest", "-m", f"hypothesis and {APART}", *SPREAD, *session.posargs)
+    _run_marked(session, f"hypothesis and {APART}", *SPREAD)
 
 
 @nox.session
