@@ -17,7 +17,7 @@ MODULES = [
         "retaia_core",
         *(m.name for m in pkgutil.walk_packages(retaia_core.__path__, prefix="retaia_core.")),
     )
-    if not name.endswith("__main__") and not name.startswith("retaia_core.testing")
+    if "._" not in name and not name.startswith("retaia_core.testing")
 ]
 
 
