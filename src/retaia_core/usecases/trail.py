@@ -1,0 +1,35 @@
+"""Writing the audit trail: one way to record a change, in the transaction that makes it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from ..domain.actors import Actor
+from ..domain.assets import Asset
+from ..domain.identifiers import Subject
+from ..domain.journal import Event
+from ..ports.store import Transaction
+
+
+def record(
+    tx: Transaction, subject: Subject, name: str, actor: Actor, at: datetime, **data: object
+) -> None:
+    """Add an event about a subject."""
+    tx.add_event(Event(subject=subject, name=name, actor=str(actor), at=at, data=data))
+
+
+def save_step(
+    tx: Transaction,
+    before: Asset,
+    after: Asset,
+    name: str,
+    actor: Actor,
+    at: datetime,
+    **data: object,
+) -> Asset:
+    """Save an asset's change together with its event; the event names the states where they differ."""
+    saved = tx.save_asset(after)
+    if before.state is not after.state:
+        data = {"from": before.state.value, "to": after.state.value, **data}
+    record(tx, after.subject, name, actor, at, **data)
+    return saved
