@@ -55,8 +55,9 @@ class AacEncoder:
 
     The encoded sound begins at ``origin_s`` (the timestamp in seconds that counts as zero, the same for
     sound and picture): a later start and gaps are filled with silence, sound before the origin and
-    overlaps are cut off. ``rates`` are the sample rates in Hz that may be kept. ``gain`` scales the
-    samples, for float sources that exceed full scale.
+    overlaps are cut off, and so is what comes later than ``until_s`` seconds after the origin.
+    ``rates`` are the sample rates in Hz that may be kept. ``gain`` scales the samples, for float sources
+    that exceed full scale.
     """
 
     def __init__(
@@ -65,15 +66,17 @@ class AacEncoder:
         *,
         source_rate: int,
         source_channels: int,
-        origin_s: float = 0.0,
+        origin_s: float | Fraction = 0,
         rates: frozenset[int] = PROXY_VIDEO_RATES,
         gain: float = 1.0,
+        until_s: float | Fraction | None = None,
     ) -> None:
         self._container = container
         self._rate = output_rate(source_rate, rates)
         self._channels = 1 if source_channels == 1 else 2
         self._layout = "mono" if source_channels == 1 else "stereo"
         self._gain = gain
+        self._most = None if until_s is None else round(until_s * self._rate)
         self._clock = FrameClock(origin_s)
         self._resampler: AudioResampler | None = None
         self._resampler_input: tuple[str, str, int] | None = None
@@ -153,11 +156,22 @@ class AacEncoder:
 
     def _encode(self, frames: list[av.AudioFrame]) -> None:
         for frame in frames:
-            cut = min(self._cut, frame.samples)
-            self._cut -= cut
-            if cut:
-                frame = self._frame(np.ascontiguousarray(frame.to_ndarray()[:, cut:]))
-            if frame.samples:
-                frame.pts, frame.time_base = self._encoded, Fraction(1, self._rate)
-                self._encoded += frame.samples
-                self._container.mux(self.stream.encode(frame))
+            kept = self._within(frame)
+            if kept is not None:
+                kept.pts, kept.time_base = self._encoded, Fraction(1, self._rate)
+                self._encoded += kept.samples
+                self._container.mux(self.stream.encode(kept))
+
+    def _within(self, frame: av.AudioFrame) -> av.AudioFrame | None:
+        """Cut off the head of a frame that was heard already, and a tail that is too late."""
+        head = min(self._cut, frame.samples)
+        self._cut -= head
+        end = frame.samples
+        if self._most is not None:
+            end = min(end, head + self._most - self._encoded)
+        if end <= head:
+            return None
+        if head == 0 and end == frame.samples:
+            return frame
+        samples = np.asarray(frame.to_ndarray(), dtype=np.float32)
+        return self._frame(np.ascontiguousarray(samples[:, head:end]))

@@ -14,6 +14,7 @@ Rules that domain.md (*Derived files*) leaves open, and that this module settles
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 from typing import Any
 
 import av
@@ -24,7 +25,7 @@ from av.audio.resampler import AudioResampler
 from .audio_clock import FrameClock, Placement
 
 DEFAULT_BUCKETS = 1000
-MIN_BUCKETS = 100
+MIN_BUCKETS, MAX_BUCKETS = 100, 100_000
 
 _CAPACITY = 1 << 22
 _BATCH = 1 << 15
@@ -52,7 +53,7 @@ class PeakAccumulator:
         *,
         sample_rate: int,
         channels: int,
-        origin_s: float = 0.0,
+        origin_s: float | Fraction = 0,
         capacity: int = _CAPACITY,
     ) -> None:
         if sample_rate <= 0 or channels <= 0 or capacity <= 0 or capacity % 2:
@@ -91,10 +92,12 @@ class PeakAccumulator:
         """Return the peaks, 0..1, of ``bucket_count`` equal parts of the first ``duration_ms``.
 
         Raises:
-            ValueError: fewer than 100 buckets, or a negative duration.
+            ValueError: fewer than 100 buckets or more than 100,000, or a negative duration.
         """
-        if bucket_count < MIN_BUCKETS:
-            raise ValueError(f"bucket_count must be at least {MIN_BUCKETS}, not {bucket_count}")
+        if not MIN_BUCKETS <= bucket_count <= MAX_BUCKETS:
+            raise ValueError(
+                f"bucket_count must be {MIN_BUCKETS} to {MAX_BUCKETS}, not {bucket_count}"
+            )
         if duration_ms < 0:
             raise ValueError("duration_ms must not be negative")
         self._flush()
@@ -105,7 +108,7 @@ class PeakAccumulator:
         """Return the JSON document: ``duration_ms``, ``bucket_count`` and ``peaks``, 5 decimals each.
 
         Raises:
-            ValueError: fewer than 100 buckets, or a negative duration.
+            ValueError: fewer than 100 buckets or more than 100,000, or a negative duration.
         """
         peaks = self.peaks(duration_ms=duration_ms, bucket_count=bucket_count)
         document = {
@@ -117,7 +120,7 @@ class PeakAccumulator:
 
     def _flush(self) -> None:
         if self._pending:
-            loudness = np.concatenate(self._pending)
+            loudness = _finite(np.concatenate(self._pending))
             cell = self._pending_from
             if cell < 0:
                 cell, loudness = 0, loudness[-cell:]
@@ -183,7 +186,7 @@ class _Loudness:
         loudest = tracks[0]
         for track in tracks[1:]:
             loudest = np.maximum(loudest, track)
-        return _finite(loudest)
+        return loudest
 
     def _packed(self, frame: av.AudioFrame) -> av.AudioFrame:
         source = (frame.format.name, frame.layout.name, frame.sample_rate)
