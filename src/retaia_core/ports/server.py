@@ -1,0 +1,43 @@
+"""The server transport: what carries the use cases to clients (HTTP, say)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from ..shell.services import Services
+
+
+@frozen(kw_only=True)
+class ServerOptions:
+    """Where to listen, and the secrets of the two local actors (kept in a file only their user can read).
+
+    ``port`` 0 takes a free one. Until accounts exist ``host`` must be a loopback address.
+    """
+
+    host: str
+    port: int
+    person_token: str
+    person_id: str
+    agent_token: str
+    agent_client_id: str
+    allowed_job_types: tuple[str, ...] = ()
+    min_poll_interval_s: float = 5.0
+    max_parallel_jobs: int = 4
+
+
+class ServerTransport(Protocol):
+    """Serves until it is cancelled; ``ready`` is told the base URL once connections are accepted.
+
+    On cancellation it stops accepting, lets running requests end (bounded), and returns.
+
+    Raises:
+        SettingsError: the address is in use, or not allowed.
+    """
+
+    async def serve(
+        self, services: Services, options: ServerOptions, ready: Callable[[str], None]
+    ) -> None: ...

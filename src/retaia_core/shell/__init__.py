@@ -1,0 +1,1 @@
+"""The server's shell: settings → plugins → services → transport."""

@@ -1,0 +1,35 @@
+"""The use cases of one running program, wired once and handed to its transport."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from ..catalog import Catalog
+from ..hooks.manager import Plugins
+from ..ports.clock import Clock, Ids
+from ..ports.store import Store
+from ..usecases.discovery import Discovery
+from ..usecases.moves import Moves
+from ..usecases.operations import Operations
+from ..usecases.processing import Processing
+from ..usecases.review import Review
+from ..usecases.storages import Storages
+from ..usecases.uploads import Uploads
+
+
+@frozen(kw_only=True)
+class Services:
+    """What a transport or a command may call."""
+
+    store: Store
+    clock: Clock
+    ids: Ids
+    catalog: Catalog
+    plugins: Plugins
+    storages: Storages
+    discovery: Discovery
+    processing: Processing
+    uploads: Uploads
+    review: Review
+    moves: Moves
+    operations: Operations

@@ -1,0 +1,37 @@
+"""One suite per port: any implementation runs it by subclassing with pytest.
+
+::
+
+    class TestMyStore(StoreContract):
+        @pytest.fixture
+        def open_store(self, tmp_path):
+            return lambda: MyStore.open(tmp_path / "db")
+"""
+
+from __future__ import annotations
+
+import pytest
+
+# The suites are no test modules by name; without this, their asserts would say nothing when they fail.
+pytest.register_assert_rewrite(
+    *(
+        f"{__name__}.{module}"
+        for module in (
+            "derived_storage",
+            "originals",
+            "processor",
+            "store_assets",
+            "store_claims",
+            "store_find",
+            "store_records",
+            "store_transactions",
+        )
+    )
+)
+
+from .derived_storage import DerivedStorageContract  # noqa: E402
+from .originals import OriginalsContract  # noqa: E402
+from .processor import ProcessorContract  # noqa: E402
+from .store import StoreContract  # noqa: E402
+
+__all__ = ["DerivedStorageContract", "OriginalsContract", "ProcessorContract", "StoreContract"]

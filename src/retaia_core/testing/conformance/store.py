@@ -1,0 +1,18 @@
+"""The contract of the store port, put together from its parts."""
+
+from __future__ import annotations
+
+from .store_assets import AssetRules
+from .store_claims import ClaimRules, LeaseRules
+from .store_find import FindRules, PageRules
+from .store_records import RecordRules
+from .store_transactions import TransactionRules
+
+
+class StoreContract(
+    TransactionRules, AssetRules, FindRules, PageRules, ClaimRules, LeaseRules, RecordRules
+):
+    """What every store must do.
+
+    Subclass it, name the subclass ``Test…``, and override the fixture ``open_store``.
+    """
