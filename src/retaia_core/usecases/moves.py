@@ -1,0 +1,426 @@
+"""The story of a batch: preview, execute, report, recover. Every action is journalled before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from enum import StrEnum
+from functools import partial
+
+import anyio.to_thread
+from attrs import evolve, frozen
+
+from ..domain.actors import SYSTEM, Actor, ActorKind
+from ..domain.assets import Asset, Flag, advanced, flagged, relocated
+from ..domain.identifiers import AssetId, BatchId, StorageId, Subject, asset_subject
+from ..domain.journal import JournalEntry, Phase
+from ..domain.leases import LockKind, acquire, release
+from ..domain.lifecycle import Action, State, Verdict
+from ..domain.moves import (
+    Batch,
+    BatchStatus,
+    DiskFile,
+    MovePlan,
+    MoveResult,
+    Outcome,
+    PlannedFile,
+    PlannedMove,
+    World,
+    group_paths,
+    plan_moves,
+    target_folder,
+)
+from ..domain.storage import Health, Storage
+from ..errors import ForbiddenActor, NotFound, RetaiaError, StateConflict, StorageOffline
+from ..ports.clock import Clock, Ids
+from ..ports.originals import MoveRefused, Originals
+from ..ports.store import Store, Transaction
+from .processing import need_asset
+from .storages import Storages
+from .trail import record, save_step
+
+MAX_BATCH = 100_000
+_STATE_OF = {Verdict.KEEP: State.DECIDED_KEEP, Verdict.REJECT: State.DECIDED_REJECT}
+BOTH = frozenset(Verdict)
+
+
+def batch_subject(batch_id: BatchId) -> Subject:
+    """A batch as the subject of events."""
+    return Subject(kind="batch", id=batch_id)
+
+
+class _Where(StrEnum):
+    """Where a planned file was found."""
+
+    SOURCE = "source"
+    TARGET = "target"
+    UNKNOWN = "unknown"
+
+
+@frozen(kw_only=True)
+class Moves:
+    """The stories of batch moves."""
+
+    store: Store
+    clock: Clock
+    ids: Ids
+    storages: Storages
+
+    # Planning
+
+    async def preview(
+        self,
+        include: frozenset[Verdict] = BOTH,
+        *,
+        limit: int | None = None,
+        assets: Sequence[AssetId] | None = None,
+    ) -> MovePlan:
+        """Plan the moves of decided assets, and change nothing.
+
+        ``include`` selects by verdict; ``assets`` restricts to some; ``limit`` to so many (by UUID).
+        """
+        storages = {s.storage_id: await self.storages.look(s) for s in await self.storages.all()}
+        select = partial(self._selected, include, limit, assets)
+        chosen, locked = await self.store.read(select)
+        return await anyio.to_thread.run_sync(self._plan, chosen, locked, storages)
+
+    def _selected(
+        self,
+        include: frozenset[Verdict],
+        limit: int | None,
+        uuids: Sequence[AssetId] | None,
+        tx: Transaction,
+    ) -> tuple[list[Asset], dict[AssetId, str]]:
+        most = MAX_BATCH if limit is None else min(limit, MAX_BATCH)
+        if uuids is not None:
+            found = tx.assets(uuids)
+            missing = [uuid for uuid in uuids if uuid not in found]
+            if missing:
+                raise NotFound(f"there is no asset {missing[0]!r}")
+            chosen = [found[uuid] for uuid in uuids][:most]
+        else:
+            states = [_STATE_OF[verdict] for verdict in sorted(include)]
+            chosen = list(tx.assets_in_states(states, limit=most))
+        locked = {lock.subject: lock for lock in tx.locks(now=self.clock.now(), expired=False)}
+        reasons = {
+            asset.uuid: f"{lock.holder} holds a {lock.kind} until {lock.expires_at:%H:%M:%S}Z"
+            for asset in chosen
+            if (lock := locked.get(asset.subject)) is not None
+        }
+        return chosen, reasons
+
+    def _plan(
+        self,
+        assets: Sequence[Asset],
+        locked: dict[AssetId, str],
+        storages: dict[StorageId, Storage],
+    ) -> MovePlan:
+        return plan_moves(assets, self._look(assets, locked, storages))
+
+    def _look(
+        self,
+        assets: Sequence[Asset],
+        locked: dict[AssetId, str],
+        storages: dict[StorageId, Storage],
+    ) -> World:
+        """See what the planner needs of the disk: the groups' files, and the names in the targets."""
+        offline = {
+            s.storage_id: s.health_reason for s in storages.values() if s.health is Health.OFFLINE
+        }
+        files: dict[tuple[StorageId, str], DiskFile] = {}
+        taken: dict[tuple[StorageId, str], frozenset[str]] = {}
+        for asset in assets:
+            if asset.storage_id in offline or asset.verdict is None:
+                continue
+            storage = storages[asset.storage_id]
+            originals = self.storages.open(storage)
+            for path in group_paths(asset):
+                found = originals.stat(path)
+                if found is not None:
+                    files[asset.storage_id, path] = found
+            key = (asset.storage_id, target_folder(asset, storage.layout))
+            if key not in taken:
+                taken[key] = originals.names_in(key[1])
+        layouts = {s.storage_id: s.layout for s in storages.values()}
+        return World(files=files, taken=taken, locked=locked, offline=offline, layouts=layouts)
+
+    # Executing
+
+    def execute_in(
+        self, actor: Actor, plan: MovePlan, expected_digest: str, tx: Transaction
+    ) -> Batch:
+        """Accept a plan as a batch, in a transaction: its assets are queued, and nothing has moved.
+
+        Raises:
+            ForbiddenActor: the actor is no person.
+            StateConflict: the plan is not the one that was shown, or an asset changed meanwhile.
+        """
+        if actor.kind is not ActorKind.PERSON:
+            raise ForbiddenActor("only a person moves files")
+        if plan.digest != expected_digest:
+            raise StateConflict(
+                "the world no longer matches the preview that was confirmed; preview again",
+                expected_digest=expected_digest,
+                digest=plan.digest,
+                moves=[
+                    {"asset": m.asset, "from": f.source, "to": f.target}
+                    for m in plan.moves
+                    for f in m.files
+                ][:100],
+            )
+        now = self.clock.now()
+        batch = Batch(
+            batch_id=BatchId(self.ids.uuid()),
+            status=BatchStatus.QUEUED,
+            digest=plan.digest,
+            created_at=now,
+            created_by=str(actor),
+            results=tuple(
+                MoveResult(asset=move.asset, outcome=Outcome.PENDING, move=move)
+                for move in plan.moves
+            ),
+            blocked=plan.blocked,
+        )
+        for move in plan.moves:
+            asset = need_asset(tx, move.asset)
+            queued = advanced(asset, Action.QUEUE_MOVE, actor, now)
+            save_step(tx, asset, queued, "move.queued", actor, now, batch=batch.batch_id)
+        tx.add_batch(batch)
+        record(
+            tx,
+            batch_subject(batch.batch_id),
+            "batch.accepted",
+            actor,
+            now,
+            digest=plan.digest,
+            moves=len(plan.moves),
+            blocked=len(plan.blocked),
+        )
+        return batch
+
+    async def execute(self, actor: Actor, plan: MovePlan, expected_digest: str) -> Batch:
+        """`execute_in`, durably. `run` then does it."""
+        return await self.store.transact(partial(self.execute_in, actor, plan, expected_digest))
+
+    async def run(
+        self, batch_id: BatchId, progress: Callable[[MoveResult], None] = lambda result: None
+    ) -> Batch:
+        """Do a batch, asset by asset; what was done before a crash is found done and not done again.
+
+        One asset's failure never stops the others. A storage that goes away leaves its assets queued.
+        """
+        batch = await self.report(batch_id)
+        if batch.status is BatchStatus.DONE:
+            return batch
+        running = evolve(batch, status=BatchStatus.RUNNING)
+        await self.store.transact(lambda tx: tx.save_batch(running))
+        left = 0
+        for result in batch.results:
+            if result.outcome is not Outcome.PENDING:
+                continue
+            try:
+                done = await self._move(batch, result.move)
+            except StorageOffline:
+                left += 1
+                continue
+            progress(done)
+        if left == 0:
+            finished = evolve(batch, status=BatchStatus.DONE, finished_at=self.clock.now())
+            await self.store.transact(partial(self._finish, finished))
+        return await self.report(batch_id)
+
+    def _finish(self, batch: Batch, tx: Transaction) -> None:
+        tx.save_batch(batch)
+        now = self.clock.now()
+        record(tx, batch_subject(batch.batch_id), "batch.done", SYSTEM, now)
+
+    async def _move(self, batch: Batch, move: PlannedMove) -> MoveResult:
+        storage = await self.storages.online(move.storage_id)
+        originals = self.storages.open(storage)
+        token = self.ids.token()
+        fencing = await self.store.transact(partial(self._begin, batch, move, token))
+        error = await anyio.to_thread.run_sync(_move_group, originals, move)
+        found = await anyio.to_thread.run_sync(_locate, originals, move)
+        return await self.store.transact(partial(self._end, batch, move, fencing, error, found))
+
+    def _begin(self, batch: Batch, move: PlannedMove, token: str, tx: Transaction) -> int:
+        """Take the move lock and write down what is about to be done."""
+        now = self.clock.now()
+        subject = asset_subject(move.asset)
+        current = tx.lock(subject)
+        if current is not None and current.holder == batch.batch_id:
+            current = release(current, now)
+        lock = acquire(
+            current,
+            subject,
+            kind=LockKind.ASSET_MOVE_LOCK,
+            holder=batch.batch_id,
+            token=token,
+            now=now,
+        )
+        tx.save_lock(lock)
+        for file in move.files:
+            tx.add_journal(self._entry(batch, move, file, Phase.INTENT, lock.fencing, now))
+        return lock.fencing
+
+    def _entry(
+        self,
+        batch: Batch,
+        move: PlannedMove,
+        file: PlannedFile,
+        phase: Phase,
+        fencing: int,
+        now: datetime,
+        **evidence: object,
+    ) -> JournalEntry:
+        return JournalEntry(
+            operation="move",
+            phase=phase,
+            subject=asset_subject(move.asset),
+            storage_id=move.storage_id,
+            source=file.source,
+            target=file.target,
+            at=now,
+            batch_id=batch.batch_id,
+            fencing=fencing,
+            evidence=evidence,
+        )
+
+    def _end(
+        self,
+        batch: Batch,
+        move: PlannedMove,
+        fencing: int,
+        error: str,
+        found: tuple[_Where, ...],
+        tx: Transaction,
+    ) -> MoveResult:
+        """Write down what is on disk now, and let the asset's state follow it and nothing else."""
+        now = self.clock.now()
+        outcome = _outcome(found)
+        asset = need_asset(tx, move.asset)
+        after = _settled(asset, move, outcome, now)
+        phase = Phase.DONE if outcome is Outcome.MOVED else Phase.FAILED
+        for file, where in zip(move.files, found, strict=True):
+            tx.add_journal(
+                self._entry(batch, move, file, phase, fencing, now, found=where.value, error=error)
+            )
+        save_step(
+            tx,
+            asset,
+            after,
+            f"move.{outcome.lower()}",
+            SYSTEM,
+            now,
+            batch=batch.batch_id,
+            error=error,
+            source=asset.path,
+            target=after.path,
+        )
+        lock = tx.lock(asset.subject)
+        if lock is not None and lock.fencing == fencing:
+            tx.save_lock(release(lock, now))
+        result = MoveResult(asset=move.asset, outcome=outcome, move=move, error=error, at=now)
+        tx.save_move_result(batch.batch_id, result)
+        return result
+
+    # Reporting, recovering
+
+    async def report(self, batch_id: BatchId) -> Batch:
+        """A batch with a result per asset.
+
+        Raises:
+            NotFound: there is none.
+        """
+        batch = await self.store.read(lambda tx: tx.batch(batch_id))
+        if batch is None:
+            raise NotFound(f"there is no batch {batch_id!r}")
+        return batch
+
+    async def batches(self, limit: int = 50) -> Sequence[Batch]:
+        """The newest batches."""
+        return await self.store.read(lambda tx: tx.batches(limit=limit))
+
+    async def recover(self) -> int:
+        """Go on with every batch that a crash or an absent storage interrupted; returns how many."""
+        unfinished = await self.store.read(lambda tx: tx.batches(open_only=True, limit=1000))
+        for batch in reversed(unfinished):
+            await self.run(batch.batch_id)
+        return len(unfinished)
+
+
+def _outcome(found: Iterable[_Where]) -> Outcome:
+    places = set(found)
+    if places == {_Where.TARGET}:
+        return Outcome.MOVED
+    return Outcome.FAILED if places == {_Where.SOURCE} else Outcome.PARKED
+
+
+def _settled(asset: Asset, move: PlannedMove, outcome: Outcome, now: datetime) -> Asset:
+    """The asset after its move was verified, found undone, or could not be proven."""
+    if outcome is Outcome.PARKED:
+        return evolve(flagged(asset, Flag.PARKED, on=True), updated_at=now)
+    if outcome is Outcome.FAILED:
+        return advanced(asset, Action.ABANDON_MOVE, SYSTEM, now)
+    targets = {file.source: file.target for file in move.files}
+    sidecars = tuple(evolve(s, path=targets.get(s.path, s.path)) for s in asset.sidecars)
+    there = advanced(asset, Action.CONFIRM_MOVE, SYSTEM, now)
+    path = targets[asset.path]
+    if path != asset.path:
+        there = relocated(there, path, cause="move", now=now)
+    return evolve(there, sidecars=sidecars)
+
+
+def _stands(found: DiskFile | None, file: PlannedFile) -> bool:
+    return found is not None and (found.size, found.mtime_ns) == (file.size, file.mtime_ns)
+
+
+def _where(originals: Originals, file: PlannedFile) -> _Where:
+    """Where a file of a group is now; unknown unless it stands whole in exactly one of two places."""
+    source, target = originals.stat(file.source), originals.stat(file.target)
+    if file.source == file.target:
+        return _Where.TARGET if _stands(target, file) else _Where.UNKNOWN
+    if source is None and _stands(target, file):
+        return _Where.TARGET
+    if _stands(source, file) and not _stands(target, file):
+        return _Where.SOURCE
+    return _Where.UNKNOWN
+
+
+def _locate(originals: Originals, move: PlannedMove) -> tuple[_Where, ...]:
+    problem = originals.check()
+    if problem:
+        raise StorageOffline(problem)
+    return tuple(_where(originals, file) for file in move.files)
+
+
+def _move_group(originals: Originals, move: PlannedMove) -> str:
+    """Move the files of a group that are not moved yet; on a failure move back what was moved.
+
+    Returns what went wrong, empty where nothing did. Whatever it says, only `_locate` is believed.
+    """
+    done: list[PlannedFile] = []
+    try:
+        for file in move.files:
+            if _where(originals, file) is _Where.TARGET:
+                done.append(file)
+                continue
+            if not _stands(originals.stat(file.source), file):
+                raise MoveRefused(f"{file.source!r} is not as the plan says")
+            originals.rename(file.source, file.target)
+            done.append(file)
+    except (MoveRefused, OSError, RetaiaError) as error:
+        said = error.reason if isinstance(error, MoveRefused) else str(error)
+        return _undo(originals, done, said)
+    return ""
+
+
+def _undo(originals: Originals, done: Sequence[PlannedFile], said: str) -> str:
+    for file in reversed(done):
+        if file.source == file.target:
+            continue
+        try:
+            originals.rename(file.target, file.source)
+        except (MoveRefused, OSError, RetaiaError) as error:
+            return f"{said}; moving {file.target!r} back failed too: {error}"
+    return said
