@@ -1,0 +1,311 @@
+"""Derived files on a mounted folder: ``.derived/{ref}``, uploads beside them until they are whole.
+
+A published file appears by one rename, after its bytes are on disk. The parts of an upload stay until
+`FilesystemDerived.discard`, so that publishing can be repeated after a crash at any point.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import re
+import secrets
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from retaia_core.domain.derived import HEAD_BYTES, WHOLE_LIMIT, Sample
+from retaia_core.domain.identifiers import StorageId, folder_of, parse_rel_path
+from retaia_core.domain.storage import DERIVED_FOLDER
+from retaia_core.domain.uploads import Part
+from retaia_core.errors import NotFound, StorageOffline, Unavailable, ValidationFailed
+from retaia_core.ports.derived_storage import Stored
+
+from . import fsio
+from .marker import marker_problem
+
+UPLOADS_FOLDER = ".uploads"
+
+_UPLOAD_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
+_NO_LINKS = frozenset(
+    {errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
+)
+_TRIES = 5
+
+
+class FilesystemDerived:
+    """The derived files of one storage, below ``.derived`` at its root.
+
+    Every method raises `StorageOffline` where the root's marker is absent, invalid or (where
+    ``storage_id`` is given) foreign, and `Unavailable` where the disk is full, read-only or broken;
+    nothing half-made is left then.
+    """
+
+    def __init__(self, root: Path, storage_id: StorageId | None = None) -> None:
+        self._root = root.absolute()
+        self._storage_id = storage_id
+        self._base = os.path.join(self._root, DERIVED_FOLDER)
+        self._uploads = os.path.join(self._base, UPLOADS_FOLDER)
+
+    def put_part(self, upload_id: str, number: int, chunks: Iterable[bytes], limit: int) -> Part:
+        """Write one part (again) as it comes in, at most ``limit`` bytes; synced when it returns.
+
+        Raises:
+            ValidationFailed: more bytes than allowed; nothing is kept of the part.
+        """
+        place = self._part(upload_id, number)
+        temporary = f"{place}.{secrets.token_hex(4)}.tmp"
+        with self._reporting(), contextlib.ExitStack() as undo:
+            fsio.make_folders(os.path.dirname(place))
+            undo.callback(fsio.remove_if_there, temporary)
+            with fsio.writing_new(temporary) as handle:
+                size, digest = _receive(handle, chunks, limit)
+                os.fsync(handle)
+            os.replace(temporary, place)
+        return Part(number=number, size=size, etag=digest)
+
+    def sample(self, upload_id: str, numbers: int, *, whole: bool) -> Sample:
+        """The beginning of the file that the parts 1 … ``numbers`` make.
+
+        With ``whole`` the content too, unless that is larger than `WHOLE_LIMIT`.
+
+        Raises:
+            NotFound: a part is not there.
+        """
+        with self._reporting():
+            parts = self._parts(upload_id, numbers)
+            size = sum(os.stat(part).st_size for part in parts)
+            wanted = size if whole and size <= WHOLE_LIMIT else min(size, HEAD_BYTES)
+            begun = _beginning(parts, wanted)
+        content = begun if whole and size <= WHOLE_LIMIT else None
+        return Sample(head=begun[:HEAD_BYTES], size_bytes=size, content=content)
+
+    def publish(self, upload_id: str, numbers: int, ref: str) -> Stored:
+        """Join the parts under a name, atomically and synced; safe to repeat until `discard`.
+
+        Raises:
+            NotFound: a part is not there.
+        """
+        target = self._place(ref)
+        with self._reporting(), contextlib.ExitStack() as undo:
+            parts = self._parts(upload_id, numbers)
+            joined = os.path.join(os.path.dirname(parts[0]), f"joined.{secrets.token_hex(4)}.tmp")
+            undo.callback(fsio.remove_if_there, joined)
+            stored = _only(parts[0], joined) if numbers == 1 else _join(parts, joined)
+            self._appear(joined, target)
+        return stored
+
+    def discard(self, upload_id: str) -> None:
+        """Remove what is left of an upload; harmless where nothing is."""
+        folder = self._upload(upload_id)
+        with self._reporting(), contextlib.suppress(FileNotFoundError):
+            for name in os.listdir(folder):
+                fsio.remove_if_there(os.path.join(folder, name))
+            os.rmdir(folder)
+
+    def open(self, ref: str) -> BinaryIO:
+        """Open a published file for reading; seekable.
+
+        Raises:
+            NotFound: there is no such file.
+        """
+        with self._reporting():
+            try:
+                return os.fdopen(fsio.open_to_read(self._place(ref)), "rb")
+            except OSError as error:
+                raise _not_found_or(error, ref) from error
+
+    def size(self, ref: str) -> int | None:
+        """A published file's size in bytes; None where there is no such file."""
+        with self._reporting():
+            try:
+                with fsio.reading(self._place(ref)) as handle:
+                    return os.fstat(handle).st_size
+            except OSError as error:
+                if _is_absence(error):
+                    return None
+                raise
+
+    def clone(self, ref: str, to: str) -> None:
+        """Make a published file known under a second name: a hard link, or a copy where there are none.
+
+        Raises:
+            NotFound: there is no such file.
+        """
+        source, target = self._place(ref), self._place(to)
+        temporary = os.path.join(self._uploads, f"clone.{secrets.token_hex(8)}.tmp")
+        with self._reporting(), contextlib.ExitStack() as undo:
+            if not os.path.isfile(source):
+                raise NotFound(f"there is no derived file {ref!r}", ref=ref)
+            fsio.make_folders(self._uploads)
+            undo.callback(fsio.remove_if_there, temporary)
+            _link_or_copy(source, temporary)
+            self._appear(temporary, target)
+
+    def remove(self, ref: str) -> None:
+        """Remove a published file, and folders that are empty then; harmless where it is gone."""
+        place = self._place(ref)
+        with self._reporting():
+            try:
+                os.unlink(place)
+            except (FileNotFoundError, NotADirectoryError):
+                return
+            fsio.sync_folder(os.path.dirname(place))
+            self._prune(folder_of(ref))
+
+    def refs(self, prefix: str) -> Iterator[str]:
+        """The published files below a folder (an asset's UUID, say; all where it is empty), in order."""
+        top = self._place(prefix) if prefix else self._base
+        with self._reporting():
+            yield from self._refs_below(top, prefix)
+
+    def _refs_below(self, top: str, prefix: str) -> Iterator[str]:
+        if prefix and os.path.isfile(top):
+            yield prefix
+            return
+        for folder, below, names in os.walk(top, onerror=_unless_absent):
+            below[:] = sorted(name for name in below if not name.startswith("."))
+            inner = os.path.relpath(folder, self._base).replace(os.sep, "/")
+            for name in sorted(names):
+                yield name if inner == "." else f"{inner}/{name}"
+
+    def _appear(self, temporary: str, target: str) -> None:
+        """Give a finished file its name in one step, and make that durable.
+
+        A folder that another thread just found empty may be removed under our feet; it is made again.
+        """
+        for tries_left in reversed(range(_TRIES)):
+            fsio.make_folders(os.path.dirname(target))
+            try:
+                os.replace(temporary, target)
+                break
+            except FileNotFoundError:
+                if not tries_left or not os.path.exists(temporary):
+                    raise
+        fsio.sync_folder(os.path.dirname(target))
+
+    def _prune(self, folder: str) -> None:
+        while folder:
+            try:
+                os.rmdir(os.path.join(self._base, folder))
+            except OSError:
+                return  # Not empty, or another removed it.
+            folder = folder_of(folder)
+
+    def _place(self, ref: str) -> str:
+        parts = parse_rel_path(ref).split("/")
+        if any(part.startswith(".") for part in parts):
+            raise ValidationFailed(f"{ref!r} is no reference of a derived file", field="ref")
+        return os.path.join(self._base, *parts)
+
+    def _upload(self, upload_id: str) -> str:
+        if not _UPLOAD_ID.fullmatch(upload_id):
+            raise ValidationFailed(f"{upload_id!r} is no upload id", field="upload_id")
+        return os.path.join(self._uploads, upload_id)
+
+    def _part(self, upload_id: str, number: int) -> str:
+        if number < 1:
+            raise ValidationFailed("parts are numbered from 1", field="number")
+        return os.path.join(self._upload(upload_id), f"{number:06d}.part")
+
+    def _parts(self, upload_id: str, numbers: int) -> list[str]:
+        parts = [self._part(upload_id, number) for number in range(1, numbers + 1)]
+        for number, part in enumerate(parts, start=1):
+            if not os.path.isfile(part):
+                raise NotFound(
+                    f"part {number} of upload {upload_id!r} is not there; send it again",
+                    upload_id=upload_id,
+                    part=number,
+                )
+        return parts
+
+    @contextlib.contextmanager
+    def _reporting(self) -> Iterator[None]:
+        """Refuse work on a storage that is offline, and report the disk's errors as `Unavailable`."""
+        self._require_online()
+        try:
+            yield
+        except OSError as error:
+            self._require_online()
+            raise Unavailable(
+                f"the derived files cannot be used: {fsio.said(error)}", reason=fsio.said(error)
+            ) from error
+
+    def _require_online(self) -> None:
+        problem = marker_problem(self._root, self._storage_id)
+        if problem is not None:
+            raise StorageOffline(f"the storage of the derived files is offline: {problem}")
+
+
+def _is_absence(error: OSError) -> bool:
+    """Whether a file could not be opened because no regular file has that name."""
+    return error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.ELOOP)
+
+
+def _unless_absent(error: OSError) -> None:
+    if not _is_absence(error):
+        raise error
+
+
+def _not_found_or(error: OSError, ref: str) -> Exception:
+    return NotFound(f"there is no derived file {ref!r}", ref=ref) if _is_absence(error) else error
+
+
+def _receive(handle: int, chunks: Iterable[bytes], limit: int) -> tuple[int, str]:
+    digest, size = hashlib.sha256(), 0
+    for chunk in chunks:
+        size += len(chunk)
+        if size > limit:
+            raise ValidationFailed(
+                f"the part has more than the {limit} bytes that it may have",
+                fields={"size_bytes": "too large"},
+            )
+        digest.update(chunk)
+        fsio.write_whole(handle, chunk)
+    return size, digest.hexdigest()
+
+
+def _beginning(parts: list[str], wanted: int) -> bytes:
+    taken = bytearray()
+    for part in parts:
+        with fsio.reading(part) as handle:
+            for block in fsio.blocks(handle):
+                taken += block
+                if len(taken) >= wanted:
+                    return bytes(taken[:wanted])
+    return bytes(taken)
+
+
+def _only(part: str, joined: str) -> Stored:
+    """The whole file is one part, which is synced already: a second name for it is enough."""
+    _link_or_copy(part, joined)
+    digest, size = hashlib.sha256(), 0
+    with fsio.reading(joined) as handle:
+        for block in fsio.blocks(handle):
+            digest.update(block)
+            size += len(block)
+    return Stored(size_bytes=size, sha256=digest.hexdigest())
+
+
+def _join(parts: list[str], joined: str) -> Stored:
+    digest, size = hashlib.sha256(), 0
+    with fsio.writing_new(joined) as target:
+        for part in parts:
+            with fsio.reading(part) as source:
+                for block in fsio.blocks(source):
+                    digest.update(block)
+                    size += len(block)
+                    fsio.write_whole(target, block)
+        os.fsync(target)
+    return Stored(size_bytes=size, sha256=digest.hexdigest())
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        _join([source], target)

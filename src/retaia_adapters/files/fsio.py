@@ -1,0 +1,159 @@
+"""Small pieces of file work that survive a loss of power: syncing, making, opening and saying why not."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import sys
+from collections.abc import Iterator
+
+BLOCK_BYTES = 1024 * 1024
+
+GONE = frozenset(
+    getattr(errno, name)
+    for name in (
+        "EIO",
+        "ENODEV",
+        "ENXIO",
+        "ENOTCONN",
+        "ESTALE",
+        "ETIMEDOUT",
+        "EHOSTDOWN",
+        "EHOSTUNREACH",
+        "ESHUTDOWN",
+        "ECONNABORTED",
+        "ECONNRESET",
+        "EREMOTEIO",
+    )
+    if hasattr(errno, name)
+)
+"""Errors of a disk or share that went away: what was asked may have been done or not."""
+
+_NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.EOPNOTSUPP})
+_PLAIN = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_NOATIME = getattr(os, "O_NOATIME", 0)
+_NONBLOCK = getattr(os, "O_NONBLOCK", 0)
+
+
+def said(error: OSError) -> str:
+    """An error's reason in the system's words, without the absolute path."""
+    return (error.strerror or type(error).__name__).lower()
+
+
+def printable(name: str) -> str:
+    r"""A name as valid text; bytes that are none are shown as ``\xNN``.
+
+    >>> printable("caf\udce9.mov")
+    'caf\\xe9.mov'
+    """
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def is_text(name: str) -> bool:
+    r"""Whether a name that the system gave is valid text.
+
+    >>> is_text("café.mov"), is_text("caf\udce9.mov")
+    (True, False)
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def sync_folder(path: str) -> None:
+    """Make the names in a folder durable, where the system has a way to."""
+    if sys.platform == "win32":
+        return
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
+    finally:
+        os.close(handle)
+
+
+def make_folders(path: str) -> None:
+    """Make a folder and those above it, each durable in its parent.
+
+    Raises:
+        FileExistsError: something else than a folder has that name.
+    """
+    if os.path.isdir(path):
+        return
+    parent = os.path.dirname(path)
+    if parent != path:
+        make_folders(parent)
+    try:
+        os.mkdir(path)
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise
+    sync_folder(parent)
+
+
+def open_to_read(path: str) -> int:
+    """Open a regular file for reading, leaving its access time alone where the system allows that.
+
+    Raises:
+        OSError: it cannot be opened, or is a link or no regular file (a pipe does not block).
+    """
+    flags = os.O_RDONLY | _PLAIN | _NONBLOCK | _NOFOLLOW
+    try:
+        handle = os.open(path, flags | _NOATIME)
+    except PermissionError:
+        handle = os.open(path, flags)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "not a regular file")
+    return handle
+
+
+@contextlib.contextmanager
+def reading(path: str) -> Iterator[int]:
+    """`open_to_read` for a ``with`` block."""
+    handle = open_to_read(path)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def writing_new(path: str, *, mode: int = 0o666) -> Iterator[int]:
+    """Create a file that must not be there yet; it is removed again where the block fails."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | _PLAIN | _NOFOLLOW
+    handle = os.open(path, flags, mode)
+    try:
+        try:
+            yield handle
+        finally:
+            os.close(handle)
+    except BaseException:
+        remove_if_there(path)
+        raise
+
+
+def write_whole(handle: int, block: bytes) -> None:
+    """Write every byte of a block; the system may take it in several bites."""
+    rest = memoryview(block)
+    while rest:
+        rest = rest[os.write(handle, rest) :]
+
+
+def blocks(handle: int) -> Iterator[bytes]:
+    """The content of an open file from where it stands, block by block."""
+    while block := os.read(handle, BLOCK_BYTES):
+        yield block
+
+
+def remove_if_there(path: str) -> None:
+    """Remove a file; harmless where it is gone."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)

@@ -1,0 +1,204 @@
+"""The marker file ``.retaia``: reading it, and adopting a folder (domain.md, *Assets*)."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from retaia_core.domain.discovery import skip_reason
+from retaia_core.domain.identifiers import StorageId
+from retaia_core.domain.media import extension_of
+from retaia_core.domain.storage import (
+    MARKER_NAME,
+    Layout,
+    Marker,
+    parse_marker,
+    render_marker,
+)
+from retaia_core.errors import StateConflict, Unavailable, ValidationFailed
+from retaia_core.ports.originals import FolderFound
+
+from . import fsio
+from .moves import rename_without_replacing
+
+MARKER_LIMIT = 64 * 1024
+"""A marker is a few hundred bytes; more than this is something else."""
+
+EXAMPLES = 5
+
+
+def read_marker(root: Path) -> Marker | None:
+    """Read the marker of a folder; None where there is none.
+
+    Raises:
+        ValidationFailed: something else has its name, or its content is no marker.
+        OSError: it cannot be read.
+    """
+    path = os.path.join(root, MARKER_NAME)
+    if os.path.islink(path) or os.path.isdir(path):
+        raise ValidationFailed(f"{MARKER_NAME} is not a regular file", field="marker")
+    try:
+        with fsio.reading(path) as handle:
+            content = os.read(handle, MARKER_LIMIT + 1)
+    except FileNotFoundError:
+        return None
+    if len(content) > MARKER_LIMIT:
+        raise ValidationFailed("it is too large to be a marker", field="marker")
+    return parse_marker(content)
+
+
+def marker_problem(root: Path, storage_id: StorageId | None) -> str | None:
+    """Why a folder cannot be trusted to be a storage (any, where no id is given); None where it can."""
+    try:
+        marker = read_marker(root)
+    except ValidationFailed as error:
+        return f"its marker {MARKER_NAME} is invalid: {error.message}"
+    except OSError as error:
+        return f"its marker {MARKER_NAME} cannot be read: {fsio.said(error)}"
+    if marker is None:
+        return f"its marker {MARKER_NAME} is not there; is the disk or share mounted?"
+    if storage_id is not None and marker.storage_id != storage_id:
+        return f"its marker {MARKER_NAME} is of another storage, {marker.storage_id!r}"
+    return None
+
+
+def write_marker(root: Path, marker: Marker) -> None:
+    """Write a marker whole and durable, or not at all.
+
+    Raises:
+        FileExistsError: something has that name already.
+    """
+    temporary = os.path.join(root, f"{MARKER_NAME}.{secrets.token_hex(6)}.part")
+    with fsio.writing_new(temporary, mode=0o644) as handle:
+        fsio.write_whole(handle, render_marker(marker))
+        os.fsync(handle)
+    try:
+        rename_without_replacing(temporary, os.path.join(root, MARKER_NAME))
+    except BaseException:
+        fsio.remove_if_there(temporary)
+        raise
+    fsio.sync_folder(os.fspath(root))
+
+
+def adopt(root: Path, layout: Layout, storage_id: StorageId) -> Marker:
+    """Make a folder a storage: create the folders of its layout, then write its marker.
+
+    Nothing is ever moved. Adopting again with the same id and layout changes nothing.
+
+    Raises:
+        StateConflict: another marker (or one that is invalid) is there, the folder lies inside a
+            storage, or something else than a folder has a name of the layout.
+        Unavailable: the folder cannot be written to.
+    """
+    root = root.resolve()
+    wanted = Marker(storage_id=storage_id, layout=layout)
+    try:
+        if _adopted_already(root, wanted):
+            return wanted
+        _refuse_inside_another(root)
+        _make_layout(root, layout)
+        write_marker(root, wanted)
+    except FileExistsError as error:
+        raise StateConflict("another program adopted the folder just now; look again") from error
+    except OSError as error:
+        raise Unavailable(f"the folder cannot be adopted: {fsio.said(error)}") from error
+    return wanted
+
+
+def _adopted_already(root: Path, wanted: Marker) -> bool:
+    try:
+        found = read_marker(root)
+    except ValidationFailed as error:
+        raise StateConflict(
+            f"{MARKER_NAME} is there and is no valid marker ({error.message}); "
+            "look at it and move it away by hand if it is nobody's"
+        ) from error
+    if found is None or found == wanted:
+        return found is not None
+    raise StateConflict(
+        f"the folder is adopted already, as storage {found.storage_id!r}; open it under that id",
+        storage_id=found.storage_id,
+    )
+
+
+def _refuse_inside_another(root: Path) -> None:
+    for parent in root.parents:
+        try:
+            outer = read_marker(parent)
+        except (ValidationFailed, OSError):
+            continue  # No valid marker there: no storage.
+        if outer is not None:
+            raise StateConflict(
+                f"the folder lies inside the storage {outer.storage_id!r}; one file would have two "
+                "homes. Adopt a folder outside of it",
+                storage_id=outer.storage_id,
+            )
+
+
+def _make_layout(root: Path, layout: Layout) -> None:
+    tops = [top for top in (layout.inbox, layout.archive, layout.rejects) if top != "."]
+    for top in tops:
+        at = root
+        for part in top.split("/"):
+            at /= part
+            if at.is_symlink() or (at.exists() and not at.is_dir()):
+                raise StateConflict(f"{top!r} must be a folder, and something else has its name")
+    for top in tops:
+        fsio.make_folders(os.path.join(root, top))
+
+
+def survey(folder: Path, media_extensions: Collection[str]) -> FolderFound:
+    """Look at a folder that nobody adopted: what a person is told before they decide.
+
+    ``media_extensions`` are lower case, without the dot. Hidden files and folders are not counted,
+    links are not followed; what cannot be read is left out and named in ``problem``.
+    """
+    marker, problem = _marker_found(folder)
+    files = media = 0
+    examples: list[str] = []
+    unreadable: list[str] = []
+    for path in _files_below(os.fspath(folder), unreadable):
+        files += 1
+        if extension_of(os.path.basename(path)) in media_extensions:
+            media += 1
+            if len(examples) < EXAMPLES:
+                examples.append(fsio.printable(path))
+    return FolderFound(
+        files=files,
+        media=media,
+        has_inbox=(folder / Layout().inbox).is_dir(),
+        marker=marker,
+        problem="; ".join(filter(None, (problem, *unreadable[:EXAMPLES]))),
+        examples=tuple(examples),
+    )
+
+
+def _marker_found(folder: Path) -> tuple[Marker | None, str]:
+    try:
+        return read_marker(folder), ""
+    except ValidationFailed as error:
+        return None, f"its marker {MARKER_NAME} is invalid: {error.message}"
+    except OSError:
+        return None, ""  # Reading the folder itself says why.
+
+
+def _files_below(root: str, unreadable: list[str]) -> Iterator[str]:
+    """The relative paths of all files that are not hidden, folder by folder in order of names."""
+    waiting = [""]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            with os.scandir(os.path.join(root, folder)) as entries:
+                found = [
+                    (os.path.join(folder, entry.name), entry.is_dir(follow_symlinks=False))
+                    for entry in entries
+                    if not skip_reason(entry.name) and not entry.is_symlink()
+                ]
+        except OSError as error:
+            unreadable.append(f"{fsio.printable(folder) or 'the folder'}: {fsio.said(error)}")
+            continue
+        found.sort(reverse=True)
+        waiting.extend(path for path, is_folder in found if is_folder)
+        yield from (path for path, is_folder in reversed(found) if not is_folder)

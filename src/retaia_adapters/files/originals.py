@@ -1,0 +1,217 @@
+"""The originals of one storage on a mounted folder."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from retaia_core.domain.discovery import SeenFile
+from retaia_core.domain.identifiers import StorageId, folder_of, name_of, parse_rel_path
+from retaia_core.domain.moves import DiskFile
+from retaia_core.domain.storage import MARKER_NAME, Layout
+from retaia_core.errors import StorageOffline, Unavailable, ValidationFailed
+from retaia_core.ports.originals import FolderListing, MoveRefused
+
+from . import fsio, moves
+from .marker import marker_problem
+from .walk import Walker, relative_inside, unreadable_tops
+
+FINGERPRINT_BLOCK = 64 * 1024
+"""Bytes of each of the three blocks (start, middle, end) that a quick fingerprint reads."""
+
+_Stamp = tuple[int, int, int, int]
+
+
+class FilesystemOriginals:
+    """One storage's originals below a folder of this machine.
+
+    Paths that lead out of the root through a link are refused. Links to files inside the root are
+    seen as the file they lead to, and are never moved.
+    """
+
+    def __init__(self, root: Path, storage_id: StorageId) -> None:
+        self._root = os.path.abspath(root)
+        self._storage_id = storage_id
+
+    def check(self) -> str | None:
+        """Look at the marker now; None where it is ours, else why the storage is offline."""
+        return marker_problem(Path(self._root), self._storage_id)
+
+    def walk(self, layout: Layout, known: Callable[[str], str | None]) -> Iterator[FolderListing]:
+        """Yield every folder of inbox, archive and rejects, sub-folders first, in order of names.
+
+        The marker is looked at before, after, and (its inode and times) with every folder, so that no
+        listing is ever of what lies under a mount point.
+        """
+        self._require_online()
+        stamp = self._stamp()
+        walker = Walker(self._root, self._require_online)
+        # An inbox that is the whole root has archive and rejects inside.
+        tops = ("",) if layout.inbox == "." else (layout.inbox, layout.archive, layout.rejects)
+        unreadable: dict[str, list[str]] = defaultdict(list)
+        for top in tops:
+            try:
+                self._absolute(top)
+                listings = walker.walk(top, known)
+            except FileNotFoundError:
+                continue  # Nobody made it yet, or it was removed by hand: no files.
+            except (OSError, ValidationFailed) as error:
+                self._require_online()
+                if not top:
+                    raise self._offline("its folder cannot be read") from error
+                unreadable[folder_of(top)].append(name_of(top))
+                continue
+            for listing in listings:
+                if self._stamp() != stamp:
+                    self._require_online()
+                yield listing
+        for parent, names in unreadable.items():
+            yield unreadable_tops(parent, names)
+        self._require_online()
+
+    def stat(self, path: str) -> DiskFile | None:
+        """What stands at a path; None where nothing does. A link inside the root is followed.
+
+        Raises:
+            ValidationFailed: the path is refused.
+            Unavailable: it cannot be looked at.
+        """
+        try:
+            found = os.lstat(self._behind_link(self._absolute(path)))
+        except (FileNotFoundError, NotADirectoryError):
+            self._require_online()
+            return None
+        except OSError as error:
+            raise self._unavailable(path, error) from error
+        return DiskFile(size=found.st_size, mtime_ns=found.st_mtime_ns)
+
+    def names_in(self, folder: str) -> frozenset[str]:
+        """All names in a folder, hidden ones too; empty where there is no such folder.
+
+        Raises:
+            ValidationFailed: the path is refused.
+            Unavailable: the folder cannot be read.
+        """
+        try:
+            names = os.listdir(self._absolute(folder))
+        except (FileNotFoundError, NotADirectoryError):
+            self._require_online()
+            return frozenset()
+        except OSError as error:
+            raise self._unavailable(folder, error) from error
+        return frozenset(map(fsio.printable, names))
+
+    def fingerprint(self, seen: SeenFile) -> str | None:
+        """The quick content fingerprint: a digest over the size and three blocks of 64 KiB.
+
+        None where the file cannot be read or is not as ``seen`` says any more.
+        """
+        try:
+            absolute = self._absolute(seen.path)
+            with fsio.reading(self._behind_link(absolute)) as handle:
+                if not _is_as_seen(handle, seen):
+                    return None
+                digest = _fingerprint(handle, seen.size)
+                return digest if _is_as_seen(handle, seen) else None
+        except (OSError, ValidationFailed):
+            self._require_online()
+            return None
+
+    def rename(self, source: str, target: str) -> None:
+        """Move a file without ever replacing another; folders of the target are made.
+
+        See `moves` for how. Times are kept to the precision of the target's filesystem.
+
+        Raises:
+            MoveRefused: the target is taken, the source is not there, or a path is refused; nothing was
+                changed.
+            StorageOffline: the storage went away.
+            OSError: it failed in the middle; what stands on disk is to be looked at.
+        """
+        self._require_online()
+        try:
+            old, new = self._absolute(source), self._absolute(target)
+        except ValidationFailed as error:
+            raise MoveRefused(error.message) from error
+        try:
+            moves.move(old, new, watch=self._passed)
+        except OSError:
+            self._require_online()
+            raise
+
+    def _passed(self, step: moves.Step) -> None:
+        """Called at every step of a move; a subclass may look on."""
+
+    def _absolute(self, path: str) -> str:
+        """The place of a relative path (empty: the root); no link above it may lead out of the root.
+
+        Raises:
+            ValidationFailed: the path is refused.
+        """
+        if not path:
+            return self._root
+        absolute = os.path.join(self._root, *parse_rel_path(path).split("/"))
+        real_parent = os.path.realpath(os.path.dirname(absolute))
+        if relative_inside(os.path.realpath(self._root), real_parent) is None:
+            raise ValidationFailed(
+                f"the path {path!r} is refused: a link leads out of the storage", field="path"
+            )
+        return absolute
+
+    def _behind_link(self, absolute: str) -> str:
+        """Where a link inside the root leads; the path itself where it is none, or leads out."""
+        if not os.path.islink(absolute):
+            return absolute
+        real = os.path.realpath(absolute)
+        inside = relative_inside(os.path.realpath(self._root), real) is not None
+        return real if inside and os.path.exists(real) else absolute
+
+    def _stamp(self) -> _Stamp | None:
+        """Which file the marker is now: cheap enough to look at with every folder."""
+        try:
+            found = os.lstat(os.path.join(self._root, MARKER_NAME))
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+    def _require_online(self) -> None:
+        problem = self.check()
+        if problem is not None:
+            raise self._offline(problem)
+
+    def _offline(self, reason: str) -> StorageOffline:
+        return StorageOffline(
+            f"storage {self._storage_id!r} is offline: {reason}",
+            storage_id=self._storage_id,
+            reason=reason,
+        )
+
+    def _unavailable(self, path: str, error: OSError) -> Unavailable:
+        self._require_online()
+        return Unavailable(f"{path!r} cannot be looked at: {fsio.said(error)}", path=path)
+
+
+def _is_as_seen(handle: int, seen: SeenFile) -> bool:
+    now = os.fstat(handle)
+    return (now.st_size, now.st_mtime_ns) == (seen.size, seen.mtime_ns)
+
+
+def _fingerprint(handle: int, size: int) -> str:
+    digest = hashlib.blake2b(size.to_bytes(8, "big"), digest_size=16)
+    starts = (0, (size - FINGERPRINT_BLOCK) // 2, size - FINGERPRINT_BLOCK)
+    for start in starts if size > 3 * FINGERPRINT_BLOCK else (0,):
+        os.lseek(handle, start, os.SEEK_SET)
+        length = FINGERPRINT_BLOCK if size > 3 * FINGERPRINT_BLOCK else size
+        digest.update(_exactly(handle, length))
+    return digest.hexdigest()
+
+
+def _exactly(handle: int, length: int) -> bytes:
+    """Read so many bytes, or what there is; the system may give them in several bites."""
+    taken = bytearray()
+    while len(taken) < length and (block := os.read(handle, length - len(taken))):
+        taken += block
+    return bytes(taken)

@@ -1,0 +1,201 @@
+"""Walking a storage's folders: one look per folder, as close to the bare cost of looking as can be.
+
+A folder is read with one `os.scandir`; what every file costs is one ``stat`` and one tuple. Names are
+judged (hidden? temporary? valid text?) only where the folder's digest is not the one known, so an
+unchanged folder costs its look, a sort and a hash.
+
+Folders are yielded after those below them, so that a sub-folder that cannot be read is named in its
+parent's listing. Memory is bounded by the largest folder and the folders above it.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Iterator
+
+from retaia_core.domain.discovery import Skip, skip_reason
+from retaia_core.domain.storage import DERIVED_FOLDER, EXPORTS_FOLDER, MARKER_NAME
+from retaia_core.ports.originals import Entry, FolderListing
+
+from . import fsio
+
+Known = Callable[[str], str | None]
+Row = tuple[str, int, int]
+"""Name, size in bytes, mtime in nanoseconds."""
+
+_OURS = frozenset({EXPORTS_FOLDER, DERIVED_FOLDER, MARKER_NAME})
+"""At a storage's root: neither footage nor worth telling a person that it was passed over."""
+
+_FROM_HANDLE = os.scandir in os.supports_fd
+_FOLDER_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
+
+
+class _Folder:
+    """A folder that was read, while those below it are walked."""
+
+    __slots__ = ("below", "path", "rows", "skipped")
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.rows: list[Row] = []
+        self.below: list[str] = []
+        self.skipped: list[tuple[str, Skip]] = []
+
+
+class Walker:
+    """Reads the folders below a root.
+
+    ``troubled`` is called where reading failed as it does when a disk or share goes away; it raises
+    where that is so.
+    """
+
+    def __init__(self, root: str, troubled: Callable[[], None]) -> None:
+        self._root = root
+        self._real = os.path.realpath(root)
+        self._troubled = troubled
+
+    def walk(self, top: str, known: Known) -> Iterator[FolderListing]:
+        """The listings of a folder and all below it, sub-folders first, in order of names.
+
+        ``top`` is relative to the root, empty for the root itself; it is read at once.
+
+        Raises:
+            OSError: the top folder itself cannot be read (`FileNotFoundError`: it is not there).
+        """
+        return self._from(self._read(top), known)
+
+    def _from(self, top: _Folder, known: Known) -> Iterator[FolderListing]:
+        open_folders = [top]
+        while open_folders:
+            folder = open_folders[-1]
+            if folder.below:
+                below = self._read_below(folder, folder.below.pop())
+                if below is not None:
+                    open_folders.append(below)
+            else:
+                open_folders.pop()
+                yield _listing(folder, known(folder.path))
+
+    def _read_below(self, parent: _Folder, name: str) -> _Folder | None:
+        try:
+            return self._read(f"{parent.path}/{name}" if parent.path else name)
+        except FileNotFoundError:
+            return None  # It vanished since its parent was read.
+        except OSError as error:
+            if error.errno in fsio.GONE:
+                self._troubled()
+            parent.skipped.append((name, Skip.UNREADABLE))
+            return None
+
+    def _read(self, path: str) -> _Folder:
+        folder = _Folder(path)
+        absolute = os.path.join(self._root, path) if path else self._root
+        if not _FROM_HANDLE:
+            self._fill(folder, absolute)
+            return folder
+        # Looking names up from the open folder is cheaper than from the root, and holds on to it.
+        # Only the root itself may be reached through a link.
+        handle = os.open(absolute, _FOLDER_FLAGS if path else os.O_RDONLY)
+        try:
+            self._fill(folder, handle)
+        finally:
+            os.close(handle)
+        return folder
+
+    def _fill(self, folder: _Folder, place: int | str) -> None:
+        add = folder.rows.append
+        with os.scandir(place) as entries:
+            for entry in entries:
+                try:
+                    if entry.is_file(follow_symlinks=False):
+                        found = entry.stat(follow_symlinks=False)
+                        add((entry.name, found.st_size, found.st_mtime_ns))
+                    else:
+                        self._fill_other(folder, entry)
+                except FileNotFoundError:
+                    continue  # It vanished since the folder was read.
+                except OSError as error:
+                    if error.errno in fsio.GONE:
+                        self._troubled()
+                    folder.skipped.append((entry.name, Skip.UNREADABLE))
+        folder.below.sort(reverse=True)
+
+    def _fill_other(self, folder: _Folder, entry: os.DirEntry[str]) -> None:
+        name = entry.name
+        if not folder.path and name in _OURS:
+            return
+        reason = _name_reason(name)
+        if reason is None and entry.is_symlink():
+            found = self._behind_link(os.path.join(folder.path, name))
+            if not isinstance(found, Skip):
+                folder.rows.append((name, found.st_size, found.st_mtime_ns))
+                return
+            reason = found
+        elif reason is None and entry.is_dir(follow_symlinks=False):
+            folder.below.append(name)
+            return
+        folder.skipped.append((name, reason or Skip.NOT_A_FILE))
+
+    def _behind_link(self, path: str) -> os.stat_result | Skip:
+        """The file that a link leads to, where it is one of this storage.
+
+        Links to folders are not followed: they could go in circles, and would show files twice.
+        """
+        absolute = os.path.join(self._root, path)
+        try:
+            found = os.stat(absolute)
+        except OSError as error:
+            broken = error.errno in (errno.ENOENT, errno.ELOOP, errno.ENOTDIR)
+            return Skip.BROKEN_LINK if broken else Skip.UNREADABLE
+        inner = relative_inside(self._real, os.path.realpath(absolute))
+        if inner is None or inner.split(os.sep, 1)[0] in _OURS:
+            return Skip.LINK_OUTSIDE
+        return found if stat.S_ISREG(found.st_mode) else Skip.NOT_A_FILE
+
+
+def relative_inside(real_root: str, real_path: str) -> str | None:
+    """The part of a resolved path below a resolved root; None where it leads out, empty for the root."""
+    if real_path == real_root:
+        return ""
+    prefix = real_root.rstrip(os.sep) + os.sep
+    return real_path[len(prefix) :] if real_path.startswith(prefix) else None
+
+
+def _name_reason(name: str) -> Skip | None:
+    return skip_reason(name) if fsio.is_text(name) else Skip.UNDECODABLE
+
+
+def _digest(folder: _Folder) -> str:
+    """BLAKE2b over the sorted rows and what was passed over; ``repr`` is exact for both."""
+    folder.rows.sort()
+    folder.skipped.sort()
+    look = hashlib.blake2b(repr(folder.rows).encode(), digest_size=16)
+    if folder.skipped:
+        look.update(repr([(name, str(reason)) for name, reason in folder.skipped]).encode())
+    return look.hexdigest()
+
+
+def _listing(folder: _Folder, known: str | None) -> FolderListing:
+    digest = _digest(folder)
+    skipped = [(fsio.printable(name), reason) for name, reason in folder.skipped]
+    files: list[Entry] = []
+    if digest != known:
+        for name, size, mtime_ns in folder.rows:
+            reason = _name_reason(name)
+            if reason is None:
+                files.append(Entry(name=name, size=size, mtime_ns=mtime_ns))
+            elif folder.path or name not in _OURS:
+                skipped.append((fsio.printable(name), reason))
+    return FolderListing(
+        folder=folder.path, files=tuple(files), skipped=tuple(skipped), digest=digest
+    )
+
+
+def unreadable_tops(parent: str, names: list[str]) -> FolderListing:
+    """The listing of a folder that is not walked itself, for what could not be read in it."""
+    folder = _Folder(parent)
+    folder.skipped = [(name, Skip.UNREADABLE) for name in names]
+    return _listing(folder, None)
