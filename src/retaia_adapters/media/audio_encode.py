@@ -23,6 +23,8 @@ BROWSER_RATES = frozenset({8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000
 """Sample rates in Hz that every browser plays in AAC and MP3."""
 
 _BLOCK = 65_536
+_PLACED = 8
+"""Layouts of up to 8 channels have a place for each of them."""
 _BITS_PER_CHANNEL = 80_000
 _MONO_BITS = 96_000
 
@@ -80,6 +82,7 @@ class AacEncoder:
         self._clock = FrameClock(origin_s)
         self._resampler: AudioResampler | None = None
         self._resampler_input: tuple[str, str, int] | None = None
+        self._packer = AudioResampler(format="flt")
         self._encoded = 0
         self._cut = 0
         self.stream = self._add_stream()
@@ -101,10 +104,11 @@ class AacEncoder:
         if source != self._resampler_input or placement.jumped:
             self._drain(ended)
             self._resampler, self._resampler_input = self._make_resampler(), source
+            self._packer = AudioResampler(format="flt")
             self._go_to(placement.start)
         if frame.samples:
             assert self._resampler is not None
-            self._encode(self._resampler.resample(frame))
+            self._encode(self._resampler.resample(self._mixed(frame)))
 
     def finish(self) -> None:
         """Encode what is still held back; the container stays open."""
@@ -132,6 +136,17 @@ class AacEncoder:
             frame_size=_BLOCK,
             options=options,
         )
+
+    def _mixed(self, frame: av.AudioFrame) -> av.AudioFrame:
+        """Mix channels without a known place evenly; the resampler would leave some of them out."""
+        channels = frame.layout.nb_channels
+        if channels <= _PLACED:
+            return frame
+        (packed,) = self._packer.resample(frame)
+        even = np.asarray(packed.to_ndarray()).reshape(-1, channels).mean(axis=1, dtype=np.float32)
+        mixed = av.AudioFrame.from_ndarray(even[np.newaxis, :], format="flt", layout="mono")
+        mixed.sample_rate, mixed.time_base = frame.sample_rate, frame.time_base
+        return mixed
 
     def _drain(self, ended: Fraction) -> None:
         """Empty the resampler; its rounding may leave it a sample short of the time line."""
