@@ -16,6 +16,7 @@ from .photo_tiff import Buffer
 
 _CONTAINERS = {b"meta": 4, b"iprp": 0, b"ipco": 0, b"moov": 0, b"trak": 0, b"mdia": 0}
 _MAX_BOXES = 20_000
+_FORBIDDEN = b"\0\0\0"  # never within a unit: its coding puts a 3 after two zeros
 
 
 @frozen
@@ -106,7 +107,7 @@ def bit_depth(buffer: Buffer) -> int | None:
 
 
 def blank_items(buffer: Buffer) -> int:
-    """How many HEVC items hold data that is no chain of length-prefixed units (a blank hole, say)."""
+    """How many HEVC items hold data that is no chain of length-prefixed units, or with blank holes."""
     kinds = dict(_item_kinds(buffer))
     bad = 0
     for item, extents in _item_extents(buffer):
@@ -121,9 +122,10 @@ def _is_unit_chain(buffer: Buffer, offset: int, length: int) -> bool:
         return False
     while offset + 4 <= end:
         (size,) = struct.unpack_from(">I", buffer, offset)
-        if size == 0:
+        payload = offset + 4
+        offset = payload + size
+        if size == 0 or offset > end or buffer.find(_FORBIDDEN, payload, offset) >= 0:
             return False
-        offset += 4 + size
     return offset == end
 
 

@@ -19,7 +19,9 @@ _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PICTURE_FRAMES = frozenset({0xC0, 0xC1, 0xC2})
 _PROGRESSIVE = 0xC2
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
-_SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
+_SOI, _EOI, _SOS, _HUFFMAN = 0xD8, 0xD9, 0xDA, 0xC4
+_HOLE = bytes(64)
+_END_OF_BLOCK = 0
 
 
 @frozen(kw_only=True)
@@ -121,6 +123,37 @@ def _after_scan(buffer: Buffer, at: int) -> int:
         else:
             return at
     return len(buffer)
+
+
+def blank_share(data: bytes) -> float:
+    """The share of a picture's data that is blank: holes in a file, which may decode without an error.
+
+    A run of zeros is no hole where zeros code a flat part of the picture: in progressive pictures, and
+    where the shortest code of every table means "nothing more here". Then 0 is returned.
+    """
+    if _HOLE not in data:
+        return 0.0
+    first_codes: set[int] = set()
+    scans: list[int] = []
+    for marker, offset, length in _segments(data, 2):
+        if marker == _PROGRESSIVE:
+            return 0.0
+        if marker == _HUFFMAN:
+            first_codes.update(_first_codes(data[offset + 2 : offset + length]))
+        elif marker == _SOS:
+            scans.append(offset + length)
+    if len(scans) != 1 or first_codes <= {_END_OF_BLOCK}:
+        return 0.0
+    return len(_HOLE) * data.count(_HOLE, scans[0]) / (len(data) - scans[0])
+
+
+def _first_codes(body: bytes) -> Iterator[int]:
+    """What the code of zeros means, in each AC table of a Huffman segment."""
+    at = 0
+    while at + 17 < len(body):
+        if body[at] >> 4:
+            yield body[at + 17]
+        at += 17 + sum(body[at + 1 : at + 17])
 
 
 def has_broken_data(data: bytes) -> bool:

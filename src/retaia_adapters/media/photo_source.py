@@ -25,7 +25,7 @@ from retaia_core.domain.facts import FactValue
 from . import photo_bmff
 from .exif import ExifReading, checked, read_directories, read_exif
 from .photo_color import SourceColor, color_of, to_srgb
-from .photo_jpeg import JpegStructure, has_broken_data, walk_jpeg
+from .photo_jpeg import JpegStructure, blank_share, has_broken_data, walk_jpeg
 from .photo_pixels import Pixels, flatten, grey_rows_at_bottom, reduced, upright
 from .photo_tiff import Buffer, NotTiff, TiffReader, strips_end
 from .problems import MediaProblem, SourceTruncated, SourceUnreadable
@@ -112,14 +112,15 @@ def opened(path: Path) -> Iterator[Buffer]:
             stream.seek(0)
             if size == 0:
                 raise SourceUnreadable("the file is empty")
-            if size <= _IN_MEMORY:
-                yield stream.read()
-                return
-            with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-                yield mapped
+            whole = size <= _IN_MEMORY
+            data = (
+                stream.read() if whole else mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+            )
     except OSError as error:
         said = error.strerror or type(error).__name__
         raise SourceOutOfReach(f"the file cannot be read: {said}") from error
+    yield data
+    # A mapping ends with its last reference: a decoder may still hold one.
 
 
 def load_still(
@@ -130,7 +131,7 @@ def load_still(
     Raises:
         MediaProblem: it is no picture, damaged beyond use, truncated, or too large.
     """
-    with _pillow() as said:
+    with _pillow() as said, _decoder():
         image = _open(data)
         media_format = _NAMES.get(image.format or "", (image.format or "").lower())
         refuse_huge(image.size)
@@ -180,11 +181,10 @@ def _pillow() -> Iterator[list[WarningMessage]]:
 def _open(data: Buffer) -> Image.Image:
     pillow_heif.register_heif_opener()
     stream = io.BytesIO(data) if isinstance(data, bytes) else io.BufferedReader(_MappedFile(data))
-    with _decoder():
-        try:
-            return Image.open(stream, formats=_FORMATS)
-        except UnidentifiedImageError as error:
-            raise SourceUnreadable(_what_it_is(bytes(data[:64]))) from error
+    try:
+        return Image.open(stream, formats=_FORMATS)
+    except UnidentifiedImageError as error:
+        raise SourceUnreadable(_what_it_is(bytes(data[:64]))) from error
 
 
 class _MappedFile(io.RawIOBase):
@@ -218,16 +218,14 @@ class _MappedFile(io.RawIOBase):
 def _decoder() -> Iterator[None]:
     """Turn what a decoder raises into a problem of the source.
 
-    Decoders meet damage with nearly every kind of exception; here they stop. What is no fault of the
-    source (no memory, an I/O error) goes on its way.
+    Decoders meet damage with nearly every kind of exception; here they stop. They work on bytes that
+    were read already, so that none of them means a failing disk.
     """
     try:
         yield
     except (MediaProblem, MemoryError):
         raise
     except Exception as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
         said = str(error).strip() or type(error).__name__
         if "truncated" in said.lower() or isinstance(error, EOFError):
             raise SourceTruncated(f"the file is cut off: {said}") from error
@@ -342,23 +340,25 @@ def _bits(image: Image.Image, data: Buffer) -> int:
 def _decode(image: Image.Image, data: Buffer, need: Size, notes: list[str]) -> Pixels:
     """Decode and reduce; for a JPEG, prove that the picture data is whole."""
     structure = walk_jpeg(data) if image.format in ("JPEG", "MPO") else None
-    with _decoder():
-        if structure is not None:
-            image.draft(None, (need[0] * 3 // 2, need[1] * 3 // 2))
-        image.load()
-        if structure is not None:
-            notes += _jpeg_damage(image, data, structure)
-        return reduced(image, need, notes)
+    if structure is not None:
+        image.draft(None, (need[0] * 3 // 2, need[1] * 3 // 2))
+    image.load()
+    if structure is not None:
+        notes += _jpeg_damage(image, data, structure)
+    return reduced(image, need, notes)
 
 
 def _jpeg_damage(image: Image.Image, data: Buffer, structure: JpegStructure) -> list[str]:
     """Tell damage that leaves a picture (a warning) from a picture that is cut off (refused)."""
     if not structure.complete:
         _truncated("the last passes of the picture are missing")
-    judged = structure.precision == 8
-    if not judged or not has_broken_data(bytes(data[: structure.end])):
+    if not structure.has_end and bytes(data[-_BLANK_TAIL:]) == bytes(_BLANK_TAIL):
+        _truncated("its end is blank")
+    picture = bytes(data[: structure.end])
+    blank = blank_share(picture)
+    if blank == 0 and not (structure.precision == 8 and has_broken_data(picture)):
         return [] if structure.has_end else ["the end marker is missing; the picture is complete"]
-    lost = grey_rows_at_bottom(image) / image.height
+    lost = max(blank, grey_rows_at_bottom(image) / image.height)
     if lost > _LOST_SHARE:
         _truncated(f"about {lost:.0%} of the picture is missing")
     return [

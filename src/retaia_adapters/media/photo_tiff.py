@@ -61,6 +61,11 @@ class Entry:
         return self.number if isinstance(self.number, int) else None
 
     @property
+    def integers(self) -> tuple[int, ...]:
+        """The numbers where they are integers."""
+        return tuple(number for number in self.numbers if isinstance(number, int))
+
+    @property
     def text(self) -> str:
         """The bytes as text, up to the first NUL and stripped; Latin-1 where they are no UTF-8."""
         raw = self.data.split(b"\0", 1)[0]
@@ -168,7 +173,6 @@ def strips_end(directory: Directory) -> int:
     ends = [0]
     for offsets_tag, counts_tag in ((0x0111, 0x0117), (0x0144, 0x0145)):
         offsets, counts = directory.get(offsets_tag), directory.get(counts_tag)
-        if offsets and counts and len(offsets.numbers) == len(counts.numbers):
-            pairs = zip(offsets.numbers, counts.numbers, strict=True)
-            ends += [int(offset) + int(count) for offset, count in pairs]
+        if offsets and counts and len(offsets.integers) == len(counts.integers):
+            ends += map(sum, zip(offsets.integers, counts.integers, strict=True))
     return max(ends)

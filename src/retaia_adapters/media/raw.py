@@ -283,8 +283,8 @@ def _directories(reader: TiffReader) -> Sequence[Directory]:
     found: list[Directory] = []
     for directory in reader.chain(reader.first, "IFD"):
         found.append(directory)
-        links = directory[_SUB_IFDS].numbers if _SUB_IFDS in directory else ()
-        found += [reader.directory(int(offset), "SubIFD") for offset in links[:_MAX_DIRECTORIES]]
+        links = directory[_SUB_IFDS].integers if _SUB_IFDS in directory else ()
+        found += [reader.directory(offset, "SubIFD") for offset in links[:_MAX_DIRECTORIES]]
         if len(found) > _MAX_DIRECTORIES:
             break
     return found or [{}]
