@@ -1,0 +1,130 @@
+"""Retaia's core: the rules of a footage archive as a library.
+
+>>> from retaia_core import MEDIA_FORMATS, media_type_of, table_of
+>>> media_type_of("day 1/A001.MOV", table_of(MEDIA_FORMATS)).value
+'VIDEO'
+
+Importing this package loads no database, no network and no media library.
+"""
+
+from __future__ import annotations
+
+from .catalog import Catalog, build_catalog, builtin_catalog
+from .domain.actors import SYSTEM, Actor, ActorKind
+from .domain.assets import Asset, AttachedSidecar, DerivedRef, Flag, decided, reopened, reprocessed
+from .domain.derived import DERIVED_KINDS, DerivedKind
+from .domain.discovery import Arrival, Changes, SeenFile, reconcile
+from .domain.facts import FACTS, Facts, parse_facts
+from .domain.identifiers import (
+    AssetId,
+    Capability,
+    RelPath,
+    StorageId,
+    Subject,
+    parse_asset_id,
+    parse_capability,
+    parse_rel_path,
+    parse_storage_id,
+)
+from .domain.job_types import JOB_TYPES, JobType, Parameter
+from .domain.jobs import Job, JobStatus
+from .domain.leases import Lock, LockKind, acquire, check, release
+from .domain.lifecycle import (
+    TRANSITIONS,
+    Action,
+    Standing,
+    State,
+    Verdict,
+    allowed_actions,
+    transition,
+)
+from .domain.media import MEDIA_FORMATS, MediaFormat, MediaType, media_type_of, table_of
+from .domain.moves import MovePlan, PlannedMove, World, plan_moves
+from .domain.naming import nonce
+from .domain.profiles import PROFILES, Profile
+from .domain.scheduling import advance
+from .domain.sidecars import SIDECAR_RULES, Parent, SidecarRule, attach
+from .domain.storage import Layout, Marker, Storage, parse_marker, render_marker
+from .domain.why import Explanation, explain_asset
+from .errors import RetaiaError
+from .hooks import hookimpl, load_plugins
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DERIVED_KINDS",
+    "FACTS",
+    "JOB_TYPES",
+    "MEDIA_FORMATS",
+    "PROFILES",
+    "SIDECAR_RULES",
+    "SYSTEM",
+    "TRANSITIONS",
+    "Action",
+    "Actor",
+    "ActorKind",
+    "Arrival",
+    "Asset",
+    "AssetId",
+    "AttachedSidecar",
+    "Capability",
+    "Catalog",
+    "Changes",
+    "DerivedKind",
+    "DerivedRef",
+    "Explanation",
+    "Facts",
+    "Flag",
+    "Job",
+    "JobStatus",
+    "JobType",
+    "Layout",
+    "Lock",
+    "LockKind",
+    "Marker",
+    "MediaFormat",
+    "MediaType",
+    "MovePlan",
+    "Parameter",
+    "Parent",
+    "PlannedMove",
+    "Profile",
+    "RelPath",
+    "RetaiaError",
+    "SeenFile",
+    "SidecarRule",
+    "Standing",
+    "State",
+    "Storage",
+    "StorageId",
+    "Subject",
+    "Verdict",
+    "World",
+    "acquire",
+    "advance",
+    "allowed_actions",
+    "attach",
+    "build_catalog",
+    "builtin_catalog",
+    "check",
+    "decided",
+    "explain_asset",
+    "hookimpl",
+    "load_plugins",
+    "media_type_of",
+    "nonce",
+    "parse_asset_id",
+    "parse_capability",
+    "parse_facts",
+    "parse_marker",
+    "parse_rel_path",
+    "parse_storage_id",
+    "plan_moves",
+    "reconcile",
+    "release",
+    "render_marker",
+    "reopened",
+    "reprocessed",
+    "table_of",
+    "transition",
+]

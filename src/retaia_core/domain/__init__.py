@@ -1,0 +1,1 @@
+"""The domain: values, tables and pure functions. No I/O, no clock, no randomness."""

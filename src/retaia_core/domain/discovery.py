@@ -173,12 +173,11 @@ def match_moves(gone: Iterable[Asset], arrivals: Sequence[Arrival]) -> Matches:
     Only a pair in which each fits the other alone is a match; where two candidates fit, nothing is
     guessed, and the arrival is named as ambiguous.
     """
-    Key = tuple[int, int, str]
-    by_key: dict[Key, list[Asset]] = defaultdict(list)
+    by_key: dict[tuple[int, int, str], list[Asset]] = defaultdict(list)
     for asset in gone:
         if asset.fingerprint:
             by_key[asset.size, asset.mtime_ns, asset.fingerprint].append(asset)
-    fits: dict[Key, list[RelPath]] = defaultdict(list)
+    fits: dict[tuple[int, int, str], list[RelPath]] = defaultdict(list)
     for arrival in arrivals:
         key = (arrival.seen.size, arrival.seen.mtime_ns, arrival.fingerprint or "")
         if key in by_key:

@@ -48,8 +48,10 @@ class PlannedFile:
 
 @frozen(kw_only=True)
 class PlannedMove:
-    """The move of one group: the original first, then its sidecars. ``nonce`` is empty where no name
-    was taken; ``warnings`` are for the person who reads the preview."""
+    """The move of one group: the original first, then its sidecars.
+
+    ``nonce`` is empty where no name was taken; ``warnings`` are for the person who reads the preview.
+    """
 
     asset: AssetId
     storage_id: StorageId

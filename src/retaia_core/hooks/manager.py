@@ -108,7 +108,7 @@ def _load(entry: EntryPoint) -> tuple[object | None, str]:
         return entry.load(), ""
     except ModuleNotFoundError as error:
         return None, f"needs the Python package {error.name!r}, which is not installed"
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - a stranger's module may raise anything at all
         return None, f"failed to load: {error!r}"
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
 
+import anyio
 import anyio.to_thread
 from attrs import evolve, frozen
 
@@ -14,7 +15,7 @@ from ..domain.actors import SYSTEM, Actor, ActorKind
 from ..domain.assets import Asset, Flag, advanced, flagged, relocated
 from ..domain.identifiers import AssetId, BatchId, StorageId, Subject, asset_subject
 from ..domain.journal import JournalEntry, Phase
-from ..domain.leases import LockKind, acquire, release
+from ..domain.leases import LockKind, acquire, check, extend, release
 from ..domain.lifecycle import Action, State, Verdict
 from ..domain.moves import (
     Batch,
@@ -36,10 +37,14 @@ from ..ports.clock import Clock, Ids
 from ..ports.originals import MoveRefused, Originals
 from ..ports.store import Store, Transaction
 from .processing import need_asset
+from .review import refuse_if_locked
 from .storages import Storages
 from .trail import record, save_step
 
 MAX_BATCH = 100_000
+RUN_LEASE = timedelta(seconds=30)
+"""How long a batch stays reserved for the process that runs it, after its last sign of life."""
+
 _STATE_OF = {Verdict.KEEP: State.DECIDED_KEEP, Verdict.REJECT: State.DECIDED_REJECT}
 BOTH = frozenset(Verdict)
 
@@ -183,6 +188,7 @@ class Moves:
         )
         for move in plan.moves:
             asset = need_asset(tx, move.asset)
+            refuse_if_locked(tx, asset, now, jobs=True)
             queued = advanced(asset, Action.QUEUE_MOVE, actor, now)
             save_step(tx, asset, queued, "move.queued", actor, now, batch=batch.batch_id)
         tx.add_batch(batch)
@@ -209,9 +215,53 @@ class Moves:
 
         One asset's failure never stops the others. A storage that goes away leaves its assets queued.
         """
+        token = self.ids.token()
+        if not await self.store.transact(partial(self._hold, batch_id, token), durable=False):
+            return await self.report(batch_id)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._keep_holding, batch_id, token)
+            await self._run_held(batch_id, progress)
+            tasks.cancel_scope.cancel()
+        await self.store.transact(partial(self._let_go, batch_id, token), durable=False)
+        return await self.report(batch_id)
+
+    def _hold(self, batch_id: BatchId, token: str, tx: Transaction) -> bool:
+        """Reserve a batch for this run; False where another process is at it."""
+        now, subject = self.clock.now(), batch_subject(batch_id)
+        try:
+            lock = acquire(
+                tx.lock(subject),
+                subject,
+                kind=LockKind.ASSET_MOVE_LOCK,
+                holder="run",
+                token=token,
+                now=now,
+                duration=RUN_LEASE,
+            )
+        except StateConflict:
+            return False
+        tx.save_lock(lock)
+        return True
+
+    async def _keep_holding(self, batch_id: BatchId, token: str) -> None:
+        while True:
+            await anyio.sleep(RUN_LEASE.total_seconds() / 3)
+            await self.store.transact(partial(self._extend, batch_id, token), durable=False)
+
+    def _extend(self, batch_id: BatchId, token: str, tx: Transaction) -> None:
+        now = self.clock.now()
+        lock = check(tx.lock(batch_subject(batch_id)), token=token, now=now)
+        tx.save_lock(extend(lock, now, RUN_LEASE))
+
+    def _let_go(self, batch_id: BatchId, token: str, tx: Transaction) -> None:
+        lock = tx.lock(batch_subject(batch_id))
+        if lock is not None and lock.token == token:
+            tx.save_lock(release(lock, self.clock.now()))
+
+    async def _run_held(self, batch_id: BatchId, progress: Callable[[MoveResult], None]) -> None:
         batch = await self.report(batch_id)
         if batch.status is BatchStatus.DONE:
-            return batch
+            return
         running = evolve(batch, status=BatchStatus.RUNNING)
         await self.store.transact(lambda tx: tx.save_batch(running))
         left = 0
@@ -227,7 +277,6 @@ class Moves:
         if left == 0:
             finished = evolve(batch, status=BatchStatus.DONE, finished_at=self.clock.now())
             await self.store.transact(partial(self._finish, finished))
-        return await self.report(batch_id)
 
     def _finish(self, batch: Batch, tx: Transaction) -> None:
         tx.save_batch(batch)

@@ -706,7 +706,8 @@ def _check_upload(
 
 
 def _derived_ref(upload: Upload, index: int, job: Job, agent: AgentRecord) -> DerivedRef:
-    assert upload.ref is not None and upload.sha256 is not None
+    assert upload.ref is not None
+    assert upload.sha256 is not None
     return DerivedRef(
         kind=upload.kind,
         index=index,

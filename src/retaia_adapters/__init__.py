@@ -1,0 +1,1 @@
+"""The adapters: everything that touches the world, one folder per outside thing, each a plugin."""

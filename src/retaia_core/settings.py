@@ -1,0 +1,265 @@
+"""Settings: one TOML file plus ``RETAIA_*`` variables, validated whole.
+
+A variable is named ``RETAIA_{SECTION}_{KEY}`` (``RETAIA_STORE_URL``); it wins over the file. Every
+problem is reported at once, each with its source, key, value and what is allowed.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+from attrs import field, frozen
+
+from .errors import SettingsError
+
+PREFIX = "RETAIA_"
+
+
+def _positive(allowed: str = "a number above 0") -> dict[str, Any]:
+    return {"allowed": allowed, "check": lambda value: value > 0}
+
+
+def _not_negative() -> dict[str, Any]:
+    return {"allowed": "a number of at least 0", "check": lambda value: value >= 0}
+
+
+@frozen(kw_only=True)
+class ServerSettings:
+    """``[server]``: where to listen. ``port`` 0 takes a free one."""
+
+    host: str = "127.0.0.1"
+    port: int = field(
+        default=8420,
+        metadata={"allowed": "0 to 65535", "check": lambda value: 0 <= value <= 65535},
+    )
+    provider: str = "http"
+    min_poll_interval: float = field(default=5.0, metadata=_positive())
+    max_parallel_jobs: int = field(default=4, metadata=_positive())
+
+
+@frozen(kw_only=True)
+class StoreSettings:
+    """``[store]``: the database, ``sqlite:///PATH`` or ``postgresql://…``; empty is the default file."""
+
+    url: str = ""
+    provider: str = "sql"
+
+
+@frozen(kw_only=True)
+class StorageSettings:
+    """``[storage]``: who opens originals and derived files."""
+
+    originals: str = "files"
+    derived: str = "files"
+
+
+@frozen(kw_only=True)
+class ScanSettings:
+    """``[scan]``: seconds between scans, and how long a file must be left alone to be stable."""
+
+    interval: float = field(default=60.0, metadata=_positive())
+    quiet_period: float = field(default=300.0, metadata=_not_negative())
+    video_legacy_sidecars: bool = False
+
+
+@frozen(kw_only=True)
+class ProcessingSettings:
+    """``[processing]``: later job types that are switched on, and hooks that may hold an asset back."""
+
+    enabled: tuple[str, ...] = ()
+    blocking_hooks: tuple[str, ...] = ()
+
+
+@frozen(kw_only=True)
+class AgentSettings:
+    """``[agent]``: how an agent on this machine works. Memory in MiB (0: no limit), times in seconds."""
+
+    name: str = ""
+    url: str = ""
+    token_file: str = ""
+    provider: str = "default"
+    transport: str = "http"
+    parallel: int = field(default=1, metadata=_positive())
+    memory_limit: int = field(default=8192, metadata=_not_negative())
+    time_limit: float = field(default=3600.0, metadata=_positive())
+    workspace: str = ""
+    mounts: Mapping[str, str] = field(factory=dict)
+
+
+@frozen(kw_only=True)
+class PluginSettings:
+    """``[plugins]``: names of plugins that are not loaded."""
+
+    disabled: tuple[str, ...] = ()
+
+
+@frozen(kw_only=True)
+class Settings:
+    """All settings. ``data_dir`` is where the database and local credentials lie."""
+
+    data_dir: Path
+    server: ServerSettings = field(factory=ServerSettings)
+    store: StoreSettings = field(factory=StoreSettings)
+    storage: StorageSettings = field(factory=StorageSettings)
+    scan: ScanSettings = field(factory=ScanSettings)
+    processing: ProcessingSettings = field(factory=ProcessingSettings)
+    agent: AgentSettings = field(factory=AgentSettings)
+    plugins: PluginSettings = field(factory=PluginSettings)
+
+    @property
+    def store_url(self) -> str:
+        """The database's URL, with the default filled in."""
+        return self.store.url or f"sqlite:///{self.data_dir / 'retaia.db'}"
+
+
+SECTIONS: Mapping[str, type[Any]] = {
+    "server": ServerSettings,
+    "store": StoreSettings,
+    "storage": StorageSettings,
+    "scan": ScanSettings,
+    "processing": ProcessingSettings,
+    "agent": AgentSettings,
+    "plugins": PluginSettings,
+}
+
+_SAID = {
+    "str": "a text",
+    "int": "an integer",
+    "float": "a number",
+    "bool": "true or false",
+    "tuple[str, ...]": "a list of texts",
+    "Mapping[str, str]": "a table of texts",
+}
+
+
+@frozen(kw_only=True)
+class _Problem:
+    source: str
+    key: str
+    value: object
+    allowed: str
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.key} = {self.value!r} is refused; allowed: {self.allowed}"
+
+
+def _from_text(kind: str, text: str) -> object:
+    """Read a variable's text as the type of its key; the text itself where it does not fit."""
+    readers: Mapping[str, Callable[[str], object]] = {
+        "int": int,
+        "float": float,
+        "bool": lambda t: {"true": True, "1": True, "false": False, "0": False}[t.lower()],
+        "tuple[str, ...]": lambda t: [part for part in t.split(",") if part],
+        "Mapping[str, str]": lambda t: dict(p.split("=", 1) for p in t.split(",") if p),
+    }
+    try:
+        return readers[kind](text) if kind in readers else text
+    except (ValueError, KeyError):
+        return text
+
+
+def _fits(kind: str, value: object) -> bool:
+    if kind == "bool":
+        return isinstance(value, bool)
+    if kind in ("int", "float"):
+        accepted: tuple[type, ...] = (int,) if kind == "int" else (int, float)
+        return isinstance(value, accepted) and not isinstance(value, bool)
+    if kind == "tuple[str, ...]":
+        return isinstance(value, list) and all(isinstance(v, str) for v in value)
+    if kind == "Mapping[str, str]":
+        return isinstance(value, dict) and all(isinstance(v, str) for v in value.values())
+    return isinstance(value, str)
+
+
+def _value(
+    attribute: attrs.Attribute[Any], source: str, key: str, value: object
+) -> tuple[object, _Problem | None]:
+    kind = str(attribute.type)
+    allowed = attribute.metadata.get("allowed", _SAID[kind])
+    if not _fits(kind, value):
+        return None, _Problem(source=source, key=key, value=value, allowed=_SAID[kind])
+    check = attribute.metadata.get("check")
+    if check is not None and not check(value):
+        return None, _Problem(source=source, key=key, value=value, allowed=allowed)
+    if isinstance(value, list):
+        return tuple(value), None
+    return float(value) if kind == "float" and isinstance(value, int) else value, None
+
+
+Given = dict[tuple[str, str], tuple[str, object]]
+
+
+def _from_file(path: Path, problems: list[_Problem]) -> Given:
+    try:
+        document = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise SettingsError(f"{path}: there is no such settings file", source=str(path)) from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read: {error}", source=str(path)) from error
+    given: Given = {}
+    for section, content in document.items():
+        cls = SECTIONS.get(section)
+        if cls is None or not isinstance(content, dict):
+            allowed = "the sections " + ", ".join(SECTIONS)
+            problems.append(_Problem(source=str(path), key=section, value=content, allowed=allowed))
+            continue
+        names = {a.name for a in attrs.fields(cls)}
+        for key, value in content.items():
+            if key in names:
+                given[section, key] = (str(path), value)
+            else:
+                allowed = "the keys " + ", ".join(sorted(names))
+                problem = _Problem(
+                    source=str(path), key=f"{section}.{key}", value=value, allowed=allowed
+                )
+                problems.append(problem)
+    return given
+
+
+def _from_environment(environ: Mapping[str, str]) -> Given:
+    given: Given = {}
+    for section, cls in SECTIONS.items():
+        for attribute in attrs.fields(cls):
+            name = f"{PREFIX}{section}_{attribute.name}".upper()
+            if name in environ:
+                value = _from_text(str(attribute.type), environ[name])
+                given[section, attribute.name] = (f"variable {name}", value)
+    return given
+
+
+def load_settings(
+    *,
+    data_dir: Path,
+    file: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    overrides: Mapping[tuple[str, str], object] | None = None,
+) -> Settings:
+    """Read and check all settings; ``overrides`` (from the command line) win over everything.
+
+    Raises:
+        SettingsError: one or more are wrong; ``details["problems"]`` has them all.
+    """
+    problems: list[_Problem] = []
+    given = _from_file(file, problems) if file is not None else {}
+    given |= _from_environment(os.environ if environ is None else environ)
+    given |= {at: ("command line", value) for at, value in (overrides or {}).items()}
+    values: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
+    for (section, key), (source, raw) in given.items():
+        attribute = getattr(attrs.fields(SECTIONS[section]), key)
+        value, problem = _value(attribute, source, f"{section}.{key}", raw)
+        if problem:
+            problems.append(problem)
+        else:
+            values[section][key] = value
+    if problems:
+        raise SettingsError(
+            "\n".join(str(problem) for problem in problems),
+            problems=[attrs.asdict(problem) for problem in problems],
+        )
+    sections = {name: cls(**values[name]) for name, cls in SECTIONS.items()}
+    return Settings(data_dir=data_dir, **sections)

@@ -1,0 +1,255 @@
+"""The running program: transport, scans, watchdog and an embedded agent, side by side."""
+
+from __future__ import annotations
+
+import logging
+import platform
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import cast
+
+import anyio
+import anyio.abc
+from attrs import define, field, frozen
+
+from ..domain.assets import Flag
+from ..domain.identifiers import AssetId, StorageId
+from ..domain.jobs import JobStatus
+from ..domain.lifecycle import State
+from ..domain.scans import ScanReport
+from ..domain.storage import Health
+from ..errors import RetaiaError
+from ..hooks.roles import Role
+from ..ports.agent import AgentEvent, AgentOptions, AgentShell
+from ..ports.server import ServerOptions, ServerTransport
+from ..ports.transport import Transport
+from ..settings import Settings
+from ..usecases.discovery import ScanOptions
+from .credentials import Credentials, local_person
+from .services import Services
+from .wiring import scan_options
+
+log = logging.getLogger("retaia")
+
+WATCH_SECONDS = 5.0
+COLLECT_SECONDS = 3600.0
+KEEP_REPLAYS = timedelta(hours=24)
+LOCAL_AGENT_CLIENT = "local-agent"
+
+
+@frozen(kw_only=True)
+class Notice:
+    """Something that happened, for whoever watches: a name and plain data."""
+
+    name: str
+    data: Mapping[str, object] = field(factory=dict)
+
+
+Watch = Callable[[Notice], None]
+
+
+def _ignore(notice: Notice) -> None:
+    """Watch nothing."""
+
+
+@define(kw_only=True)
+class Runtime:
+    """Runs what the settings ask for until it is cancelled (or idle, where so asked)."""
+
+    services: Services
+    settings: Settings
+    credentials: Credentials
+    watch: Watch = _ignore
+    storage_ids: tuple[StorageId, ...] | None = None
+    url: str = ""
+    reports: dict[StorageId, ScanReport] = field(factory=dict)
+
+    async def run(self, *, agent: bool, until_idle: bool = False) -> None:
+        """Serve, scan and watch; with ``agent``, process too."""
+        await self._recover()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._every, WATCH_SECONDS, self._watch_over)
+            tasks.start_soon(self._every, COLLECT_SECONDS, self._collect)
+            await tasks.start(self._serve)
+            if agent:
+                tasks.start_soon(self._agent)
+            tasks.start_soon(self._scan_always)
+            if until_idle:
+                await self._until_idle()
+                tasks.cancel_scope.cancel()
+
+    async def _recover(self) -> None:
+        """What a crash interrupted is brought to a proven end before anything else begins."""
+        recovered = await self.services.moves.recover()
+        if recovered:
+            self.watch(Notice(name="recovered", data={"batches": recovered}))
+
+    # Serving
+
+    async def _serve(
+        self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED
+    ) -> None:
+        settings = self.settings.server
+        provider = self.services.plugins.provider(Role.SERVER, settings.provider)
+        transport = cast("ServerTransport", provider.factory())
+
+        def ready(url: str) -> None:
+            self.url = url
+            self.watch(Notice(name="serving", data={"url": url}))
+            task_status.started()
+
+        await transport.serve(self.services, self._server_options(), ready)
+
+    def _server_options(self) -> ServerOptions:
+        settings = self.settings.server
+        return ServerOptions(
+            host=settings.host,
+            port=settings.port,
+            person_token=self.credentials.person,
+            person_id=local_person().id,
+            agent_token=self.credentials.agent,
+            agent_client_id=LOCAL_AGENT_CLIENT,
+            allowed_job_types=tuple(self.services.catalog.job_types),
+            min_poll_interval_s=settings.min_poll_interval,
+            max_parallel_jobs=settings.max_parallel_jobs,
+        )
+
+    # Scanning
+
+    async def _storages(self) -> tuple[StorageId, ...]:
+        if self.storage_ids is not None:
+            return self.storage_ids
+        return tuple(s.storage_id for s in await self.services.storages.all())
+
+    async def _scan_always(self) -> None:
+        options = scan_options(self.settings)
+        while True:
+            for storage_id in await self._storages():
+                await self._scan(storage_id, options)
+            await anyio.sleep(self._pause())
+
+    def _pause(self) -> float:
+        """Sooner while files wait to be proven stable, so that a newcomer does not wait for a cycle."""
+        interval = self.settings.scan.interval
+        waiting = any(report.waiting for report in self.reports.values())
+        return min(interval, 5.0) if waiting else interval
+
+    async def _scan(self, storage_id: StorageId, options: ScanOptions) -> None:
+        def progress(seen: int) -> None:
+            self.watch(Notice(name="scanning", data={"storage": storage_id, "seen": seen}))
+
+        try:
+            report = await self.services.discovery.scan(storage_id, options, progress)
+        except RetaiaError as error:
+            log.warning("scan of %s failed: %s", storage_id, error)
+            self.watch(Notice(name="scan_failed", data={"error": str(error)}))
+            return
+        self.reports[storage_id] = report
+        self.watch(Notice(name="scanned", data={"report": report}))
+
+    # Watching over
+
+    async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await anyio.sleep(seconds)
+            try:
+                await work()
+            except RetaiaError as error:
+                log.warning("%s; tried again in %g s", error, seconds)
+
+    async def _watch_over(self) -> None:
+        over = await self.services.processing.recover_leases()
+        if over:
+            self.watch(Notice(name="leases_expired", data={"count": over}))
+        await self.services.processing.offer_processed()
+        await self.services.moves.recover()
+
+    async def _collect(self) -> None:
+        await self.services.uploads.collect()
+        before = self.services.clock.now() - KEEP_REPLAYS
+        await self.services.store.transact(lambda tx: tx.drop_replays_before(before), durable=False)
+
+    # The embedded agent
+
+    async def _agent(self) -> None:
+        plugins, settings = self.services.plugins, self.settings.agent
+        shell = cast("AgentShell", plugins.provider(Role.AGENT, settings.provider).factory())
+        factory = plugins.provider(Role.AGENT_TRANSPORT, settings.transport).factory
+        transport = cast("Transport", factory(self.url, self.credentials.agent))
+        try:
+            await shell.run(
+                transport, await self._agent_options(), plugins.processors(), self._tell
+            )
+        finally:
+            with anyio.CancelScope(shield=True):
+                await transport.close()
+
+    def _tell(self, event: AgentEvent) -> None:
+        self.watch(Notice(name=f"agent.{event.name}", data=event.data))
+
+    async def _agent_options(self) -> AgentOptions:
+        settings = self.settings
+        storages = await self.services.storages.all()
+        return agent_options(settings, mounts={s.storage_id: s.root for s in storages})
+
+    # Until idle
+
+    async def _until_idle(self) -> None:
+        """Return once every storage was scanned, nothing waits, and no job is left that can be done."""
+        while True:
+            await anyio.sleep(0.25)
+            if await self._scanned() and not await self._busy():
+                return
+
+    async def _scanned(self) -> bool:
+        wanted = await self._storages()
+        reports = [self.reports.get(storage_id) for storage_id in wanted]
+        return all(r is not None and (r.problem or not r.waiting) for r in reports)
+
+    async def _busy(self) -> bool:
+        processors = self.services.plugins.processors()
+        offered = {c for p in processors if p.availability().available for c in p.capabilities}
+        open_jobs = await self.services.store.read(
+            lambda tx: tx.find_jobs(statuses=(JobStatus.PENDING, JobStatus.CLAIMED), limit=1000)
+        )
+        doable = [
+            job
+            for job in open_jobs
+            if job.status is JobStatus.CLAIMED
+            or (not job.waiting and set(job.capabilities) <= offered)
+        ]
+        if not doable:
+            return bool(
+                await self.services.store.read(lambda tx: tx.assets_in_states([State.PROCESSED]))
+            )
+        return await self._any_reachable([job.subject.id for job in doable])
+
+    async def _any_reachable(self, subjects: list[str]) -> bool:
+        """Whether one of the assets lies where an agent can get at it now."""
+        storages = await self.services.storages.all()
+        online = {s.storage_id for s in storages if s.health is Health.ONLINE}
+        mine = set(await self._storages()) & online
+        assets = await self.services.store.read(
+            lambda tx: tx.assets([AssetId(subject) for subject in subjects])
+        )
+        return any(a.storage_id in mine and Flag.MISSING not in a.flags for a in assets.values())
+
+
+def agent_options(
+    settings: Settings, *, mounts: Mapping[str, str], stop_when_idle: bool = False
+) -> AgentOptions:
+    """What settings say about an agent on this machine."""
+    agent = settings.agent
+    workspace = Path(agent.workspace) if agent.workspace else settings.data_dir / "workspace"
+    return AgentOptions(
+        name=agent.name or platform.node() or "agent",
+        mounts={name: Path(path) for name, path in {**mounts, **agent.mounts}.items()},
+        workspace=workspace,
+        max_parallel=int(agent.parallel),
+        memory_limit=int(agent.memory_limit) * 2**20 or None,
+        time_limit=agent.time_limit,
+        poll_interval=settings.server.min_poll_interval,
+        stop_when_idle=stop_when_idle,
+        disabled_plugins=settings.plugins.disabled,
+    )

@@ -1,0 +1,111 @@
+"""The one place where a program is put together from settings and plugins."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from functools import cache
+from typing import cast
+
+from ..domain.sidecars import LEGACY_VIDEO
+from ..domain.storage import Storage
+from ..hooks.manager import Plugins, load_plugins
+from ..hooks.roles import Role
+from ..ports.derived_storage import DerivedStorage
+from ..ports.originals import OriginalsDriver
+from ..ports.store import Store
+from ..settings import Settings
+from ..usecases.discovery import Discovery, ScanOptions
+from ..usecases.lifecycle_hooks import HookRunner
+from ..usecases.moves import Moves
+from ..usecases.operations import Operations
+from ..usecases.processing import Processing
+from ..usecases.review import Review
+from ..usecases.storages import Storages
+from ..usecases.uploads import Uploads
+from .clock import RandomIds, SystemClock
+from .services import Services
+
+
+def _derived_opener(plugins: Plugins, settings: Settings) -> Callable[[Storage], DerivedStorage]:
+    factory = plugins.provider(Role.DERIVED, settings.storage.derived).factory
+
+    @cache
+    def at(root: str) -> DerivedStorage:
+        return cast("DerivedStorage", factory(root))
+
+    return lambda storage: at(storage.root)
+
+
+def wire(settings: Settings, plugins: Plugins, store: Store) -> Services:
+    """Build every use case over one store.
+
+    Raises:
+        PluginError: a provider that the settings name is not installed, or tables contradict.
+    """
+    clock, ids = SystemClock(), RandomIds()
+    catalog = plugins.catalog()
+    provider = plugins.provider(Role.ORIGINALS, settings.storage.originals)
+    driver = cast("OriginalsDriver", provider.factory())
+    open_derived = _derived_opener(plugins, settings)
+    storages = Storages(store=store, clock=clock, ids=ids, driver=driver, catalog=catalog)
+    hooks = HookRunner(
+        store=store,
+        clock=clock,
+        hooks=plugins.lifecycle_hooks(),
+        blocking=frozenset(settings.processing.blocking_hooks),
+    )
+    return Services(
+        store=store,
+        clock=clock,
+        ids=ids,
+        catalog=catalog,
+        plugins=plugins,
+        storages=storages,
+        discovery=Discovery(store=store, clock=clock, ids=ids, catalog=catalog, storages=storages),
+        processing=Processing(
+            store=store,
+            clock=clock,
+            ids=ids,
+            catalog=catalog,
+            open_derived=open_derived,
+            hooks=hooks,
+            switched_on=frozenset(settings.processing.enabled),
+        ),
+        uploads=Uploads(
+            store=store, clock=clock, ids=ids, catalog=catalog, open_derived=open_derived
+        ),
+        review=Review(store=store, clock=clock, ids=ids, catalog=catalog),
+        moves=Moves(store=store, clock=clock, ids=ids, storages=storages),
+        operations=Operations(store=store, clock=clock),
+    )
+
+
+@asynccontextmanager
+async def open_services(
+    settings: Settings, *, server: bool = False, plugins: Plugins | None = None
+) -> AsyncIterator[Services]:
+    """Open the store that settings name, prepare it, and yield the services over it.
+
+    ``server`` claims a SQLite database for this process alone, as the program that serves it must.
+
+    Raises:
+        PluginError, StoreError, StoreUnavailable: with what to do.
+    """
+    host = plugins or load_plugins(disabled=settings.plugins.disabled)
+    provider = host.provider(Role.STORE, settings.store.provider)
+    store = cast("Store", provider.factory(settings.store_url, server=server))
+    await store.prepare()
+    try:
+        yield wire(settings, host, store)
+    finally:
+        await store.close()
+
+
+def scan_options(settings: Settings) -> ScanOptions:
+    """How scans judge, as settings say."""
+    legacy = {LEGACY_VIDEO} if settings.scan.video_legacy_sidecars else set()
+    return ScanOptions(
+        quiet=timedelta(seconds=settings.scan.quiet_period), policies=frozenset(legacy)
+    )
