@@ -95,11 +95,12 @@ def adopt(root: Path, layout: Layout, storage_id: StorageId) -> Marker:
     root = root.resolve()
     wanted = Marker(storage_id=storage_id, layout=layout)
     try:
-        if _adopted_already(root, wanted):
-            return wanted
-        _refuse_inside_another(root)
+        known = _adopted_already(root, wanted)
+        if not known:
+            _refuse_inside_another(root)
         _make_layout(root, layout)
-        write_marker(root, wanted)
+        if not known:
+            write_marker(root, wanted)
     except FileExistsError as error:
         raise StateConflict("another program adopted the folder just now; look again") from error
     except OSError as error:
@@ -152,14 +153,17 @@ def _make_layout(root: Path, layout: Layout) -> None:
 def survey(folder: Path, media_extensions: Collection[str]) -> FolderFound:
     """Look at a folder that nobody adopted: what a person is told before they decide.
 
-    ``media_extensions`` are lower case, without the dot. Hidden files and folders are not counted,
-    links are not followed; what cannot be read is left out and named in ``problem``.
+    ``media_extensions`` are lower case, without the dot. Hidden files are not counted, links are not
+    followed, sub-folders that cannot be read are left out. ``problem`` is why a marker cannot be used.
+
+    Raises:
+        ValidationFailed: there is no such folder, or it cannot be read.
     """
+    _require_readable(folder)
     marker, problem = _marker_found(folder)
     files = media = 0
     examples: list[str] = []
-    unreadable: list[str] = []
-    for path in _files_below(os.fspath(folder), unreadable):
+    for path in _files_below(os.fspath(folder)):
         files += 1
         if extension_of(os.path.basename(path)) in media_extensions:
             media += 1
@@ -170,21 +174,30 @@ def survey(folder: Path, media_extensions: Collection[str]) -> FolderFound:
         media=media,
         has_inbox=(folder / Layout().inbox).is_dir(),
         marker=marker,
-        problem="; ".join(filter(None, (problem, *unreadable[:EXAMPLES]))),
+        problem=problem,
         examples=tuple(examples),
     )
+
+
+def _require_readable(folder: Path) -> None:
+    try:
+        os.scandir(folder).close()
+    except OSError as error:
+        raise ValidationFailed(
+            f"the folder cannot be looked at: {fsio.said(error)}", field="root"
+        ) from error
 
 
 def _marker_found(folder: Path) -> tuple[Marker | None, str]:
     try:
         return read_marker(folder), ""
     except ValidationFailed as error:
-        return None, f"its marker {MARKER_NAME} is invalid: {error.message}"
-    except OSError:
-        return None, ""  # Reading the folder itself says why.
+        return None, f"it is invalid: {error.message}"
+    except OSError as error:
+        return None, f"it cannot be read: {fsio.said(error)}"
 
 
-def _files_below(root: str, unreadable: list[str]) -> Iterator[str]:
+def _files_below(root: str) -> Iterator[str]:
     """The relative paths of all files that are not hidden, folder by folder in order of names."""
     waiting = [""]
     while waiting:
@@ -196,9 +209,8 @@ def _files_below(root: str, unreadable: list[str]) -> Iterator[str]:
                     for entry in entries
                     if not skip_reason(entry.name) and not entry.is_symlink()
                 ]
-        except OSError as error:
-            unreadable.append(f"{fsio.printable(folder) or 'the folder'}: {fsio.said(error)}")
-            continue
+        except OSError:
+            continue  # Left out of the count; a scan of the adopted storage names it.
         found.sort(reverse=True)
         waiting.extend(path for path, is_folder in found if is_folder)
         yield from (path for path, is_folder in reversed(found) if not is_folder)
