@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import av
 import av.error
+from attrs import frozen
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.stream import Disposition, Stream
@@ -30,6 +31,7 @@ FORMATS = "mov,matroska,webm,avi,mpegts,mpeg,mxf,asf,flv,ogg,dv,gxf,mpegvideo,h2
 """The demuxers for video. Playlists are not among them: a source must not make us open other files."""
 
 _MAX_ERRORS_IN_A_ROW = 50
+_HOLE = Fraction(1, 2)
 
 
 def open_source(path: Path, *, formats: str = FORMATS) -> InputContainer:
@@ -98,10 +100,21 @@ def seconds(ticks: int | None, time_base: Fraction | None) -> Fraction | None:
     return None if ticks is None or time_base is None else ticks * time_base
 
 
+@frozen(kw_only=True)
+class Hole:
+    """A time without packets, in seconds on the file's clock, and how many bytes the file has there."""
+
+    start: Fraction
+    end: Fraction
+    size_bytes: int
+
+
 class Walk:
     """One pass over some streams of a container; counts what was broken.
 
-    ``read`` and ``broken`` are the numbers of packets that were read and of those that did not decode.
+    ``read`` and ``broken`` are the numbers of packets that were read and of those that did not decode,
+    ``size_bytes`` is the size of the packets read, ``holes`` the times without any that they do not
+    explain by their own length.
     """
 
     def __init__(self, container: InputContainer, streams: Sequence[Stream]) -> None:
@@ -109,6 +122,10 @@ class Walk:
         self._streams = tuple(streams)
         self.read = 0
         self.broken = 0
+        self.size_bytes = 0
+        self.holes: list[Hole] = []
+        self._end: Fraction | None = None
+        self._place = 0
 
     def packets(self) -> Iterator[Packet[Stream]]:
         """Yield packets to the end of the file, and at last an empty one for each stream (a flush)."""
@@ -117,6 +134,8 @@ class Walk:
             try:
                 for packet in self._container.demux(*self._streams):
                     errors = 0
+                    if packet.size:
+                        self._note(packet)
                     yield packet
                 return
             except av.error.InvalidDataError:
@@ -129,8 +148,19 @@ class Walk:
     def frames(self) -> Iterator[VideoFrame | AudioFrame]:
         """Yield the frames that decode, in the order of the file."""
         for packet in self.packets():
-            self.read += packet.size > 0
             yield from self.decode(packet)
+
+    def _note(self, packet: Packet[Stream]) -> None:
+        self.read += 1
+        self.size_bytes += packet.size
+        if packet.dts is None:
+            return
+        start = packet.dts * packet.time_base
+        place = self._place if packet.pos is None else packet.pos
+        if self._end is not None and start - self._end > _HOLE:
+            self.holes.append(Hole(start=self._end, end=start, size_bytes=place - self._place))
+        self._end = start + (packet.duration or 0) * packet.time_base
+        self._place = place + packet.size
 
     def decode(self, packet: Packet[Stream]) -> Sequence[VideoFrame | AudioFrame]:
         """Decode a packet; a broken one is counted and yields nothing.

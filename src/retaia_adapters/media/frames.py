@@ -7,7 +7,9 @@ what every browser shows: bt709, limited or full range as the output needs.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, cast
 
 import av.error
@@ -17,6 +19,8 @@ from av.sidedata.sidedata import SideData
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import PictureType, VideoFrame
 
+from .tone import HLG, PQ, cube
+
 if TYPE_CHECKING:
     from av.filter.context import FilterContext
     from av.sidedata.sidedata import SideDataContainer
@@ -25,11 +29,14 @@ if TYPE_CHECKING:
 BT709 = 1
 UNSPECIFIED = 2
 BT2020 = 9
-PQ, HLG = 16, 18
 RGB_MATRIX = 0
 _RGB_PREFIXES = ("rgb", "bgr", "gbr", "argb", "abgr", "0rgb", "0bgr", "pal")
 
 Filter = tuple[str, str]
+# A still has no neighbours, without which a deinterlacer takes combs for detail.
+_ONE_FIELD: Filter = ("field", "type=top")
+_BOTH_FIELDS: Filter = ("bwdif", "mode=send_frame:deint=interlaced")
+_BT709_RGB: Filter = ("setparams", "color_primaries=bt709:color_trc=bt709:colorspace=gbr")
 
 
 @frozen(kw_only=True)
@@ -42,6 +49,15 @@ class Size:
     def turned(self, *, quarter: bool) -> Size:
         """Exchange width and height where the picture is turned by a quarter."""
         return Size(width=self.height, height=self.width) if quarter else self
+
+
+@frozen(kw_only=True)
+class Output:
+    """What pictures are to become; ``still`` says that each stands alone."""
+
+    size: Size
+    pixel_format: str
+    still: bool = False
 
 
 @frozen(kw_only=True)
@@ -68,11 +84,6 @@ class Picture:
     transfer: int
     primaries: int
     interlaced: bool
-
-    @property
-    def high_dynamic_range(self) -> bool:
-        """Whether its brightness is coded as PQ or HLG."""
-        return self.transfer in {PQ, HLG}
 
     @property
     def rgb(self) -> bool:
@@ -161,28 +172,36 @@ def at_width(display: Size, width: int) -> Size:
     return Size(width=width, height=max(1, round(Fraction(display.height * width, display.width))))
 
 
-def filter_chain(picture: Picture, size: Size, pixel_format: str) -> tuple[Filter, ...]:
-    """The filters from a picture to an upright one of ``size`` in ``pixel_format``, in order.
+def filter_chain(picture: Picture, output: Output, tone: str = "") -> tuple[Filter, ...]:
+    """The filters from a picture to an upright one, in order.
 
-    Colours of high dynamic range are converted after the shrinking, where there are fewer of them.
+    ``tone`` is the table file for a picture that `needs_tone`; it comes after the shrinking, where
+    there are fewer pixels.
     """
+    size, pixel_format = output.size, output.pixel_format
     chain: list[Filter] = []
     if picture.interlaced:
-        chain.append(("bwdif", "mode=send_frame:deint=interlaced"))
+        chain.append(_ONE_FIELD if output.still else _BOTH_FIELDS)
     before = size.turned(quarter=picture.turn.sideways)
-    scaled = f"w={before.width}:h={before.height}:flags=bicubic"
-    if picture.high_dynamic_range or picture.primaries == BT2020:
-        chain.append(("scale", scaled))
-        scaled = "w=iw:h=ih:intent=perceptual:out_primaries=bt709:out_transfer=bt709"
-    chain.append(("scale", f"{scaled}{_matrix(picture)}{_target(pixel_format)}"))
-    chain.append(("format", pixel_format))
+    scaled = f"w={before.width}:h={before.height}:flags=bicubic{_matrix(picture)}"
+    if needs_tone(picture):
+        chain += [("scale", scaled), ("format", "gbrp10"), ("lut3d", f"file={tone}"), _BT709_RGB]
+        scaled = "w=iw:h=ih"
+    chain += [("scale", f"{scaled}{_target(pixel_format)}"), ("format", pixel_format)]
     chain.extend(_turning(picture.turn))
     return tuple(chain)
+
+
+def needs_tone(picture: Picture) -> bool:
+    """Whether its colours are wider or brighter than bt709 has them."""
+    return picture.transfer in {PQ, HLG} or picture.primaries == BT2020
 
 
 def _matrix(picture: Picture) -> str:
     if picture.rgb or picture.matrix != UNSPECIFIED:
         return ""
+    if needs_tone(picture):
+        return ":in_color_matrix=bt2020"
     # A file that does not say: television's custom, which every player follows too.
     return f":in_color_matrix={'bt709' if picture.size.height >= 720 else 'bt601'}"
 
@@ -206,15 +225,14 @@ def _turning(turn: Turn) -> Iterator[Filter]:
 
 
 class PictureFilter:
-    """Turns decoded frames into upright pictures of one size and pixel format.
+    """Turns decoded frames into upright pictures of one kind.
 
     The filter graph follows the frames: it is made again where their size, format or colours change in
     the middle of a stream. ``turn`` overrides what each frame says.
     """
 
-    def __init__(self, size: Size, pixel_format: str, turn: Turn | None = None) -> None:
-        self._size = size
-        self._format = pixel_format
+    def __init__(self, output: Output, turn: Turn | None = None) -> None:
+        self._output = output
         self._turn = turn
         self._picture: Picture | None = None
         self._graph: Graph | None = None
@@ -226,7 +244,7 @@ class PictureFilter:
         if graph is None or not self._serves(picture):
             yield from self.finish()
             self._picture = picture
-            graph = self._graph = _graph_of(picture, frame, self._size, self._format)
+            graph = self._graph = _graph_of(picture, frame, self._output)
         graph.vpush(frame)
         yield from _pull(graph)
 
@@ -240,10 +258,12 @@ class PictureFilter:
     def _serves(self, picture: Picture) -> bool:
         """Whether the graph at hand fits; a deinterlacer passes whole frames through."""
         held = self._picture
-        return held is not None and held in {picture, evolve(picture, interlaced=True)}
+        if held == picture:
+            return True
+        return held == evolve(picture, interlaced=True) and not self._output.still
 
 
-def _graph_of(picture: Picture, frame: VideoFrame, size: Size, pixel_format: str) -> Graph:
+def _graph_of(picture: Picture, frame: VideoFrame, output: Output) -> Graph:
     graph = Graph()
     last: FilterContext = graph.add_buffer(
         width=picture.size.width,
@@ -251,12 +271,30 @@ def _graph_of(picture: Picture, frame: VideoFrame, size: Size, pixel_format: str
         format=frame.format,
         time_base=frame.time_base,
     )
-    for name, arguments in (*filter_chain(picture, size, pixel_format), ("buffersink", "")):
-        added = graph.add(name, arguments or None)
-        last.link_to(added)
-        last = added
+    with _tone_file(picture) as tone:
+        for name, arguments in filter_chain(picture, output, tone):
+            last = _after(graph, last, name, arguments)
+    _after(graph, last, "buffersink", "")
     graph.configure()
     return graph
+
+
+def _after(graph: Graph, last: FilterContext, name: str, arguments: str) -> FilterContext:
+    added = graph.add(name, arguments or None)
+    last.link_to(added)
+    return added
+
+
+@contextmanager
+def _tone_file(picture: Picture) -> Iterator[str]:
+    """The table of colours as a file, for as long as the filter needs to read it."""
+    if not needs_tone(picture):
+        yield ""
+        return
+    with NamedTemporaryFile("w", suffix=".cube") as file:
+        file.write(cube(picture.transfer))
+        file.flush()
+        yield file.name
 
 
 def _pull(graph: Graph) -> Iterator[VideoFrame]:

@@ -81,13 +81,15 @@ class PictureTrack:
 class Recording:
     """A recording with pictures: its tracks, and one clock for both.
 
-    ``origin`` is the time on the file's clock at which the first of the two tracks begins.
+    ``origin`` is the time on the file's clock at which the first of the two tracks begins; ``sounds``
+    counts all tracks of sound.
     """
 
     path: Path
     format_name: str
     video: PictureTrack
     audio: SoundTrack | None
+    sounds: int
     tags: Facts
     bitrate_kbps: int
     warnings: tuple[str, ...]
@@ -166,6 +168,7 @@ def probe(path: Path) -> Recording:
             format_name=_format_name(container),
             video=video,
             audio=audio,
+            sounds=len(container.streams.audio),
             tags=tag_facts((container.metadata, *(s.metadata for s in container.streams))),
             bitrate_kbps=round((container.bit_rate or 0) / 1000),
             warnings=tuple(_track_warnings(container, len(pictures), len(sounds))),
@@ -186,24 +189,30 @@ def _ends(container: InputContainer, streams: tuple[Stream, ...]) -> dict[int, F
     for stream in streams:
         for other in container.streams:
             other.discard = Discard.default if other is stream else Discard.all
-        _seek_to_end(container, stream)
-        for packet in Walk(container, [stream]).packets():
-            time = seconds(packet.dts if packet.pts is None else packet.pts, stream.time_base)
-            if time is not None:
-                length = seconds(packet.duration, stream.time_base) or _packet_length(stream)
-                ends[stream.index] = max(ends.get(stream.index, time), time + length)
+        near_end = (container.start_time or 0) + (container.duration or 0) - _MICROSECONDS
+        end = _end_from(container, stream, near_end)
+        if end is None:
+            end = _end_from(container, stream, 0)
+        if end is not None:
+            ends[stream.index] = end
     return ends
 
 
-def _seek_to_end(container: InputContainer, stream: Stream) -> None:
-    stated = container.duration
-    if stated is None:
-        return
-    at = (container.start_time or 0) + stated - _MICROSECONDS
-    ticks = int(Fraction(at, _MICROSECONDS) / (stream.time_base or Fraction(1, _MICROSECONDS)))
+def _end_from(container: InputContainer, stream: Stream, microseconds: int) -> Fraction | None:
+    """Read a stream's packets from a time on; where the last one ends, or None where there is none."""
+    ticks = int(
+        Fraction(microseconds, _MICROSECONDS) / (stream.time_base or Fraction(1, _MICROSECONDS))
+    )
     # A file that cannot be searched is read through from where it stands.
     with suppress(av.error.FFmpegError):
-        container.seek(ticks, stream=stream, any_frame=True)
+        container.seek(ticks, stream=stream, any_frame=_short_name(container) in _COUNTED)
+    end: Fraction | None = None
+    for packet in Walk(container, [stream]).packets():
+        time = seconds(packet.dts if packet.pts is None else packet.pts, stream.time_base)
+        if time is not None:
+            length = seconds(packet.duration, stream.time_base) or _packet_length(stream)
+            end = time + length if end is None else max(end, time + length)
+    return end
 
 
 def _packet_length(stream: Stream) -> Fraction:

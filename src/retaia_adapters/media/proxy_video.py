@@ -16,7 +16,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from .cadence import ConstantRate
-from .frames import BT709, PictureFilter, Size, fit
+from .frames import BT709, Output, PictureFilter, Size, fit
 from .problems import EncodingProblem, problem_of
 
 if TYPE_CHECKING:
@@ -148,7 +148,8 @@ class PictureRun:
         self._origin = recording.origin
         self._length = 1 / video.rate
         self._file = file
-        self._filter = PictureFilter(settings.size_of(video.display), "yuv420p", video.picture.turn)
+        output = Output(size=settings.size_of(video.display), pixel_format="yuv420p")
+        self._filter = PictureFilter(output, video.picture.turn)
         self.cadence: ConstantRate[VideoFrame] = ConstantRate(video.rate)
         self.decoded = 0
         self.end = Fraction(0)

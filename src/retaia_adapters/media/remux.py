@@ -96,7 +96,8 @@ def _copy(
     for other in source.streams:
         other.discard = Discard.default if other in streams else Discard.all
     copies = {stream.index: target.add_stream_from_template(stream) for stream in streams}
-    check = _PacketCheck(recording.video.rate, settings)
+    extradata = streams[0].codec_context.extradata or b""
+    check = _PacketCheck(recording.video.rate, settings, length_size=_length_size(extradata))
     for packet in _whole(Walk(source, streams)):
         if packet.stream_index == recording.video.index:
             check.feed(packet)
@@ -117,7 +118,8 @@ def _whole(walk: Walk) -> Iterator[Packet[Stream]]:
 class _PacketCheck:
     """Watches the packets of the picture for what a proxy must keep to."""
 
-    def __init__(self, rate: Fraction, settings: ProxySettings) -> None:
+    def __init__(self, rate: Fraction, settings: ProxySettings, *, length_size: int) -> None:
+        self._length_size = length_size
         self._length = 1 / rate
         self._key_seconds = settings.key_seconds
         self._key: Fraction | None = None
@@ -130,6 +132,8 @@ class _PacketCheck:
         assert packet.pts is not None
         if packet.is_discard:
             raise NotAProxy("an edit list leaves out a part of it")
+        if not _units_fit(bytes(packet), self._length_size):
+            raise NotAProxy("a picture is damaged")
         self._constant(packet.dts * packet.time_base)
         self._keyed(packet, packet.pts * packet.time_base)
 
@@ -157,3 +161,30 @@ class _PacketCheck:
     def _often(self, time: Fraction) -> None:
         if self._key is not None and time - self._key > self._key_seconds + self._length / 2:
             raise NotAProxy("its key frames are too far apart")
+
+
+def _length_size(extradata: bytes) -> int:
+    """How many bytes tell the length of a unit of H.264 (ISO/IEC 14496-15).
+
+    Raises:
+        NotAProxy: the units are not stored with their lengths.
+    """
+    if len(extradata) < 7 or extradata[0] != 1:
+        raise NotAProxy("its pictures are not stored as MP4 stores them")
+    return (extradata[4] & 3) + 1
+
+
+def _units_fit(packet: bytes, length_size: int) -> bool:
+    """Whether the units of a picture fill its packet: a copy is not decoded, so this is looked at.
+
+    >>> _units_fit(bytes.fromhex("00000002 6588"), 4), _units_fit(bytes(6), 4)
+    (True, False)
+    """
+    at = 0
+    while at + length_size < len(packet):
+        length = int.from_bytes(packet[at : at + length_size])
+        header = packet[at + length_size]
+        if not length or header & 0x80 or not header & 0x1F:
+            return False
+        at += length_size + length
+    return at == len(packet)

@@ -97,10 +97,11 @@ class Spool:
 
 @frozen(kw_only=True)
 class SoundReport:
-    """What a pass over the sound met: packets read and broken, and where the sound ended (file's clock)."""
+    """What a pass over the sound met: packets read and broken, their size, and its end on the file's clock."""
 
     read: int
     broken: int
+    size_bytes: int
     end: Fraction
 
 
@@ -130,7 +131,7 @@ def run_sound(
             end = _end_of(frame, end)
             if stop.is_set():
                 break
-    return SoundReport(read=walk.read, broken=walk.broken, end=end)
+    return SoundReport(read=walk.read, broken=walk.broken, size_bytes=walk.size_bytes, end=end)
 
 
 def _end_of(frame: AudioFrame, before: Fraction) -> Fraction:

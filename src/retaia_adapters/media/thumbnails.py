@@ -23,7 +23,7 @@ from PIL import Image
 from retaia_core.ports.processor import DerivedFile
 
 from .container import Walk, open_source
-from .frames import PictureFilter, at_width
+from .frames import Output, PictureFilter, at_width
 from .problems import RenderingProblem, problem_of
 
 if TYPE_CHECKING:
@@ -70,7 +70,8 @@ class StillWriter:
 
     def __init__(self, recording: Recording, workspace: Path, stem: str = "thumb") -> None:
         size = at_width(recording.video.display, WIDTH)
-        self._filter = PictureFilter(size, "rgb24", recording.video.picture.turn)
+        output = Output(size=size, pixel_format="rgb24", still=True)
+        self._filter = PictureFilter(output, recording.video.picture.turn)
         self._workspace, self._stem = workspace, stem
         self.files: list[DerivedFile] = []
 
@@ -97,9 +98,8 @@ class StillWriter:
         self.files.clear()
 
     def _render(self, frame: VideoFrame) -> Image.Image:
-        # A deinterlacer waits for a next frame, which a still does not have.
-        pictures = [*self._filter.feed(frame)] or [*self._filter.finish()]
-        return Image.fromarray(pictures[0].to_ndarray())
+        (picture,) = self._filter.feed(frame)
+        return Image.fromarray(picture.to_ndarray())
 
 
 def _save(image: Image.Image, path: Path) -> None:
@@ -243,7 +243,7 @@ def write_representative(recording: Recording, writer: StillWriter) -> None:
     """
     at = representative_time(recording.duration)
     if at >= recording.pictures[1]:
-        at = sum(recording.pictures) / 2
+        at = (recording.pictures[0] + recording.pictures[1]) / 2
     best: tuple[float, VideoFrame] | None = None
     with FrameFinder(recording) as finder:
         for start, end in ((at, at + _SEARCH), (Fraction(0), at)):

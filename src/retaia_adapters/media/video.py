@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
 PROXY_JOBS = frozenset({"generate_proxy", "generate_video_proxies"})
 _FACT_JOBS = frozenset({"extract_facts", "generate_video_proxies"})
+_SAID = 5
 _MUCH = 10
 """More than a tenth of the packets broken is too much damage for a review."""
 
@@ -190,9 +191,33 @@ class _Bundle:
         run.finish()
         self._refuse_short("picture", run.end + self._recording.origin, self._recording.video.end)
         yield _damage("picture", walk.read, walk.broken)
-        if self._sound is not None:
-            yield self._judged(self._sound.result())
+        heard = self._sound.result() if self._sound is not None else None
+        if heard is not None:
+            yield self._judged(heard)
+        yield self._still_times(walk, heard.size_bytes if heard is not None else 0)
         file.finish()
+
+    def _still_times(self, walk: Walk, sound_bytes: int) -> tuple[str, ...]:
+        """Tell times in which nothing was recorded from times whose pictures are lost.
+
+        Lost pictures leave their bytes behind: what the file has in a hole, less the sound.
+
+        Raises:
+            SourceTruncated: pictures are lost, in more than a moment.
+        """
+        duration = self._recording.duration
+        other = sound_bytes * self._recording.sounds / duration
+        usual = max(Fraction(1), walk.size_bytes / duration)
+        said: list[str] = []
+        for hole in walk.holes:
+            length = hole.end - hole.start
+            begin, end = (float(t - self._recording.origin) for t in (hole.start, hole.end))
+            if hole.size_bytes - other * length > usual * length / 2:
+                raise SourceTruncated(
+                    f"the pictures from {begin:.1f} s to {end:.1f} s are destroyed"
+                )
+            said.append(f"the file has no pictures from {begin:.1f} s to {end:.1f} s")
+        return tuple(said[:_SAID])
 
     def _progress(self, time: Fraction) -> None:
         total = max(1, self._recording.duration_ms // 1000)
