@@ -53,6 +53,7 @@ _RAW_FRAMES = {"mp3": mp3_frame, "aac": adts_frame}
 _STATING = {"flac", "aiff", "w64", "caf"}
 """Formats whose header states the number of samples."""
 _STATED_TOLERANCE = Fraction(1, 100)
+_MAGIC = {b"fLaC", b"OggS", b"FORM"}
 _HEAD = 7
 # A WAV is searched for other codecs in disguise, 25 ms by default; packets are large to be few.
 _WAV_OPTIONS = {"probesize": "65536", "max_size": "131072"}
@@ -172,12 +173,17 @@ def _open(path: Path, *, wav: bool) -> InputContainer:
             metadata_errors="replace",
         )
     except av.error.FFmpegError as error:
-        with path.open("rb") as file:
-            found = sniff(file.read(64)) or "of an unknown type"
-        said = error.strerror or type(error).__name__
-        raise SourceUnreadable(
-            f"the file cannot be opened as sound ({said}): its content is {found}"
-        ) from error
+        raise _not_opened(path, error) from error
+
+
+def _not_opened(path: Path, error: av.error.FFmpegError) -> MediaProblem:
+    with path.open("rb") as file:
+        head = file.read(64)
+    if isinstance(error, av.error.EOFError) and head[:4] in _MAGIC:
+        return SourceTruncated("the file is cut short: it ends before its sound begins")
+    said = error.strerror or type(error).__name__
+    found = sniff(head) or "of an unknown type"
+    return SourceUnreadable(f"the file cannot be opened as sound ({said}): its content is {found}")
 
 
 def _unreadable(error: OSError) -> MediaProblem:
@@ -204,14 +210,14 @@ def _sound(path: Path, container: InputContainer, wav: WavFile | None) -> Sound:
     stream = streams[0]
     codec = stream.codec_context.codec.canonical_name
     count = _counted(container, stream, format_name, wav)
-    if count.length <= 0:
-        raise SourceUnreadable("the file holds no sound that can be decoded")
     notes = [
         *_extension_warnings(path, format_name),
         *(_wav_warnings(wav) if wav else ()),
         *_track_warnings(container, len(streams)),
         *_against_header(path, stream, format_name, count),
     ]
+    if count.length <= 0:
+        raise SourceUnreadable("the file holds no sound that can be decoded")
     return Sound(
         path=path,
         format_name=format_name,
