@@ -17,12 +17,14 @@ pytest.register_assert_rewrite(
     *(
         f"{__name__}.{module}"
         for module in (
+            "claiming",
             "derived_storage",
             "originals",
             "processor",
             "store_assets",
             "store_claims",
             "store_find",
+            "store_leases",
             "store_records",
             "store_transactions",
         )

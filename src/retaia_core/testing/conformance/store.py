@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from .store_assets import AssetRules
-from .store_claims import ClaimRules, LeaseRules
+from .store_claims import ClaimRules
 from .store_find import FindRules, PageRules
+from .store_leases import LeaseRules
 from .store_records import RecordRules
 from .store_transactions import TransactionRules
 
