@@ -17,18 +17,23 @@ class AgentOptions:
     """How an agent runs. Sizes in bytes, times in seconds.
 
     ``mounts`` maps a storage id to the folder where its root is mounted on this machine.
+    ``memory_limit`` is that of each worker process (None: no limit), ``time_limit`` the wall time of
+    one bundle, ``niceness`` 0 to 19. ``capabilities``, where given, restricts what is declared.
+    ``plugin_modules`` are modules that the worker processes load beside the installed plugins.
     """
 
     name: str
     mounts: Mapping[str, Path]
     workspace: Path
     max_parallel: int = 1
-    memory_limit: int | None = None
+    memory_limit: int | None = 4 * 2**30
     time_limit: float = 3600.0
     poll_interval: float = 5.0
     stop_when_idle: bool = False
     capabilities: Sequence[str] | None = None
     disabled_plugins: Sequence[str] = ()
+    plugin_modules: Sequence[str] = ()
+    niceness: int = 0
 
 
 @frozen(kw_only=True)

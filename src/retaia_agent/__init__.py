@@ -1,0 +1,1 @@
+"""The agent's shell: register, poll, claim, run, heartbeat, upload, submit; in worker processes."""
