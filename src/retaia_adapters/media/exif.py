@@ -243,7 +243,7 @@ def _angle(
         return None
     degrees = parse_angle(value.numbers, ref.text if ref else "", refs=refs, limit=limit)
     if degrees is None:
-        said = f"{_said(value)} {ref.text if ref else '(no direction)'}"
+        said = f"{_said(value)} {(ref.text if ref else '') or '(no direction)'}"
         warnings.append(f"gps position left out: the file states {said}")
     return degrees
 

@@ -31,8 +31,11 @@ from .photo_tiff import Buffer, NotTiff, TiffReader, strips_end
 from .problems import MediaProblem, SourceTruncated, SourceUnreadable
 
 MAX_PIXELS = 300_000_000
-"""Larger pictures are refused before anything is decoded. The largest sensors have 200 million pixels;
-at this limit an RGB picture takes 1.2 GB of memory while it is decoded."""
+"""Larger pictures are refused before anything is decoded. The largest sensors have 200 million pixels.
+A decoded pixel takes 4 bytes, and less in a JPEG that is decoded small."""
+
+MAX_PIXELS_OF = {"HEIF": 220_000_000, "WEBP": 120_000_000, "AVIF": 120_000_000}
+"""Formats whose decoders hold several copies, up to 16 bytes a pixel, have limits of their own."""
 
 _IN_MEMORY = 256 << 20
 _BLANK_TAIL = 512
@@ -134,7 +137,7 @@ def load_still(
     with _pillow() as said, _decoder():
         image = _open(data)
         media_format = _NAMES.get(image.format or "", (image.format or "").lower())
-        refuse_huge(image.size)
+        refuse_huge(image.size, image.format or "")
         _refuse_missing_bytes(image.format, data)
         exif = _exif(image, data)
         color = color_of(image, data, exif)
@@ -239,16 +242,17 @@ def _what_it_is(head: bytes) -> str:
     return "no picture that can be read: the content is of no known format"
 
 
-def refuse_huge(size: Size) -> None:
-    """Refuse a picture with more than `MAX_PIXELS`.
+def refuse_huge(size: Size, kind: str = "") -> None:
+    """Refuse a picture with more pixels than are decoded of its format (Pillow's name).
 
     Raises:
         SourceTooLarge: it has.
     """
     width, height = size
-    if width * height > MAX_PIXELS:
+    limit = MAX_PIXELS_OF.get(kind, MAX_PIXELS)
+    if width * height > limit:
         raise SourceTooLarge(
-            f"{width} x {height} pixels are more than the limit of {MAX_PIXELS:,} pixels",
+            f"{width} x {height} pixels are more than the limit of {limit:,} pixels"
         )
 
 

@@ -48,7 +48,11 @@ _OF_THE_PREVIEW = frozenset(
 
 @frozen(kw_only=True)
 class RawFile:
-    """What a RAW file's structure says. ``size`` is that of the picture before it is turned."""
+    """What a RAW file's structure says.
+
+    ``size`` is that of the picture before it is turned; ``end`` is where the last thing that the file
+    names ends, ``sensor_end`` where the sensor data does (0 where that is not known).
+    """
 
     flavour: str
     size: Size | None = None
@@ -56,6 +60,7 @@ class RawFile:
     bits: int | None = None
     previews: tuple[int, ...] = ()
     end: int = 0
+    sensor_end: int = 0
     compressed: bool = False
 
 
@@ -244,7 +249,7 @@ def _develop(path: Path, wanted: Wanted) -> Photo | None:
             )
     except rawpy.LibRawError:
         return None
-    image = Image.fromarray(pixels)
+    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).convert("RGB")
     small = reduced(image, (min(need[0], image.width), min(need[1], image.height)), [])
     return Photo(
         image=small.base,
@@ -272,7 +277,8 @@ def _refuse_cut(raw: RawFile, data: Buffer, notes: list[str]) -> None:
         raise SourceTruncated(
             f"the file is cut off: {raw.end - len(data):,} bytes are missing at its end"
         )
-    if raw.end >= _BLANK and bytes(data[raw.end - _BLANK : raw.end]) == bytes(_BLANK):
+    end = raw.sensor_end
+    if end >= _BLANK and bytes(data[end - _BLANK : end]) == bytes(_BLANK):
         if raw.compressed:
             raise SourceTruncated("the file is cut off: its end is blank")
         notes.append("the sensor data ends in blank bytes: the copy may be incomplete")
@@ -318,6 +324,7 @@ def _describe_tiff(data: Buffer, flavour: str) -> RawFile:
         bits=bits,
         previews=tuple(dict.fromkeys(starts)),
         end=max(ends),
+        sensor_end=strips_end(sensor),
         compressed=_integer(sensor, 0x0103) not in (None, 1),
     )
 
@@ -368,6 +375,7 @@ def _describe_raf(data: Buffer) -> RawFile:
         size=size,
         previews=(preview,) if preview else (),
         end=max(preview + length, tags + tags_length, sensor + sensor_length),
+        sensor_end=sensor + sensor_length,
         compressed=True,
     )
 
@@ -402,6 +410,7 @@ def _describe_cr3(data: Buffer) -> RawFile:
         size=_plain_size(main) or reading.picture_size,
         exif=reading,
         end=len(data) + photo_bmff.missing_bytes(data),
+        sensor_end=len(data),
         compressed=True,
     )
 

@@ -156,13 +156,25 @@ def jpeg(image: Image.Image, **options: object) -> bytes:
 
 # TIFF directories, EXIF and RAW containers
 
+
+@frozen
+class Typed:
+    """A value whose type the test states itself."""
+
+    kind: int
+    count: int
+    content: bytes
+
+
 # int as SHORT or LONG, str as ASCII, bytes as UNDEFINED, tuple as LONGs, list of pairs as RATIONALs.
-Value = int | str | bytes | tuple[int, ...] | list[tuple[int, int]]
+Value = int | str | bytes | Typed | tuple[int, ...] | list[tuple[int, int]]
 
 _FORMS = {1: "B", 3: "H", 4: "I", 9: "i", 13: "I"}
 
 
 def _typed(value: Value, order: str) -> tuple[int, int, bytes]:
+    if isinstance(value, Typed):
+        return value.kind, value.count, value.content
     if isinstance(value, str):
         data = value.encode("utf-8") + b"\0"
         return 2, len(data), data
