@@ -33,6 +33,7 @@ RGB_MATRIX = 0
 _RGB_PREFIXES = ("rgb", "bgr", "gbr", "argb", "abgr", "0rgb", "0bgr", "pal")
 
 Filter = tuple[str, str]
+_ANY_CLOCK = Fraction(1, 90_000)
 # A still has no neighbours, without which a deinterlacer takes combs for detail.
 _ONE_FIELD: Filter = ("field", "type=top")
 _BOTH_FIELDS: Filter = ("bwdif", "mode=send_frame:deint=interlaced")
@@ -269,7 +270,8 @@ def _graph_of(picture: Picture, frame: VideoFrame, output: Output) -> Graph:
         width=picture.size.width,
         height=picture.size.height,
         format=frame.format,
-        time_base=frame.time_base,
+        # A frame drained from a decoder has no clock, and a still needs none.
+        time_base=frame.time_base or _ANY_CLOCK,
     )
     with _tone_file(picture) as tone:
         for name, arguments in filter_chain(picture, output, tone):

@@ -97,7 +97,7 @@ class Spool:
 
 @frozen(kw_only=True)
 class SoundReport:
-    """What a pass over the sound met: packets read and broken, their size, and its end on the file's clock."""
+    """What a pass over the sound met: packets read and broken, their size, and its end (file's clock)."""
 
     read: int
     broken: int

@@ -16,8 +16,8 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 Image = npt.NDArray[np.uint8]
-# MPEG-4 knows no finer clock.
-_CLOCKS = {"mpeg4": 60_000}
+# MPEG-4 knows no finer clock, MPEG-2 only that of its frames.
+_CLOCKS = {"mpeg4": 60_000, "mpeg2video": 25}
 _CLOCK = 90_000
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from attrs import field, frozen
-from retaia_core.domain.media import MediaType
-from retaia_core.ports.processor import Done, Failed, Outcome, Progress, Task, Work
 
 from retaia_adapters.media.plugin import MediaProcessor
+from retaia_core.domain.media import MediaType
+from retaia_core.ports.processor import Done, Failed, Outcome, Progress, Task, Work
 
 
 @frozen(kw_only=True)
