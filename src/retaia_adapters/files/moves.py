@@ -98,10 +98,19 @@ def by_link(source: str, target: str) -> None:
     try:
         fsio.sync_folder(os.path.dirname(target))
         os.unlink(source)
-    except OSError:
+    except OSError as error:
         if _one_file(source, target):
-            os.unlink(target)
+            _take_back(target, error)
         raise
+
+
+def _take_back(second: str, cause: OSError) -> None:
+    """Remove the second name of a file whose first could not be removed."""
+    try:
+        os.unlink(second)
+    except OSError:
+        said = f"the file has both names, and neither can be removed: {fsio.said(cause)}"
+        raise OSError(errno.EIO, said) from cause
 
 
 def by_reservation(source: str, target: str) -> None:

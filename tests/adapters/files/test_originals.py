@@ -1,0 +1,182 @@
+"""Single files of a storage: looked at, fingerprinted, moved; paths that lead out are refused."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from retaia_adapters.files.originals import FINGERPRINT_BLOCK, FilesystemOriginals
+from retaia_core.domain.discovery import SeenFile
+from retaia_core.domain.identifiers import RelPath
+from retaia_core.domain.moves import DiskFile
+from retaia_core.errors import StorageOffline, ValidationFailed
+from retaia_core.ports.originals import MoveRefused
+
+OUTSIDE = ["/etc/passwd", "../x", "INBOX/../../x", "C:\\x", "INBOX/\0", "INBOX//x", "out/x.mov"]
+
+
+def seen(root: Path, path: str) -> SeenFile:
+    found = (root / path).stat()
+    return SeenFile(path=RelPath(path), size=found.st_size, mtime_ns=found.st_mtime_ns)
+
+
+@pytest.fixture
+def escape(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder outside that a link in the root leads to."""
+    outside = tmp_path_factory.mktemp("outside")
+    (outside / "x.mov").write_bytes(b"secret")
+    (root / "out").symlink_to(outside)
+    return outside
+
+
+@pytest.mark.usefixtures("escape")
+@pytest.mark.parametrize("path", OUTSIDE)
+def test_no_path_leads_out_of_the_root(originals: FilesystemOriginals, path: str) -> None:
+    """Absolute paths, dots, drives, NUL and folders that are links elsewhere are refused."""
+    with pytest.raises(ValidationFailed):
+        originals.stat(path)
+    with pytest.raises(ValidationFailed):
+        originals.names_in(path)
+    assert originals.fingerprint(SeenFile(path=RelPath(path), size=6, mtime_ns=0)) is None
+
+
+@pytest.mark.parametrize("path", OUTSIDE)
+def test_nothing_is_moved_out_of_the_root_or_into_it(
+    root: Path, originals: FilesystemOriginals, escape: Path, path: str
+) -> None:
+    """A refused path refuses the move, in both directions."""
+    (root / "INBOX" / "A.mov").write_bytes(b"1")
+    with pytest.raises(MoveRefused):
+        originals.rename("INBOX/A.mov", path)
+    with pytest.raises(MoveRefused):
+        originals.rename(path, "ARCHIVE/A.mov")
+    assert (root / "INBOX" / "A.mov").read_bytes() == b"1"
+    assert [entry.name for entry in escape.iterdir()] == ["x.mov"]
+    assert list((root / "ARCHIVE").iterdir()) == []
+
+
+def test_stat_tells_what_stands_there(root: Path, originals: FilesystemOriginals) -> None:
+    """A file, a link to it, and nothing."""
+    file = root / "INBOX" / "A.mov"
+    file.write_bytes(b"abc")
+    os.utime(file, ns=(7, 7))
+    (root / "INBOX" / "L.mov").symlink_to("A.mov")
+    assert originals.stat("INBOX/A.mov") == DiskFile(size=3, mtime_ns=7)
+    assert originals.stat("INBOX/L.mov") == DiskFile(size=3, mtime_ns=7)
+    assert originals.stat("INBOX/no.mov") is None
+    assert originals.stat("INBOX/A.mov/below") is None
+
+
+def test_a_link_leading_out_stands_there_itself(
+    root: Path, originals: FilesystemOriginals, escape: Path
+) -> None:
+    """What lies outside is not looked at."""
+    (root / "INBOX" / "L.mov").symlink_to(escape / "x.mov")
+    found = originals.stat("INBOX/L.mov")
+    assert found is not None
+    assert found.size == os.lstat(root / "INBOX" / "L.mov").st_size
+
+
+def test_names_in_a_folder_are_all_names(root: Path, originals: FilesystemOriginals) -> None:
+    """Hidden files and folders take a name as well; a folder that is not there has none."""
+    for name in (".hidden", "A.mov"):
+        (root / "ARCHIVE" / name).touch()
+    (root / "ARCHIVE" / "sub").mkdir()
+    assert originals.names_in("ARCHIVE") == {".hidden", "A.mov", "sub"}
+    assert originals.names_in("ARCHIVE/2026") == frozenset()
+    assert originals.names_in("") >= {"INBOX", "ARCHIVE", "REJECTS", ".retaia"}
+
+
+class TestFingerprint:
+    """The quick content fingerprint: size and three blocks."""
+
+    @pytest.mark.parametrize("size", [0, 1, 3 * FINGERPRINT_BLOCK, 10 * FINGERPRINT_BLOCK])
+    def test_it_is_about_the_content(
+        self, root: Path, originals: FilesystemOriginals, size: int
+    ) -> None:
+        """Equal content under another name and time has the same one."""
+        content = os.urandom(size)
+        for name in ("A.mov", "B.mov"):
+            (root / "INBOX" / name).write_bytes(content)
+        os.utime(root / "INBOX" / "B.mov", ns=(5, 5))
+        first = originals.fingerprint(seen(root, "INBOX/A.mov"))
+        assert first is not None
+        assert first == originals.fingerprint(seen(root, "INBOX/B.mov"))
+
+    @pytest.mark.parametrize("at", [0, 5 * FINGERPRINT_BLOCK, 10 * FINGERPRINT_BLOCK - 1])
+    def test_a_byte_at_start_middle_or_end_makes_another(
+        self, root: Path, originals: FilesystemOriginals, at: int
+    ) -> None:
+        """Each of the three blocks counts."""
+        content = bytearray(10 * FINGERPRINT_BLOCK)
+        (root / "INBOX" / "A.mov").write_bytes(content)
+        before = originals.fingerprint(seen(root, "INBOX/A.mov"))
+        content[at] = 1
+        (root / "INBOX" / "A.mov").write_bytes(content)
+        assert originals.fingerprint(seen(root, "INBOX/A.mov")) != before
+
+    def test_a_file_that_grew_since_has_none(
+        self, root: Path, originals: FilesystemOriginals
+    ) -> None:
+        """What was seen is not what is there."""
+        (root / "INBOX" / "A.mov").write_bytes(b"1")
+        before = seen(root, "INBOX/A.mov")
+        (root / "INBOX" / "A.mov").write_bytes(b"12")
+        assert originals.fingerprint(before) is None
+
+    def test_a_file_that_vanished_has_none(
+        self, root: Path, originals: FilesystemOriginals
+    ) -> None:
+        """No error, no fingerprint."""
+        (root / "INBOX" / "A.mov").write_bytes(b"1")
+        before = seen(root, "INBOX/A.mov")
+        (root / "INBOX" / "A.mov").unlink()
+        assert originals.fingerprint(before) is None
+
+    def test_the_times_of_the_file_are_left_alone(
+        self, root: Path, originals: FilesystemOriginals
+    ) -> None:
+        """Reading changes neither mtime nor atime."""
+        file = root / "INBOX" / "A.mov"
+        file.write_bytes(b"1" * 1000)
+        os.utime(file, ns=(1_000_000_000, 2_000_000_000))
+        originals.fingerprint(seen(root, "INBOX/A.mov"))
+        found = file.stat()
+        assert (found.st_atime_ns, found.st_mtime_ns) == (1_000_000_000, 2_000_000_000)
+
+    def test_a_pipe_swapped_in_does_not_block(
+        self, root: Path, originals: FilesystemOriginals
+    ) -> None:
+        """Only regular files are read."""
+        os.mkfifo(root / "INBOX" / "A.mov")
+        assert originals.fingerprint(seen(root, "INBOX/A.mov")) is None
+
+
+class TestRename:
+    """Moves within a storage."""
+
+    def test_a_move_and_its_way_back_change_nothing(
+        self, root: Path, originals: FilesystemOriginals
+    ) -> None:
+        """There and back: the same file with the same time at the same place."""
+        file = root / "INBOX" / "day" / "A.mov"
+        file.parent.mkdir()
+        file.write_bytes(b"1")
+        before = file.stat()
+        originals.rename("INBOX/day/A.mov", "ARCHIVE/day/A.mov")
+        assert not file.exists()
+        originals.rename("ARCHIVE/day/A.mov", "INBOX/day/A.mov")
+        after = file.stat()
+        assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+    def test_an_offline_storage_is_not_touched(
+        self, root: Path, originals: FilesystemOriginals
+    ) -> None:
+        """The marker is looked at before every move; no folder is made."""
+        (root / "INBOX" / "A.mov").write_bytes(b"1")
+        (root / ".retaia").unlink()
+        with pytest.raises(StorageOffline):
+            originals.rename("INBOX/A.mov", "ARCHIVE/2026/A.mov")
+        assert list((root / "ARCHIVE").iterdir()) == []
