@@ -1,0 +1,1 @@
+"""The command line (cyclopts, rich): a plugin like the others."""

@@ -1,0 +1,346 @@
+"""The commands that run: ``up``, ``serve``, ``agent run``."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, cast
+
+import anyio
+from cyclopts import App, Parameter
+
+from retaia_core.domain.storage import Layout, Storage
+from retaia_core.errors import SettingsError, StorageOffline, ValidationFailed
+from retaia_core.hooks import Role, load_plugins
+from retaia_core.ports.agent import AgentEvent, AgentShell
+from retaia_core.ports.originals import FolderFound
+from retaia_core.ports.transport import Transport
+from retaia_core.settings import Settings
+from retaia_core.shell.clock import RandomIds
+from retaia_core.shell.credentials import local_credentials, local_person
+from retaia_core.shell.runtime import Notice, Runtime, agent_options
+from retaia_core.shell.services import Services
+from retaia_core.shell.wiring import open_services
+
+from .context import DEFAULT, Common, local_folder, perform
+from .exits import Exit
+from .output import Output
+from .progress import ProgressView
+from .report import print_assets, storage_document
+
+RUNNING = "server.json"
+
+LAYOUT_HELP = """\
+{media} media files are in {folder}, and no INBOX. Retaia keeps new footage in an inbox, and moves it to
+ARCHIVE or REJECTS only when you say so. Nothing is moved by adopting. Choose one:
+
+  retaia up {folder} --inbox .      the folder itself is the inbox; ARCHIVE and REJECTS are made inside
+  retaia up {folder} --inbox INBOX  an empty INBOX is made; copy or move footage into it yourself
+"""
+
+
+def register(app: App) -> None:
+    """Add the commands."""
+    app.command(up)
+    app.command(serve)
+    agent = App(name="agent", help="An agent on this machine: does the work, decides nothing.")
+    agent.command(agent_run, name="run")
+    app.command(agent)
+
+
+Overrides = dict[tuple[str, str], object]
+
+
+def up(
+    folder: Path,
+    *,
+    inbox: str | None = None,
+    until_idle: Annotated[bool, Parameter(negative="")] = False,
+    quiet_period: float | None = None,
+    scan_interval: float | None = None,
+    port: int | None = None,
+    agent: bool = True,
+    common: Common = DEFAULT,
+) -> int:
+    """Run the whole product on one folder: server, scanner and one agent.
+
+    Parameters
+    ----------
+    folder
+        The storage's root; it is adopted if no store knows it yet.
+    inbox
+        Which folder inside is the inbox; ``.`` takes the folder itself.
+    until_idle
+        Stop when everything that can be done is done, and print a report.
+    quiet_period
+        Seconds that a file must have been left alone to be stable (default 300).
+    scan_interval
+        Seconds between scans (default 60).
+    port
+        Where to listen on this machine (0: a free port; default 8420).
+    agent
+        Run the embedded agent.
+    """
+    overrides: Overrides = {}
+    if quiet_period is not None:
+        overrides["scan", "quiet_period"] = quiet_period
+    if scan_interval is not None:
+        overrides["scan", "interval"] = scan_interval
+    if port is not None or until_idle:
+        overrides["server", "port"] = port or 0
+
+    async def work(out: Output) -> Exit:
+        settings = common.settings(overrides)
+        async with open_services(settings, server=True) as services:
+            storage = await _adopt_or_open(services, out, folder, inbox)
+            if storage is None:
+                return Exit.USAGE
+            return await _run(services, settings, out, storage, agent=agent, until_idle=until_idle)
+
+    return perform(common, work)
+
+
+async def _adopt_or_open(
+    services: Services, out: Output, folder: Path, inbox: str | None
+) -> Storage | None:
+    """The storage of a folder; None where a person must choose a layout first."""
+    root = local_folder(folder)
+    known = next((s for s in await services.storages.all() if Path(s.root) == root), None)
+    if known is not None:
+        return await services.storages.online(known.storage_id)
+    found = await services.storages.survey(str(root))
+    if found.marker is None and found.media and not found.has_inbox and inbox is None:
+        inbox = _ask_layout(out, root, found)
+        if inbox is None:
+            return None
+    layout = Layout(inbox=inbox or "INBOX")
+    storage = await services.storages.adopt(local_person(), str(root), layout)
+    out.tell(f"adopted {root} as storage {storage.storage_id}; nothing was moved")
+    return storage
+
+
+def _ask_layout(out: Output, root: Path, found: FolderFound) -> str | None:
+    text = LAYOUT_HELP.format(media=found.media, folder=root)
+    if out.as_json or not (out.errors.is_terminal and os.isatty(0)):
+        out.result({"error": {"code": "LAYOUT_NEEDED", "message": text, "media": found.media}})
+        out.tell(text)
+        return None
+    out.tell(text)
+    for example in found.examples:
+        out.tell(f"    {example}")
+    answer = out.errors.input("Take this folder itself as the inbox? [y/N] ")
+    return "." if answer.strip().lower() in ("y", "yes") else None
+
+
+async def _run(
+    services: Services,
+    settings: Settings,
+    out: Output,
+    storage: Storage | None,
+    *,
+    agent: bool,
+    until_idle: bool,
+) -> Exit:
+    credentials = local_credentials(settings.data_dir, services.ids)
+    running = settings.data_dir / RUNNING
+    with ProgressView(out=out) as view:
+
+        def watch(notice: Notice) -> None:
+            if notice.name == "serving":
+                _write_running(running, str(notice.data["url"]))
+            view(notice)
+
+        runtime = Runtime(
+            services=services,
+            settings=settings,
+            credentials=credentials,
+            watch=watch,
+            storage_ids=(storage.storage_id,) if storage else None,
+        )
+        try:
+            await _until_stopped(runtime, agent=agent, until_idle=until_idle)
+        finally:
+            running.unlink(missing_ok=True)
+    if storage is not None and until_idle:
+        return await _print_report(services, runtime, out, storage)
+    out.tell("stopped")
+    return Exit.OK
+
+
+async def _until_stopped(runtime: Runtime, *, agent: bool, until_idle: bool) -> None:
+    """Run until idle or until the first SIGINT or SIGTERM; a second one ends at once."""
+    async with anyio.create_task_group() as tasks:
+
+        async def stop_on_signal() -> None:
+            with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+                async for _ in signals:
+                    tasks.cancel_scope.cancel()
+                    return
+
+        if os.name == "posix":
+            tasks.start_soon(stop_on_signal)
+        await runtime.run(agent=agent, until_idle=until_idle)
+        tasks.cancel_scope.cancel()
+
+
+def _write_running(path: Path, url: str) -> None:
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps({"url": url, "pid": os.getpid()}), "utf-8")
+    part.replace(path)
+
+
+async def _print_report(
+    services: Services, runtime: Runtime, out: Output, storage: Storage
+) -> Exit:
+    storage = await services.storages.get(storage.storage_id)
+    scan = runtime.reports.get(storage.storage_id)
+    assets = await services.operations.report(storage.storage_id)
+    unmatched = [
+        u
+        for u in (await services.operations.status()).unmatched
+        if u.storage_id == storage.storage_id
+    ]
+    out.result(storage_document(storage, scan, assets, unmatched))
+    print_assets(out, assets)
+    for sidecar in unmatched:
+        out.say(f"  sidecar {sidecar.path!r} is attached to nothing: {sidecar.reason}", "yellow")
+    if scan is not None and scan.problem:
+        raise StorageOffline(scan.problem)
+    return Exit.OK
+
+
+def serve(
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    agent: Annotated[bool, Parameter(help="Run an embedded agent too.")] = False,
+    common: Common = DEFAULT,
+) -> int:
+    """Run the server and the scanner for every storage that was adopted.
+
+    Parameters
+    ----------
+    host
+        The address to listen on; a loopback address until accounts exist.
+    port
+        The port (default 8420; 0: a free one).
+    """
+    overrides: Overrides = {}
+    if host is not None:
+        overrides["server", "host"] = host
+    if port is not None:
+        overrides["server", "port"] = port
+
+    async def work(out: Output) -> Exit:
+        settings = common.settings(overrides)
+        async with open_services(settings, server=True) as services:
+            return await _run(services, settings, out, None, agent=agent, until_idle=False)
+
+    return perform(common, work)
+
+
+def agent_run(
+    *,
+    url: str | None = None,
+    token_file: Path | None = None,
+    mount: Annotated[
+        list[str] | None, Parameter(help="STORAGE_ID=FOLDER; may be repeated.")
+    ] = None,
+    name: str | None = None,
+    parallel: int | None = None,
+    until_idle: Annotated[bool, Parameter(negative="")] = False,
+    common: Common = DEFAULT,
+) -> int:
+    """Run an agent that works for a server.
+
+    Parameters
+    ----------
+    url
+        The server (default: the one that runs on this machine).
+    token_file
+        A file with the agent's token (default: this machine's local credential).
+    name
+        The agent's name (default: this machine's).
+    parallel
+        How many assets at once.
+    until_idle
+        Stop when nothing is offered any more.
+    """
+    overrides: Overrides = {}
+    if name is not None:
+        overrides["agent", "name"] = name
+    if parallel is not None:
+        overrides["agent", "parallel"] = parallel
+
+    async def work(out: Output) -> Exit:
+        settings = common.settings(overrides)
+        address = url or settings.agent.url or _running_url(settings)
+        token = _token(settings, token_file)
+        mounts = await _mounts(settings, mount or [])
+        await _run_agent(settings, out, address, token, mounts, until_idle=until_idle)
+        return Exit.OK
+
+    return perform(common, work)
+
+
+def _running_url(settings: Settings) -> str:
+    try:
+        raw = json.loads((settings.data_dir / RUNNING).read_text("utf-8"))
+        return str(raw["url"])
+    except (OSError, ValueError, KeyError) as error:
+        raise SettingsError(
+            "no server runs on this machine; start one with `retaia serve`, or give --url"
+        ) from error
+
+
+def _token(settings: Settings, file: Path | None) -> str:
+    path = file or (Path(settings.agent.token_file) if settings.agent.token_file else None)
+    if path is None:
+        return local_credentials(settings.data_dir, RandomIds()).agent
+    try:
+        return path.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"the token file {path} cannot be read: {error}") from error
+
+
+async def _mounts(settings: Settings, given: list[str]) -> Mapping[str, str]:
+    """Where storages are mounted here: as given, else as this machine's own store knows them."""
+    mounts: dict[str, str] = {}
+    for text in given:
+        storage_id, equals, folder = text.partition("=")
+        if not equals:
+            raise ValidationFailed(f"--mount {text!r} must read STORAGE_ID=FOLDER")
+        mounts[storage_id] = str(local_folder(Path(folder)))
+    if not mounts and not settings.agent.mounts:
+        async with open_services(settings) as services:
+            mounts = {s.storage_id: s.root for s in await services.storages.all()}
+    return mounts
+
+
+async def _run_agent(
+    settings: Settings,
+    out: Output,
+    url: str,
+    token: str,
+    mounts: Mapping[str, str],
+    *,
+    until_idle: bool,
+) -> None:
+    plugins = load_plugins(disabled=settings.plugins.disabled)
+    shell = cast("AgentShell", plugins.provider(Role.AGENT, settings.agent.provider).factory())
+    factory = plugins.provider(Role.AGENT_TRANSPORT, settings.agent.transport).factory
+    transport = cast("Transport", factory(url, token))
+    options = agent_options(settings, mounts=mounts, stop_when_idle=until_idle)
+    with ProgressView(out=out) as view:
+
+        def watch(event: AgentEvent) -> None:
+            view(Notice(name=f"agent.{event.name}", data=event.data))
+
+        try:
+            await shell.run(transport, options, plugins.processors(), watch)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await transport.close()
