@@ -49,7 +49,7 @@ class TestEveryFormat:
     @pytest.mark.parametrize("extension", FORMATS)
     def test_large_picture(self, extension: str, tmp_path: Path, ffprobe: Probe) -> None:
         """A large picture of each format becomes a proxy of 2048 px and a thumbnail 480 px wide."""
-        source = _save(photos.scene(2200, 1100), tmp_path / f"a.{extension}")
+        source = _save(photos.corners(2200, 1100), tmp_path / f"a.{extension}")
         result = photos.process(source, tmp_path / "out")
         proxy, thumb = (
             photos.stream_of(ffprobe(result.proxy)),
