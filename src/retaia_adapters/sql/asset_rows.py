@@ -1,0 +1,252 @@
+"""An asset as a row, and back; what lists are filtered and sorted by is derived here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from retaia_core.domain.assets import (
+    Asset,
+    AttachedSidecar,
+    DecisionRecord,
+    DerivedRef,
+    Flag,
+    PathRecord,
+    Suggestion,
+    Transcript,
+)
+from retaia_core.domain.facts import Facts
+from retaia_core.domain.identifiers import AssetId, RelPath
+from retaia_core.domain.lifecycle import State, Verdict
+from retaia_core.domain.media import MediaType
+from retaia_core.domain.query import AssetSummary, SortKey
+
+from .dialects import Row
+from .schema import assets
+from .values import dump, maybe_micros, maybe_time, micros, time_of
+
+SEPARATOR = "\uffff"
+"""Stands between the texts that are searched, and in none of them."""
+
+_UNSEARCHABLE = {0: "\ufffd", ord(SEPARATOR): "\ufffd"}
+
+COLUMNS = tuple(column.name for column in assets.c if column.name != "seq")
+SUMMARY_COLUMNS = (
+    *("uuid", "storage_id", "folder", "name", "media_type", "state", "flags", "created_at"),
+    *("updated_at", "captured_at", "duration_ms", "tags", "has_proxy", "thumbs"),
+)
+SORT_COLUMNS = {
+    SortKey.NAME: "name",
+    SortKey.CREATED_AT: "created_at",
+    SortKey.UPDATED_AT: "updated_at",
+    SortKey.CAPTURED_AT: "captured_at",
+    SortKey.DURATION: "duration_ms",
+    SortKey.MEDIA_TYPE: "media_type",
+    SortKey.STATE: "state",
+}
+
+
+class _Document(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is neither filtered nor sorted; what has its default is left out."""
+
+    sidecars: tuple[AttachedSidecar, ...] = ()
+    facts: Facts = msgspec.field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    derived: tuple[DerivedRef, ...] = ()
+    transcript: Transcript | None = None
+    suggestions: tuple[Suggestion, ...] = ()
+    notes: str = ""
+    fields: Mapping[str, object] = msgspec.field(default_factory=dict)
+    decisions: tuple[DecisionRecord, ...] = ()
+    path_history: tuple[PathRecord, ...] = ()
+
+
+_PARTS = _Document.__struct_fields__
+_decoder = msgspec.json.Decoder(_Document)
+_tags = msgspec.json.Decoder(tuple[str, ...])
+_NOTHING = _Document()
+_STATES = {state.value: state for state in State}
+_MEDIA = {media.value: media for media in MediaType}
+_NO_FLAGS: frozenset[Flag] = frozenset()
+
+
+def fold(text: str) -> str:
+    """The form in which texts are compared without case."""
+    folded = text.casefold()
+    return folded if folded.isascii() and "\0" not in folded else folded.translate(_UNSEARCHABLE)
+
+
+def flags_text(flags: frozenset[Flag]) -> str:
+    """Flags as one text, each between spaces; empty where there is none.
+
+    >>> flags_text(frozenset({Flag.MISSING, Flag.CHANGED}))
+    ' changed missing '
+    """
+    return f" {' '.join(sorted(flags))} " if flags else ""
+
+
+def _flags(text: str) -> frozenset[Flag]:
+    return frozenset(map(Flag, text.split())) if text else _NO_FLAGS
+
+
+def captured_at(facts: Facts) -> datetime | None:
+    """When it was captured; a time without an offset is taken as UTC, an impossible one as unknown."""
+    stated = facts.get("captured_at")
+    if not isinstance(stated, str):
+        return None
+    try:
+        time = datetime.fromisoformat(stated)
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None  # the fact's form is checked, not its calendar: 31 February is unknown
+
+
+def _number(facts: Facts, name: str) -> float | None:
+    value = facts.get(name)
+    return None if isinstance(value, str) else value
+
+
+def _place(asset: Asset, key: str) -> str | None:
+    value = asset.fields.get(key)
+    return fold(value) if isinstance(value, str) else None
+
+
+def _search(asset: Asset, name: str) -> str:
+    said = asset.transcript.text if asset.transcript else ""
+    if not (asset.notes or said):
+        return fold(name)
+    return SEPARATOR.join(map(fold, (name, asset.notes, said)))
+
+
+def _document(asset: Asset) -> str:
+    parts = {name: getattr(asset, name) for name in _PARTS}
+    return dump(_Document(**parts)) if any(parts.values()) else ""
+
+
+def _projection(asset: Asset) -> tuple[object, ...]:
+    """The columns from ``captured_at`` to ``city``; a new asset knows none of them."""
+    facts, derived = asset.facts, asset.derived
+    if not (facts or derived or asset.fields):
+        return (None, None, False, 0, None, None, None, None)
+    duration = facts.get("duration_ms")
+    return (
+        maybe_micros(captured_at(facts)),
+        duration if isinstance(duration, int) else None,
+        any(ref.kind.startswith("proxy_") for ref in derived),
+        sum(ref.kind == "thumb" for ref in derived),
+        _number(facts, "gps_latitude"),
+        _number(facts, "gps_longitude"),
+        _place(asset, "location_country"),
+        _place(asset, "location_city"),
+    )
+
+
+def row_of(asset: Asset, revision: int) -> tuple[object, ...]:
+    """The asset's row, in the order of `COLUMNS`."""
+    folder, _, name = asset.path.rpartition("/")
+    created = micros(asset.created_at)
+    updated = created if asset.updated_at is asset.created_at else micros(asset.updated_at)
+    return (
+        asset.uuid,
+        asset.storage_id,
+        folder,
+        name,
+        asset.media_type.value,
+        asset.state.value,
+        flags_text(asset.flags),
+        asset.size,
+        asset.mtime_ns,
+        asset.profile,
+        created,
+        updated,
+        maybe_micros(asset.state_since),
+        asset.sightings,
+        asset.fingerprint,
+        asset.verdict.value if asset.verdict else None,
+        asset.review_version,
+        revision,
+        *_projection(asset),
+        dump(asset.tags),
+        _search(asset, name),
+        _document(asset),
+    )
+
+
+def _path(folder: str, name: str) -> RelPath:
+    return RelPath(f"{folder}/{name}" if folder else name)
+
+
+def asset_of(row: Row) -> Asset:
+    """The asset back from its row, whose columns are `COLUMNS`."""
+    (uuid, storage_id, folder, name, media_type, state, flags, size, mtime_ns, profile) = row[:10]
+    (created, updated, since, sightings, fingerprint, verdict, review, revision) = row[10:18]
+    tags, document = row[26], row[28]
+    rest = _decoder.decode(document) if document else _NOTHING
+    return Asset(
+        uuid=uuid,
+        storage_id=storage_id,
+        path=_path(folder, name),
+        media_type=_MEDIA[media_type],
+        size=size,
+        mtime_ns=mtime_ns,
+        profile=profile,
+        created_at=time_of(created),
+        updated_at=time_of(updated),
+        state=_STATES[state],
+        state_since=maybe_time(since),
+        sightings=sightings,
+        fingerprint=fingerprint,
+        flags=_flags(flags),
+        verdict=Verdict(verdict) if verdict else None,
+        review_version=review,
+        revision=revision,
+        tags=tags_of(tags),
+        sidecars=rest.sidecars,
+        facts=rest.facts,
+        warnings=rest.warnings,
+        derived=rest.derived,
+        transcript=rest.transcript,
+        suggestions=rest.suggestions,
+        notes=rest.notes,
+        fields=rest.fields,
+        decisions=rest.decisions,
+        path_history=rest.path_history,
+    )
+
+
+def tags_of(text: str) -> tuple[str, ...]:
+    """The tags back from their column."""
+    return _tags.decode(text) if text else ()
+
+
+def summary_of(row: Row) -> AssetSummary:
+    """A line of a list from a row, whose columns are `SUMMARY_COLUMNS`."""
+    (uuid, storage_id, folder, name, media_type, state, flags, created, updated) = row[:9]
+    captured, duration, tags, has_proxy, thumbs = row[9:14]
+    return AssetSummary(
+        uuid=AssetId(uuid),
+        storage_id=storage_id,
+        path=_path(folder, name),
+        name=name,
+        media_type=_MEDIA[media_type],
+        state=_STATES[state],
+        flags=_flags(flags),
+        created_at=time_of(created),
+        updated_at=time_of(updated),
+        captured_at=maybe_time(captured),
+        duration_ms=duration,
+        tags=tags_of(tags),
+        has_proxy=bool(has_proxy),
+        thumbs=thumbs,
+    )
+
+
+def sort_value(summary: AssetSummary, key: SortKey) -> Any:
+    """What a line is sorted by, as a `Position` holds it."""
+    if key is SortKey.DURATION:
+        return summary.duration_ms
+    value = getattr(summary, SORT_COLUMNS[key])
+    return maybe_micros(value) if isinstance(value, datetime) else value

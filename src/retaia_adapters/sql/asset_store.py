@@ -1,0 +1,191 @@
+"""Assets in a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from heapq import merge
+from itertools import islice
+from operator import attrgetter
+
+from attrs import evolve, frozen
+from sqlalchemy import bindparam, delete, func, select, text, update
+
+from retaia_core.domain.assets import Asset
+from retaia_core.domain.identifiers import AssetId, StorageId, folder_of, name_of
+from retaia_core.domain.lifecycle import State
+from retaia_core.domain.query import AssetPage, AssetQuery
+from retaia_core.errors import StateConflict
+
+from . import listing
+from .asset_rows import COLUMNS, asset_of, row_of
+from .dialects import Dialect, Statement, parameters
+from .schema import asset_tags, assets
+from .session import Session, Taken
+
+_a = assets.c
+_whole = select(*(assets.c[name] for name in COLUMNS))
+_living = text("state <> 'PURGED'")
+
+
+@frozen(kw_only=True)
+class AssetStatements:
+    """Every statement about assets, built once."""
+
+    one: Statement
+    one_locked: Statement
+    some: Statement
+    at: Statement
+    in_folder: Statement
+    like: Statement
+    in_state: Statement
+    in_state_of: Statement
+    insert: Statement
+    replace: Statement
+    tag: Statement
+    untag: Statement
+    count: Statement
+    count_of: Statement
+
+    @classmethod
+    def build(cls, dialect: Dialect) -> AssetStatements:
+        """Compile them for one database."""
+        here = _a.storage_id == bindparam("storage_id")
+        one = _whole.where(_a.uuid == bindparam("uuid"))
+        there = (here, _a.folder == bindparam("folder"))
+        state = _whole.where(_a.state == bindparam("state"), _a.uuid > bindparam("after"))
+        page = state.order_by(_a.uuid).limit(bindparam("limit"))
+        shape = (_a.mtime_ns == bindparam("mtime_ns"), _a.size == bindparam("size"))
+        count = select(_a.state, func.count()).group_by(_a.state)
+        owner = select(bindparam("tag", type_=asset_tags.c.tag.type), _a.seq).where(
+            _a.uuid == bindparam("uuid")
+        )
+        of_asset = select(_a.seq).where(_a.uuid == bindparam("uuid")).scalar_subquery()
+        replaced = update(assets).values(
+            {k: v for k, v in parameters(assets).items() if k not in ("uuid", "revision")}
+            | {"revision": bindparam("next", type_=_a.revision.type)}
+        )
+        return cls(
+            one=dialect.compile(one),
+            one_locked=dialect.compile(one.with_for_update()),
+            some=dialect.compile(_whole.where(dialect.any_of(_a.uuid, "uuids"))),
+            at=dialect.compile(_whole.where(*there, _a.name == bindparam("name"), _living)),
+            in_folder=dialect.compile(_whole.where(*there, _living).order_by(_a.name)),
+            like=dialect.compile(_whole.where(here, *shape, _living)),
+            in_state=dialect.compile(page),
+            in_state_of=dialect.compile(page.where(here)),
+            insert=dialect.insert(assets),
+            replace=dialect.compile(
+                replaced.where(
+                    _a.uuid == bindparam("which", type_=_a.uuid.type),
+                    _a.revision == bindparam("revision"),
+                )
+            ),
+            tag=dialect.compile(
+                dialect.insert_into(asset_tags)
+                .from_select(["tag", "asset"], owner)
+                .on_conflict_do_nothing()
+            ),
+            untag=dialect.compile(delete(asset_tags).where(asset_tags.c.asset == of_asset)),
+            count=dialect.compile(count),
+            count_of=dialect.compile(count.where(here)),
+        )
+
+
+def _one(session: Session, statement: Statement, values: Mapping[str, object]) -> Asset | None:
+    rows = session.rows(statement, values)
+    return asset_of(rows[0]) if rows else None
+
+
+class AssetTransaction:
+    """The part of a transaction that is about assets."""
+
+    _session: Session
+    _assets: AssetStatements
+    _listing: listing.Listing
+
+    def asset(self, uuid: AssetId) -> Asset | None:
+        which = self._assets.one_locked if self._session.writing else self._assets.one
+        return _one(self._session, which, {"uuid": uuid})
+
+    def assets(self, uuids: Iterable[AssetId]) -> Mapping[AssetId, Asset]:
+        wanted = list(dict.fromkeys(uuids))
+        values = {"uuids": self._session.dialect.array(wanted)}
+        found = {a.uuid: a for a in map(asset_of, self._session.rows(self._assets.some, values))}
+        return {uuid: found[uuid] for uuid in wanted if uuid in found}
+
+    def asset_at(self, storage_id: StorageId, path: str) -> Asset | None:
+        values = {"storage_id": storage_id, "folder": folder_of(path), "name": name_of(path)}
+        return _one(self._session, self._assets.at, values)
+
+    def assets_in_folder(self, storage_id: StorageId, folder: str) -> Sequence[Asset]:
+        values = {"storage_id": storage_id, "folder": folder}
+        return [asset_of(row) for row in self._session.rows(self._assets.in_folder, values)]
+
+    def assets_like(
+        self, storage_id: StorageId, shapes: Iterable[tuple[int, int]]
+    ) -> Sequence[Asset]:
+        found: list[Asset] = []
+        for size, mtime_ns in dict.fromkeys(shapes):
+            values = {"storage_id": storage_id, "size": size, "mtime_ns": mtime_ns}
+            found += map(asset_of, self._session.rows(self._assets.like, values))
+        return sorted(found, key=lambda asset: asset.path)
+
+    def assets_in_states(
+        self,
+        states: Iterable[State],
+        *,
+        storage_id: StorageId | None = None,
+        after: AssetId | None = None,
+        limit: int = 1000,
+    ) -> Sequence[Asset]:
+        of_all = storage_id is None
+        statement = self._assets.in_state if of_all else self._assets.in_state_of
+        values = {"storage_id": storage_id, "after": after or "", "limit": limit}
+        # One state at a time: each is a stretch of an index, in order.
+        found = [
+            [asset_of(row) for row in self._session.rows(statement, {**values, "state": state})]
+            for state in sorted({state.value for state in states})
+        ]
+        return list(islice(merge(*found, key=attrgetter("uuid")), limit))
+
+    def add_assets(self, assets: Iterable[Asset]) -> None:
+        new = assets if isinstance(assets, Sequence) else list(assets)
+        try:
+            self._session.insert_all(self._assets.insert, [row_of(a, a.revision) for a in new])
+        except Taken as taken:
+            raise StateConflict(
+                "one of the assets, or its path, is there already; scan again"
+            ) from taken
+        for asset in new:
+            self._add_tags(asset)
+
+    def save_asset(self, asset: Asset) -> Asset:
+        row = dict(zip(COLUMNS, row_of(asset, asset.revision), strict=True))
+        row |= {"which": asset.uuid, "next": asset.revision + 1}
+        try:
+            changed = self._session.change(self._assets.replace, row)
+        except Taken as taken:
+            raise StateConflict(
+                f"{asset.path!r} is another asset's path already; scan again", path=asset.path
+            ) from taken
+        if not changed:
+            raise StateConflict(
+                f"asset {asset.uuid} was changed since it was read; read it again",
+                asset=asset.uuid,
+            )
+        self._session.send(self._assets.untag, {"uuid": asset.uuid})
+        self._add_tags(asset)
+        return evolve(asset, revision=asset.revision + 1)
+
+    def _add_tags(self, asset: Asset) -> None:
+        for tag in asset.tags:
+            self._session.send(self._assets.tag, {"tag": tag, "uuid": asset.uuid})
+
+    def find_assets(self, query: AssetQuery) -> AssetPage:
+        return self._listing.page(self._session, query)
+
+    def count_assets(self, storage_id: StorageId | None = None) -> Mapping[State, int]:
+        of_all = storage_id is None
+        statement = self._assets.count if of_all else self._assets.count_of
+        values = {} if of_all else {"storage_id": storage_id}
+        return {State(state): n for state, n in self._session.rows(statement, values)}

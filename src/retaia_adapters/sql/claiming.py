@@ -1,0 +1,102 @@
+"""What a claim does to a subject's lock and jobs: `leases` and `jobs` applied, before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from attrs import evolve
+
+from retaia_core.domain.identifiers import JobId
+from retaia_core.domain.jobs import Job, JobStatus, claimed, lost
+from retaia_core.domain.leases import Lock, LockKind, acquire
+from retaia_core.errors import NotFound, StaleLockToken, StateConflict
+from retaia_core.ports.store import Claim, Claimed
+
+
+def offer_order(job: Job) -> tuple[object, ...]:
+    """By priority (high first), then by age."""
+    return (-job.priority, job.created_at, job.job_id)
+
+
+def under(lock: Lock, job: Job) -> bool:
+    """Whether a job is held under a lock."""
+    return job.status is JobStatus.CLAIMED and job.lock_token == lock.token
+
+
+def held_under(lock: Lock, job: Job) -> Job:
+    """The job, where it is one of those that the lease holds.
+
+    Raises:
+        StaleLockToken: it ended, was given back, or belongs to another lease.
+    """
+    if not under(lock, job):
+        raise StaleLockToken(
+            f"job {job.job_id} is {job.status} and not held under this lease; nothing was applied",
+            status=job.status.value,
+        )
+    return job
+
+
+def _due(job: Job, claim: Claim) -> bool:
+    return (
+        job.status is JobStatus.PENDING
+        and not job.waiting
+        and (job.not_before is None or job.not_before <= claim.now)
+        and job.capabilities <= claim.capabilities
+        and (claim.job_types is None or job.job_type in claim.job_types)
+    )
+
+
+def _wished(claim: Claim, jobs: Mapping[JobId, Job]) -> Iterable[Job]:
+    if claim.job_ids is None:
+        return jobs.values()
+    unknown = [job_id for job_id in claim.job_ids if job_id not in jobs]
+    if unknown:
+        raise NotFound(f"{claim.subject} has no job {', '.join(unknown)}", jobs=unknown)
+    return [jobs[job_id] for job_id in dict.fromkeys(claim.job_ids)]
+
+
+def _lease(claim: Claim, current: Lock | None) -> Lock:
+    return acquire(
+        current,
+        claim.subject,
+        kind=LockKind.JOB_LEASE,
+        holder=claim.agent_id,
+        token=claim.token,
+        now=claim.now,
+        duration=claim.until - claim.now,
+    )
+
+
+def _won(claim: Claim, lock: Lock, job: Job) -> Job:
+    until, now = lock.expires_at, claim.now
+    return claimed(
+        job, by=claim.agent_id, token=lock.token, until=until, fencing=lock.fencing, now=now
+    )
+
+
+def take(claim: Claim, current: Lock | None, jobs: Iterable[Job]) -> tuple[Claimed, list[Job]]:
+    """Decide a claim over the subject's lock and all its jobs; returns also every job that changed.
+
+    Raises:
+        NotFound, StateConflict: as `Transaction.claim` says.
+    """
+    present = {job.job_id: job for job in jobs}
+    _wished(claim, present)
+    lock = _lease(claim, current)
+    joins = current is not None and current.held(claim.now)
+    changed = {
+        job.job_id: evolve(job, locked_until=lock.expires_at) if joins else lost(job, claim.now)
+        for job in present.values()
+        if job.status is JobStatus.CLAIMED
+    }
+    wished = _wished(claim, present | changed)
+    due = sorted((job for job in wished if _due(job, claim)), key=offer_order)
+    if not due:
+        raise StateConflict(
+            f"no job of {claim.subject} can be claimed now; list the claimable jobs again",
+            jobs={job.job_id: job.status.value for job in wished},
+        )
+    won = tuple(_won(claim, lock, job) for job in due)
+    changed |= {job.job_id: job for job in won}
+    return Claimed(lock=lock, jobs=won), list(changed.values())

@@ -1,0 +1,153 @@
+"""Jobs and locks as rows, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from retaia_core.domain.identifiers import JobId, Subject
+from retaia_core.domain.jobs import Failure, Job, JobProgress, JobStatus
+from retaia_core.domain.leases import Lock, LockKind
+
+from .dialects import Row
+from .schema import jobs
+from .values import dump, load_object, maybe_micros, maybe_time, micros, time_of
+
+COLUMNS = tuple(column.name for column in jobs.c if column.name != "seq")
+CHANGING = (
+    *("status", "offered_as", "not_before", "attempts", "claimed_by", "lock_token"),
+    *("locked_until", "fencing", "updated_at", "failure", "progress", "result", "warnings"),
+)
+"""The columns that claiming, completing and losing a job touch."""
+
+
+class _Document(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a job is born with and no query looks at; what has its default is left out."""
+
+    parameters: Mapping[str, object] = msgspec.field(default_factory=dict)
+    depends_on: tuple[JobId, ...] = ()
+    derived_inputs: tuple[str, ...] = ()
+
+
+_document = msgspec.json.Decoder(_Document)
+_failure = msgspec.json.Decoder(Failure)
+_progress = msgspec.json.Decoder(JobProgress)
+_warnings = msgspec.json.Decoder(tuple[str, ...])
+_NOTHING = _Document()
+_STATUSES = {status.value: status for status in JobStatus}
+
+
+def lane_of(job: Job) -> str | None:
+    """What a job is offered as: its type and capabilities, while it may be claimed at all."""
+    if job.status is not JobStatus.PENDING or job.waiting:
+        return None
+    return f"{job.job_type} {','.join(sorted(job.capabilities))}"
+
+
+def parse_lane(lane: str) -> tuple[str, frozenset[str]]:
+    """The job type and the capabilities back from `lane_of`."""
+    job_type, _, capabilities = lane.partition(" ")
+    return job_type, frozenset(filter(None, capabilities.split(",")))
+
+
+def changing_of(job: Job) -> dict[str, object]:
+    """The values of `CHANGING`."""
+    return {
+        "status": job.status.value,
+        "offered_as": lane_of(job),
+        "not_before": maybe_micros(job.not_before),
+        "attempts": job.attempts,
+        "claimed_by": job.claimed_by,
+        "lock_token": job.lock_token,
+        "locked_until": maybe_micros(job.locked_until),
+        "fencing": job.fencing,
+        "updated_at": micros(job.updated_at),
+        "failure": dump(job.failure),
+        "progress": dump(job.progress),
+        "result": dump(job.result),
+        "warnings": dump(job.warnings),
+    }
+
+
+def row_of(job: Job) -> dict[str, object]:
+    """The whole row."""
+    rest = _Document(job.parameters, job.depends_on, job.derived_inputs)
+    plain = not (job.parameters or job.depends_on or job.derived_inputs)
+    return changing_of(job) | {
+        "job_id": job.job_id,
+        "job_type": job.job_type,
+        "subject_kind": job.subject.kind,
+        "subject_id": job.subject.id,
+        "capabilities": ",".join(sorted(job.capabilities)),
+        "required": job.required,
+        "review": job.review,
+        "priority": job.priority,
+        "waiting": job.waiting,
+        "review_version": job.review_version,
+        "max_attempts": job.max_attempts,
+        "created_at": micros(job.created_at),
+        "document": "" if plain else dump(rest),
+    }
+
+
+def job_of(row: Row) -> Job:
+    """The job back from its row, whose columns are `COLUMNS`."""
+    (job_id, job_type, kind, identity, capabilities, _, status, required, review) = row[:9]
+    (priority, not_before, waiting, version, attempts, most, by, token, until) = row[9:18]
+    (fencing, created, updated, failure, progress, result, warnings, document) = row[18:26]
+    rest = _document.decode(document) if document else _NOTHING
+    return Job(
+        job_id=job_id,
+        job_type=job_type,
+        subject=Subject(kind=kind, id=identity),
+        capabilities=frozenset(capabilities.split(",")) if capabilities else frozenset(),
+        created_at=time_of(created),
+        updated_at=time_of(updated),
+        status=_STATUSES[status],
+        parameters=rest.parameters,
+        required=bool(required),
+        review=bool(review),
+        priority=priority,
+        not_before=maybe_time(not_before),
+        depends_on=rest.depends_on,
+        derived_inputs=rest.derived_inputs,
+        waiting=bool(waiting),
+        review_version=version,
+        attempts=attempts,
+        max_attempts=most,
+        claimed_by=by,
+        lock_token=token,
+        locked_until=maybe_time(until),
+        fencing=fencing,
+        failure=_failure.decode(failure) if failure else None,
+        progress=_progress.decode(progress) if progress else None,
+        result=load_object(result),
+        warnings=_warnings.decode(warnings) if warnings else (),
+    )
+
+
+def lock_row(lock: Lock) -> dict[str, object]:
+    """A lock as a row."""
+    return {
+        "subject_kind": lock.subject.kind,
+        "subject_id": lock.subject.id,
+        "kind": lock.kind.value,
+        "holder": lock.holder,
+        "token": lock.token,
+        "fencing": lock.fencing,
+        "expires_at": micros(lock.expires_at),
+    }
+
+
+def lock_of(row: Row) -> Lock:
+    """A lock back from its row."""
+    subject_kind, subject_id, kind, holder, token, fencing, expires = row
+    return Lock(
+        subject=Subject(kind=subject_kind, id=subject_id),
+        kind=LockKind(kind),
+        holder=holder,
+        token=token,
+        fencing=fencing,
+        expires_at=time_of(expires),
+    )

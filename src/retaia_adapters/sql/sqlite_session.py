@@ -1,0 +1,100 @@
+"""Transactions on SQLite, and what its errors mean."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+from retaia_core.errors import RetaiaError, StoreError, StoreUnavailable
+
+from .dialects import SQLITE, Row, Statement, Values
+from .session import Taken
+
+BUSY_SECONDS = 30.0
+"""How long a write waits for another process's."""
+
+_UNIQUE = (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
+_NOT_NOW = {
+    sqlite3.SQLITE_BUSY: "another process holds the database; try again",
+    sqlite3.SQLITE_LOCKED: "another process holds the database; try again",
+    sqlite3.SQLITE_FULL: "the disk of the database is full; make room, then try again",
+    sqlite3.SQLITE_IOERR: "the disk of the database does not answer as it should",
+    sqlite3.SQLITE_CANTOPEN: "the database cannot be opened; is its folder there and writable?",
+    sqlite3.SQLITE_NOMEM: "there is not enough memory for the database",
+}
+
+
+def explained(error: sqlite3.Error) -> RetaiaError:
+    """What an error of SQLite means to a user."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in _NOT_NOW:
+        return StoreUnavailable(f"{_NOT_NOW[code]} ({error})")
+    if code == sqlite3.SQLITE_READONLY:
+        return StoreError(
+            "a function given to `read` must not write, give it to `transact`; "
+            f"or the database's file or folder is not writable ({error})"
+        )
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return StoreError(f"the file is no sound SQLite database ({error}); restore a backup")
+    return StoreError(f"the database refused a statement ({error})")
+
+
+def connect(path: str, *, writing: bool) -> sqlite3.Connection:
+    """Open the database; the caller begins and ends transactions itself."""
+    connection = sqlite3.connect(
+        path,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,  # opened by one thread, then used by one other
+        cached_statements=512,
+    )
+    for pragma in (
+        "foreign_keys=ON",
+        "temp_store=MEMORY",
+        f"cache_size={-64_000 if writing else -16_000}",
+        "mmap_size=268435456",
+        "synchronous=NORMAL",
+        f"query_only={'OFF' if writing else 'ON'}",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+    return connection
+
+
+class SqliteSession:
+    """One open transaction; all writes of a process pass through one connection, one after another."""
+
+    dialect = SQLITE
+
+    def __init__(self, connection: sqlite3.Connection, *, writing: bool) -> None:
+        self._connection = connection
+        self.writing = writing
+
+    def rows(self, statement: Statement, values: Values) -> Sequence[Row]:
+        return self._connection.execute(statement.text, statement.bind(values)).fetchall()
+
+    def send(self, statement: Statement, values: Values) -> None:
+        self._connection.execute(statement.text, statement.bind(values))
+
+    def change(self, statement: Statement, values: Values) -> int:
+        try:
+            return self._connection.execute(statement.text, statement.bind(values)).rowcount
+        except sqlite3.IntegrityError as error:
+            raise _taken(error) from error
+
+    def insert_all(self, statement: Statement, rows: Iterable[tuple[object, ...]]) -> None:
+        self._connection.execute("SAVEPOINT many")
+        try:
+            self._connection.executemany(statement.text, rows)
+        except sqlite3.IntegrityError as error:
+            self._connection.execute("ROLLBACK TO many")
+            raise _taken(error) from error
+        finally:
+            if self._connection.in_transaction:
+                self._connection.execute("RELEASE many")
+
+    def serialise(self, name: str) -> None:
+        """Nothing to do: only one transaction writes at a time."""
+
+
+def _taken(error: sqlite3.IntegrityError) -> Exception:
+    return Taken(str(error)) if error.sqlite_errorcode in _UNIQUE else error

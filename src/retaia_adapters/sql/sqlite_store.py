@@ -1,0 +1,341 @@
+"""The store on SQLite: one thread writes, a few read, and commits are shared.
+
+The writing thread takes every function that waits, runs each within a savepoint of one transaction and
+commits once; nobody gets an answer before the commit. A function that raises takes back only its own
+savepoint. Where one of them is durable, the whole commit is synced to the disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+import time
+from collections import deque
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import TypeVar
+
+import anyio.to_thread
+from sqlalchemy import create_engine, event
+from sqlalchemy.engine import Connection
+from sqlalchemy.pool import NullPool
+
+from retaia_core.errors import StoreError
+from retaia_core.ports.store import Store, Work
+
+from . import lockfile, migrate
+from .calls import Call, deliver
+from .dialects import SQLITE
+from .sqlite_session import SqliteSession, connect, explained
+from .transaction import SqlTransaction, Statements
+
+T = TypeVar("T")
+
+GROUP = 256
+"""How many functions share a commit at most."""
+
+GROUP_SECONDS = 0.05
+"""After this time a group takes in no further function."""
+
+READERS = min(4, os.cpu_count() or 1)
+
+
+class SqliteStore(Store):
+    """A store in one SQLite file; ``server`` says that no other server may use the file."""
+
+    def __init__(self, path: Path, *, server: bool) -> None:
+        self._path = path
+        self._server = server
+        self._statements = Statements.build(SQLITE)
+        self._writes: SimpleQueue[Call | None] = SimpleQueue()
+        self._reads: SimpleQueue[Call | None] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._lock: lockfile.ServerLock | None = None
+
+    async def prepare(self) -> None:
+        """Make the file where it is not there, migrate it, and start the threads.
+
+        Raises:
+            StoreError: another server uses the file, it is from a newer version, or it is no database.
+            StoreUnavailable: the disk does not answer.
+        """
+        if not self._threads:
+            await anyio.to_thread.run_sync(self._prepare)
+
+    async def transact(self, work: Work[T], *, durable: bool = True) -> T:
+        """Run a function in a write transaction; cancelling stops the waiting, not the commit.
+
+        Raises:
+            StoreUnavailable, RetaiaError: as the port says; nothing was changed.
+        """
+        return await self._ask(self._writes, work, durable=durable)
+
+    async def read(self, work: Work[T]) -> T:
+        """Run a function that only reads, on one snapshot.
+
+        Raises:
+            StoreError: the function tried to write.
+        """
+        return await self._ask(self._reads, work, durable=False)
+
+    async def _ask(self, queue: SimpleQueue[Call | None], work: Work[T], *, durable: bool) -> T:
+        if not self._threads:
+            raise StoreError(
+                "the store is not open; call prepare() first, and nothing after close()"
+            )
+        call = Call(work, durable)
+        queue.put(call)
+        answer: T = await call.future
+        return answer
+
+    async def close(self) -> None:
+        """Finish what waits, then close the file."""
+        threads, self._threads = self._threads, []
+        if threads:
+            await anyio.to_thread.run_sync(self._close, threads)
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def _close(self, threads: list[threading.Thread]) -> None:
+        self._writes.put(None)
+        for _ in threads[1:]:
+            self._reads.put(None)
+        for thread in threads:
+            thread.join()
+
+    def _prepare(self) -> None:
+        try:
+            self._make_file()
+            if self._server:
+                self._lock = lockfile.take(self._lock_path)
+            self._migrate()
+            writer = connect(str(self._path), writing=True)
+            readers = [connect(str(self._path), writing=False) for _ in range(READERS)]
+        except sqlite3.Error as error:
+            self._give_up()
+            raise explained(error) from error
+        except BaseException:
+            self._give_up()
+            raise
+        self._threads = [
+            threading.Thread(target=target, args=(connection,), name=name, daemon=True)
+            for target, connection, name in (
+                (self._write_loop, writer, "store-writer"),
+                *((self._read_loop, reader, "store-reader") for reader in readers),
+            )
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _give_up(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    @property
+    def _lock_path(self) -> Path:
+        return self._path.with_name(self._path.name + ".lock")
+
+    def _make_file(self) -> None:
+        """Make folder and file so that only their user can read them."""
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+        except OSError as error:
+            raise StoreError(
+                f"the database's file cannot be made or opened: {error.strerror}; "
+                "name another place in the settings"
+            ) from error
+
+    def _migrate(self) -> None:
+        if _revision(self._path) == migrate.HEAD:
+            return
+        # Nobody else may be at work on the old schema meanwhile, and no server wait for the new one.
+        lock = None if self._server else lockfile.take(self._lock_path)
+        try:
+            _upgrade(self._path)
+        finally:
+            if lock is not None:
+                lock.release()
+
+    # The writing thread
+
+    def _write_loop(self, connection: sqlite3.Connection) -> None:
+        writer = _Writer(connection, self._statements)
+        waiting: deque[Call] = deque()
+        while True:
+            ending = self._fetch(waiting)
+            while waiting:
+                deliver(writer.run(waiting))
+                self._drain(waiting)
+            if ending:
+                connection.execute("PRAGMA optimize")
+                connection.close()
+                return
+
+    def _fetch(self, waiting: deque[Call]) -> bool:
+        """Wait for the next function; says whether the store is being closed instead."""
+        call = self._writes.get()
+        if call is None:
+            return True
+        waiting.append(call)
+        self._drain(waiting)
+        return False
+
+    def _drain(self, waiting: deque[Call]) -> None:
+        while len(waiting) < GROUP:
+            try:
+                call = self._writes.get_nowait()
+            except Empty:
+                return
+            if call is None:
+                self._writes.put(None)
+                return
+            waiting.append(call)
+
+    # The reading threads
+
+    def _read_loop(self, connection: sqlite3.Connection) -> None:
+        session = SqliteSession(connection, writing=False)
+        while (call := self._reads.get()) is not None:
+            if call.wanted:
+                self._read(connection, session, call)
+                deliver([call])
+        connection.close()
+
+    def _read(self, connection: sqlite3.Connection, session: SqliteSession, call: Call) -> None:
+        try:
+            connection.execute("BEGIN")
+            call.answer = call.work(SqlTransaction(session, self._statements))
+        except sqlite3.Error as error:
+            call.error = explained(error)
+            call.error.__cause__ = error
+        except BaseException as error:  # noqa: BLE001 - it is raised again where it is awaited
+            call.error = error
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+
+
+class _Writer:
+    """Runs groups of functions on the one writing connection."""
+
+    def __init__(self, connection: sqlite3.Connection, statements: Statements) -> None:
+        self._connection = connection
+        self._transaction = SqlTransaction(SqliteSession(connection, writing=True), statements)
+        self._synced = False
+
+    def run(self, waiting: deque[Call]) -> list[Call]:
+        """Run functions from the queue and commit once; returns those that have their answer."""
+        try:
+            self._begin(durable=any(call.durable for call in waiting))
+        except sqlite3.Error as error:
+            group = list(waiting)
+            waiting.clear()
+            return _failed(group, error)
+        return self._run_group(waiting)
+
+    def _run_group(self, waiting: deque[Call]) -> list[Call]:
+        group: list[Call] = []
+        try:
+            self._run_each(waiting, group)
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._roll_back()
+            if len(group) <= 1:
+                return _failed(group, error)
+            # One function's trouble (a full disk, say) must not be another's: each tries alone.
+            for call in group:
+                self.run(deque([call]))
+        return group
+
+    def _begin(self, *, durable: bool) -> None:
+        if durable is not self._synced:
+            # This can change only between transactions.
+            self._connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+            self._synced = durable
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def _run_each(self, waiting: deque[Call], group: list[Call]) -> None:
+        alone = len(waiting) == 1
+        until = time.monotonic() + GROUP_SECONDS
+        while waiting and (not group or time.monotonic() < until):
+            call = waiting.popleft()
+            group.append(call)
+            if not call.wanted:
+                continue
+            if alone:
+                self._run_alone(call)
+            else:
+                self._run_among_others(call)
+
+    def _run_alone(self, call: Call) -> None:
+        if not self._attempt(call):
+            self._connection.execute("ROLLBACK")
+            self._connection.execute("BEGIN")  # for the commit that follows, of nothing
+
+    def _run_among_others(self, call: Call) -> None:
+        self._connection.execute("SAVEPOINT one")
+        if not self._attempt(call):
+            self._connection.execute("ROLLBACK TO one")
+        self._connection.execute("RELEASE one")
+
+    def _attempt(self, call: Call) -> bool:
+        """Run one function; says whether what it wrote is to be kept."""
+        call.answer = call.error = None
+        try:
+            call.answer = call.work(self._transaction)
+        except sqlite3.Error as error:
+            if not self._connection.in_transaction:
+                raise  # SQLite gave up the whole transaction
+            call.error = explained(error)
+            call.error.__cause__ = error
+            return False
+        except BaseException as error:  # noqa: BLE001 - it is raised again where it is awaited
+            call.error = error
+            return False
+        return True
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+
+def _failed(group: list[Call], error: sqlite3.Error) -> list[Call]:
+    for call in group:
+        call.answer, call.error = None, explained(error)
+        call.error.__cause__ = error
+    return group
+
+
+def _revision(path: Path) -> str | None:
+    """The schema's revision, where it is one; read without the machinery of migrations."""
+    with contextlib.closing(connect(str(path), writing=True)) as connection:
+        # Remembered in the file; a first connection sets it, since others rely on it.
+        connection.execute("PRAGMA journal_mode=WAL")
+        known = connection.execute("SELECT name FROM sqlite_master WHERE name='alembic_version'")
+        if known.fetchone() is None:
+            return None
+        found = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        return found[0] if found else None
+
+
+def _upgrade(path: Path) -> None:
+    """Migrate in one transaction, with foreign keys off while tables are copied."""
+    engine = create_engine("sqlite://", creator=lambda: _migrating(path), poolclass=NullPool)
+
+    @event.listens_for(engine, "begin")
+    def _exclusive(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN EXCLUSIVE")
+
+    with engine.begin() as connection:
+        migrate.upgrade(connection)
+
+
+def _migrating(path: Path) -> sqlite3.Connection:
+    connection = connect(str(path), writing=True)
+    connection.execute("PRAGMA foreign_keys=OFF")
+    return connection
