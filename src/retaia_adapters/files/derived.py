@@ -32,7 +32,7 @@ _UPLOAD_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 _NO_LINKS = frozenset(
     {errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 )
-_TRIES = 5
+_TRIES = 20
 
 
 class FilesystemDerived:
@@ -54,6 +54,7 @@ class FilesystemDerived:
 
         Raises:
             ValidationFailed: more bytes than allowed; nothing is kept of the part.
+            BaseException: whatever ``chunks`` raised; nothing is kept of the part.
         """
         place = self._part(upload_id, number)
         temporary = f"{place}.{secrets.token_hex(4)}.tmp"
@@ -61,7 +62,7 @@ class FilesystemDerived:
             fsio.make_folders(os.path.dirname(place))
             undo.callback(fsio.remove_if_there, temporary)
             with fsio.writing_new(temporary) as handle:
-                size, digest = _receive(handle, chunks, limit)
+                size, digest = _receive(handle, _sent(chunks), limit)
                 os.fsync(handle)
             os.replace(temporary, place)
         return Part(number=number, size=size, etag=digest)
@@ -152,7 +153,8 @@ class FilesystemDerived:
                 os.unlink(place)
             except (FileNotFoundError, NotADirectoryError):
                 return
-            fsio.sync_folder(os.path.dirname(place))
+            with contextlib.suppress(FileNotFoundError):  # Another removed the last file.
+                fsio.sync_folder(os.path.dirname(place))
             self._prune(folder_of(ref))
 
     def refs(self, prefix: str) -> Iterator[str]:
@@ -177,8 +179,8 @@ class FilesystemDerived:
         A folder that another thread just found empty may be removed under our feet; it is made again.
         """
         for tries_left in reversed(range(_TRIES)):
-            fsio.make_folders(os.path.dirname(target))
             try:
+                fsio.make_folders(os.path.dirname(target))
                 os.replace(temporary, target)
                 break
             except FileNotFoundError:
@@ -227,6 +229,8 @@ class FilesystemDerived:
         self._require_online()
         try:
             yield
+        except _SenderBroke as broke:
+            raise broke.error from None
         except OSError as error:
             self._require_online()
             raise Unavailable(
@@ -237,6 +241,20 @@ class FilesystemDerived:
         problem = marker_problem(self._root, self._storage_id)
         if problem is not None:
             raise StorageOffline(f"the storage of the derived files is offline: {problem}")
+
+
+class _SenderBroke(Exception):
+    """What a sender raised, kept apart from the errors of our own disk."""
+
+    def __init__(self, error: OSError) -> None:
+        self.error = error
+
+
+def _sent(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    try:
+        yield from chunks
+    except OSError as error:
+        raise _SenderBroke(error) from error
 
 
 def _is_absence(error: OSError) -> bool:

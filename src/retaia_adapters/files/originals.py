@@ -22,7 +22,7 @@ from .walk import Walker, relative_inside, unreadable_tops
 FINGERPRINT_BLOCK = 64 * 1024
 """Bytes of each of the three blocks (start, middle, end) that a quick fingerprint reads."""
 
-_Stamp = tuple[int, int, int, int]
+_Stamp = tuple[int, int, int, int, int]
 
 
 class FilesystemOriginals:
@@ -35,19 +35,19 @@ class FilesystemOriginals:
     def __init__(self, root: Path, storage_id: StorageId) -> None:
         self._root = os.path.abspath(root)
         self._storage_id = storage_id
+        self._trusted: _Stamp | None = None
 
     def check(self) -> str | None:
         """Look at the marker now; None where it is ours, else why the storage is offline."""
         return marker_problem(Path(self._root), self._storage_id)
 
     def walk(self, layout: Layout, known: Callable[[str], str | None]) -> Iterator[FolderListing]:
-        """Yield every folder of inbox, archive and rejects, sub-folders first, in order of names.
+        """Yield every folder of inbox, archive and rejects, parents first, in order of names.
 
-        The marker is looked at before, after, and (its inode and times) with every folder, so that no
-        listing is ever of what lies under a mount point.
+        The marker is looked at before, after, and with every folder, so that no listing is ever of what
+        lies under a mount point.
         """
         self._require_online()
-        stamp = self._stamp()
         walker = Walker(self._root, self._require_online)
         # An inbox that is the whole root has archive and rejects inside.
         tops = ("",) if layout.inbox == "." else (layout.inbox, layout.archive, layout.rejects)
@@ -65,8 +65,7 @@ class FilesystemOriginals:
                 unreadable[folder_of(top)].append(name_of(top))
                 continue
             for listing in listings:
-                if self._stamp() != stamp:
-                    self._require_online()
+                self._require_online()
                 yield listing
         for parent, names in unreadable.items():
             yield unreadable_tops(parent, names)
@@ -79,6 +78,7 @@ class FilesystemOriginals:
             ValidationFailed: the path is refused.
             Unavailable: it cannot be looked at.
         """
+        self._require_online()
         try:
             found = os.lstat(self._behind_link(self._absolute(path)))
         except (FileNotFoundError, NotADirectoryError):
@@ -95,6 +95,7 @@ class FilesystemOriginals:
             ValidationFailed: the path is refused.
             Unavailable: the folder cannot be read.
         """
+        self._require_online()
         try:
             names = os.listdir(self._absolute(folder))
         except (FileNotFoundError, NotADirectoryError):
@@ -109,6 +110,7 @@ class FilesystemOriginals:
 
         None where the file cannot be read or is not as ``seen`` says any more.
         """
+        self._require_online()
         try:
             absolute = self._absolute(seen.path)
             with fsio.reading(self._behind_link(absolute)) as handle:
@@ -175,12 +177,23 @@ class FilesystemOriginals:
             found = os.lstat(os.path.join(self._root, MARKER_NAME))
         except OSError:
             return None
-        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+        return (
+            found.st_dev,
+            found.st_ino,
+            found.st_size,
+            found.st_mtime_ns,
+            found.st_ctime_ns,
+        )
 
     def _require_online(self) -> None:
+        """Refuse work without our marker; one that was read is read again only when it was touched."""
+        stamp = self._stamp()
+        if stamp is not None and stamp == self._trusted:
+            return
         problem = self.check()
         if problem is not None:
             raise self._offline(problem)
+        self._trusted = stamp
 
     def _offline(self, reason: str) -> StorageOffline:
         return StorageOffline(

@@ -4,8 +4,9 @@ A folder is read with one `os.scandir`; what every file costs is one ``stat`` an
 judged (hidden? temporary? valid text?) only where the folder's digest is not the one known, so an
 unchanged folder costs its look, a sort and a hash.
 
-Folders are yielded after those below them, so that a sub-folder that cannot be read is named in its
-parent's listing. Memory is bounded by the largest folder and the folders above it.
+A folder comes before those below it, and names those of them that cannot be opened. One that opens and
+then fails to be read (a failing disk) is named by a second listing of its parent. Memory is bounded by
+the largest folder and the names of the folders that are still to be read.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _FOLDER_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOF
 
 
 class _Folder:
-    """A folder that was read, while those below it are walked."""
+    """A folder as it was read."""
 
     __slots__ = ("below", "path", "rows", "skipped")
 
@@ -56,9 +57,10 @@ class Walker:
         self._root = root
         self._real = os.path.realpath(root)
         self._troubled = troubled
+        self._failed: set[str] = set()
 
     def walk(self, top: str, known: Known) -> Iterator[FolderListing]:
-        """The listings of a folder and all below it, sub-folders first, in order of names.
+        """The listings of a folder and all below it, parents first, in order of names.
 
         ``top`` is relative to the root, empty for the root itself; it is read at once.
 
@@ -68,42 +70,58 @@ class Walker:
         return self._from(self._read(top), known)
 
     def _from(self, top: _Folder, known: Known) -> Iterator[FolderListing]:
-        open_folders = [top]
-        while open_folders:
-            folder = open_folders[-1]
-            if folder.below:
-                below = self._read_below(folder, folder.below.pop())
-                if below is not None:
-                    open_folders.append(below)
-            else:
-                open_folders.pop()
-                yield _listing(folder, known(folder.path))
-
-    def _read_below(self, parent: _Folder, name: str) -> _Folder | None:
-        try:
-            return self._read(f"{parent.path}/{name}" if parent.path else name)
-        except FileNotFoundError:
-            return None  # It vanished since its parent was read.
-        except OSError as error:
-            if error.errno in fsio.GONE:
-                self._troubled()
-            parent.skipped.append((name, Skip.UNREADABLE))
-            return None
+        yield _listing(top, known(top.path))
+        waiting = [(top.path, name) for name in top.below]
+        del top  # Its files are not kept while the folders below are walked.
+        while waiting:
+            parent, name = waiting.pop()
+            path = _join(parent, name)
+            try:
+                folder = self._read(path)
+            except FileNotFoundError:
+                continue  # It vanished since its parent was read.
+            except OSError as error:
+                self._look_at(error)
+                self._failed.add(path)
+                yield _listing(self._read(parent), known(parent))
+                continue
+            yield _listing(folder, known(path))
+            waiting.extend((path, inner) for inner in folder.below)
 
     def _read(self, path: str) -> _Folder:
         folder = _Folder(path)
         absolute = os.path.join(self._root, path) if path else self._root
-        if not _FROM_HANDLE:
+        if _FROM_HANDLE:
+            # Looking names up from the open folder is cheaper than from the root, and holds on to it.
+            # Only the root itself may be reached through a link.
+            handle = os.open(absolute, _FOLDER_FLAGS if path else os.O_RDONLY)
+            try:
+                self._fill(folder, handle)
+            finally:
+                os.close(handle)
+        else:
             self._fill(folder, absolute)
-            return folder
-        # Looking names up from the open folder is cheaper than from the root, and holds on to it.
-        # Only the root itself may be reached through a link.
-        handle = os.open(absolute, _FOLDER_FLAGS if path else os.O_RDONLY)
-        try:
-            self._fill(folder, handle)
-        finally:
-            os.close(handle)
+        folder.below = [name for name in folder.below if self._opens(folder, name)]
+        folder.below.sort(reverse=True)
         return folder
+
+    def _opens(self, parent: _Folder, name: str) -> bool:
+        """Whether a sub-folder can be opened; where not, its parent says so."""
+        path = _join(parent.path, name)
+        try:
+            if path not in self._failed:
+                os.scandir(os.path.join(self._root, path)).close()
+                return True
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            self._look_at(error)
+        parent.skipped.append((name, Skip.UNREADABLE))
+        return False
+
+    def _look_at(self, error: OSError) -> None:
+        if error.errno in fsio.GONE:
+            self._troubled()
 
     def _fill(self, folder: _Folder, place: int | str) -> None:
         add = folder.rows.append
@@ -118,10 +136,8 @@ class Walker:
                 except FileNotFoundError:
                     continue  # It vanished since the folder was read.
                 except OSError as error:
-                    if error.errno in fsio.GONE:
-                        self._troubled()
+                    self._look_at(error)
                     folder.skipped.append((entry.name, Skip.UNREADABLE))
-        folder.below.sort(reverse=True)
 
     def _fill_other(self, folder: _Folder, entry: os.DirEntry[str]) -> None:
         name = entry.name
@@ -154,6 +170,10 @@ class Walker:
         if inner is None or inner.split(os.sep, 1)[0] in _OURS:
             return Skip.LINK_OUTSIDE
         return found if stat.S_ISREG(found.st_mode) else Skip.NOT_A_FILE
+
+
+def _join(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name
 
 
 def relative_inside(real_root: str, real_path: str) -> str | None:

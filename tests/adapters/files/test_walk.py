@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from retaia_adapters.files import fsio
 from retaia_adapters.files.marker import adopt
 from retaia_adapters.files.originals import FilesystemOriginals
-from retaia_adapters.files.walk import Walker
+from retaia_adapters.files.walk import Walker, _Folder
 from retaia_core.domain.discovery import Skip
 from retaia_core.domain.identifiers import StorageId
 from retaia_core.domain.storage import Layout
@@ -70,11 +71,11 @@ def test_all_three_folders_are_walked_and_exports_are_not(
         (root / folder).mkdir(parents=True, exist_ok=True)
         (root / folder / "A.mov").touch()
     assert list(walked(originals)) == [
-        "INBOX/day 1/card",
-        "INBOX/day 1",
         "INBOX",
-        "ARCHIVE/2026",
+        "INBOX/day 1",
+        "INBOX/day 1/card",
         "ARCHIVE",
+        "ARCHIVE/2026",
         "REJECTS",
     ]
 
@@ -328,7 +329,26 @@ def test_a_folder_that_vanishes_after_its_parent_was_read_is_not_there(
     for listing in originals.walk(Layout(), lambda folder: None):
         seen.append(listing.folder)
         shutil.rmtree(root / INBOX / "b", ignore_errors=True)
-    assert seen == ["INBOX/a", "INBOX/c", "INBOX", "ARCHIVE", "REJECTS"]
+    assert seen == ["INBOX", "INBOX/a", "INBOX/c", "ARCHIVE", "REJECTS"]
+
+
+def test_a_folder_that_opens_and_then_fails_is_named_by_its_parent_again(tmp_path: Path) -> None:
+    """A failing disk costs one folder; the walk goes on, and looks whether the storage is there."""
+    for name in ("a", "b", "c"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "A.mov").touch()
+    asked: list[str] = []
+
+    class Failing(Walker):
+        def _fill(self, folder: _Folder, place: int | str) -> None:
+            if folder.path == "b":
+                raise OSError(errno.EIO, "input/output error")
+            super()._fill(folder, place)
+
+    found = list(Failing(os.fspath(tmp_path), lambda: asked.append("?")).walk("", lambda _: None))
+    assert [listing.folder for listing in found] == ["", "a", "", "c"]
+    assert found[2].skipped == (("b", Skip.UNREADABLE),)
+    assert asked == ["?"]
 
 
 class TestOffline:
