@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image, ImageCms
 from retaia_tests import photos
@@ -337,6 +338,18 @@ class TestTransparency:
             assert photos.near(_middle(photos.process(path, tmp_path / name).proxy), BACKGROUND, 2)
 
 
+def _coded(folder: Path, extension: str, *, primaries: int, transfer: int) -> Path:
+    """A file whose colours are stated by the numbers given, put in where the encoder wrote its own."""
+    pillow_heif.register_heif_opener()
+    source = folder / f"a.{extension}"
+    _flat("RGB", (180, 120, 90)).save(source, quality=95)
+    content = bytearray(source.read_bytes())
+    at = content.index(b"colrnclx") + 8
+    content[at : at + 4] = primaries.to_bytes(2, "big") + transfer.to_bytes(2, "big")
+    source.write_bytes(content)
+    return source
+
+
 class TestPngAndCodedColor:
     """Colours that are stated as numbers: PNG's gamma, and the coded colours of AVIF and HEIC."""
 
@@ -372,7 +385,29 @@ class TestPngAndCodedColor:
         assert values[0] == pytest.approx(0, abs=1e-6)
         assert values[-1] == pytest.approx(1, abs=1e-6)
         assert all(a <= b for a, b in pairwise(values))
-        assert pq_curve(0.58) == pytest.approx(0.75, abs=0.35)
+
+    def test_pq_levels(self) -> None:
+        """50 cd/m² stay as they are beside a white of 203; that white keeps room for highlights."""
+        assert pq_curve(0.4403) == pytest.approx(50 / 203, rel=0.01)
+        assert pq_curve(0.5807) == pytest.approx(0.79, abs=0.01)
+
+    @pytest.mark.parametrize("extension", ["avif", "heic"])
+    def test_coded_display_p3(self, extension: str, tmp_path: Path) -> None:
+        """Display P3 that is stated by numbers alone is converted like that of a profile."""
+        source = _coded(tmp_path, extension, primaries=12, transfer=13)
+        result = photos.process(source, tmp_path / "out")
+        expected = _encode(np.array(P3_TO_SRGB) @ _decode((180, 120, 90)))
+        assert photos.near(_middle(result.proxy), expected, 4)
+        assert result.facts["color_primaries"] == "smpte432"
+        assert result.facts["color_transfer"] == "iec61966-2-1"
+
+    @pytest.mark.parametrize(("transfer", "name"), [(16, "smpte2084"), (18, "arib-std-b67")])
+    def test_coded_hdr(self, transfer: int, name: str, tmp_path: Path) -> None:
+        """A still in high dynamic range is toned down, which is said."""
+        source = _coded(tmp_path, "avif", primaries=9, transfer=transfer)
+        result = photos.process(source, tmp_path / "out")
+        assert "high dynamic range was toned down" in result.warnings
+        assert (result.facts["color_primaries"], result.facts["color_transfer"]) == ("bt2020", name)
 
     def test_profile_is_accepted(self) -> None:
         """The profiles that are built are valid for the colour engine and bear their names."""
