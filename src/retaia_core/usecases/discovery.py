@@ -67,6 +67,11 @@ class _Tally:
     held: list[tuple[FolderListing, Arrival]] = field(factory=list)
     held_back: set[str] = field(factory=set)
     unmatched: int = 0
+    unreadable: set[str] = field(factory=set)
+
+    def hidden(self, path: str) -> bool:
+        """Whether a path could not be looked at, so that not seeing it means nothing."""
+        return any(path == top or path.startswith(f"{top}/") for top in self.unreadable)
 
     def skip(self, path: str, reason: str) -> None:
         self.counts["skipped"] += 1
@@ -269,7 +274,8 @@ class Discovery:
         if asset.state is State.MOVE_QUEUED:
             return Finding(asset=asset, noted=(Noted.SAME,))
         if seen is None:
-            return miss(asset, now)
+            hidden = tally.hidden(asset.path)
+            return Finding(asset=asset, noted=(Noted.SAME,)) if hidden else miss(asset, now)
         finding = sight(asset, seen, now=now, quiet=tally.options.quiet)
         after = finding.asset
         if after.fingerprint is None and {Noted.STABLE, Noted.REPLACED} & set(finding.noted):
@@ -345,7 +351,7 @@ class Discovery:
 
     async def _close(self, tally: _Tally, originals: Originals) -> None:
         """After the walk: folders that are gone, then what was held back."""
-        lost = [name for name in tally.known if name not in tally.visited]
+        lost = [n for n in tally.known if n not in tally.visited and not tally.hidden(n)]
         for start in range(0, len(lost), 200):
             gone = lost[start : start + 200]
             counts = await self.store.transact(partial(self._lose, gone, tally), durable=False)
@@ -429,6 +435,11 @@ def _next_batch(walk: Iterator[FolderListing], tally: _Tally) -> list[FolderList
         tally.visited.add(listing.folder)
         before = tally.known.get(listing.folder)
         tally.counts["folders"] += 1
+        tally.unreadable |= {
+            _join(listing.folder, name)
+            for name, reason in listing.skipped
+            if reason is Skip.UNREADABLE
+        }
         if before is not None and before.settled and before.digest == listing.digest:
             tally.counts["seen"] += before.files
             for name, reason in before.skipped.items():

@@ -1,0 +1,208 @@
+"""The story of a scan, over ports in memory."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from retaia_tests.house import House
+
+from retaia_core.domain.assets import Flag
+from retaia_core.domain.jobs import JobStatus
+from retaia_core.domain.lifecycle import State
+
+
+@pytest.fixture
+async def house() -> House:
+    house = House()
+    await house.start()
+    return house
+
+
+class TestFirstScans:
+    async def test_new_files_become_assets_and_nothing_else_does(self, house: House) -> None:
+        """Media in the inbox is taken in; other files, hidden ones and empty ones are passed over."""
+        for path in ("INBOX/day 1/A.mov", "INBOX/b.jpg", "INBOX/notes.txt", "INBOX/._b.jpg"):
+            house.originals.add(path)
+        house.originals.add("INBOX/empty.mp4", b"")
+        report = await house.scan()
+        assert (report.new, report.became_ready, report.missing) == (2, 0, 0)
+        assert report.skipped["INBOX/._b.jpg"] == "hidden"
+        assert report.skipped["INBOX/empty.mp4"] == "empty_file"
+        assert (await house.at("INBOX/day 1/A.mov")).state is State.DISCOVERED
+
+    async def test_stable_files_become_ready_with_the_jobs_of_their_profile(
+        self, house: House
+    ) -> None:
+        """Two sightings of the same size and the quiet period make an asset READY, with its jobs."""
+        asset = await house.ready("INBOX/A.mov")
+        assert asset.state is State.READY
+        assert asset.fingerprint
+        jobs = await house.review.jobs(asset.uuid)
+        assert {job.job_type: job.required for job in jobs} == {
+            "extract_facts": True,
+            "generate_proxy": True,
+            "generate_thumbnails": True,
+            "generate_audio_waveform": False,
+        }
+
+    async def test_a_file_that_grows_stays_discovered(self, house: House) -> None:
+        """A size that differs starts the count again."""
+        house.originals.add("INBOX/A.mov", b"1")
+        await house.scan()
+        house.originals.add("INBOX/A.mov", b"12")
+        assert (await house.scan()).became_ready == 0
+        assert (await house.scan()).became_ready == 1
+
+    async def test_the_quiet_period_counts_from_the_mtime(self) -> None:
+        """A file that was written just now is not stable, however often it is seen."""
+        house = House(quiet=timedelta(seconds=300))
+        await house.start()
+        mtime = int(house.clock.now().timestamp() * 1e9)
+        house.originals.add("INBOX/A.mov", mtime_ns=mtime)
+        for _ in range(5):
+            assert (await house.scan(timedelta(seconds=10))).became_ready == 0
+        assert (await house.scan(timedelta(seconds=300))).became_ready == 1
+
+    async def test_an_unchanged_world_changes_nothing(self, house: House) -> None:
+        """A rescan in which nothing happened leaves every asset as it is."""
+        before = await house.ready("INBOX/A.mov")
+        report = await house.scan()
+        assert (report.seen, report.new, report.changed, report.missing) == (1, 0, 0, 0)
+        assert await house.at("INBOX/A.mov") == before
+
+
+class TestFilesThatComeAndGo:
+    async def test_a_vanished_file_is_flagged_and_unflagged(self, house: House) -> None:
+        """Missing is a flag, nothing is deleted, and seeing the file again takes it away."""
+        asset = await house.ready("INBOX/A.mov")
+        file = house.originals.files.pop("INBOX/A.mov")
+        assert (await house.scan()).missing == 1
+        gone = await house.review.asset(asset.uuid)
+        assert (gone.flags, gone.state) == (frozenset({Flag.MISSING}), State.READY)
+        house.originals.files["INBOX/A.mov"] = file
+        assert (await house.scan()).returned == 1
+        assert (await house.review.asset(asset.uuid)).flags == frozenset()
+
+    async def test_a_lost_mount_is_no_deletion(self, house: House) -> None:
+        """Without its marker a storage is offline: nothing is called missing, and it comes back."""
+        asset = await house.ready("INBOX/A.mov")
+        marker, house.originals.marker = house.originals.marker, None
+        house.originals.files.clear()
+        report = await house.scan()
+        assert report.problem
+        assert report.missing == 0
+        assert (await house.review.asset(asset.uuid)).flags == frozenset()
+        house.originals.marker = marker
+        house.originals.add("INBOX/A.mov")
+        assert (await house.scan()).problem == ""
+
+    async def test_an_unreadable_folder_makes_nothing_missing(self, house: House) -> None:
+        """What cannot be looked at is reported, and its assets stay as they are."""
+        asset = await house.ready("INBOX/day 1/A.mov")
+
+        def refuse(operation: str, path: str) -> None:
+            if operation == "walk" and path == "INBOX/day 1":
+                raise PermissionError(path)
+
+        house.originals.fault = refuse
+        report = await house.scan()
+        assert report.skipped["INBOX/day 1"] == "unreadable"
+        assert report.missing == 0
+        assert await house.review.asset(asset.uuid) == asset
+
+    async def test_a_changed_file_is_flagged_and_kept(self, house: House) -> None:
+        """A file that changes after it was ready is flagged; its state and jobs stay."""
+        asset = await house.pending("INBOX/A.jpg")
+        house.originals.add("INBOX/A.jpg", b"other content")
+        assert (await house.scan()).changed == 1
+        changed = await house.review.asset(asset.uuid)
+        assert (changed.flags, changed.state) == (
+            frozenset({Flag.CHANGED}),
+            State.DECISION_PENDING,
+        )
+
+    async def test_a_replaced_unprocessable_file_is_tried_anew(self, house: House) -> None:
+        """Replacing a damaged file gives new jobs once the new file is stable."""
+        asset = await house.ready("INBOX/A.jpg")
+        agent = await house.agent()
+        bundle = await house.processing.claim_bundle(agent, asset.uuid)
+        for job in bundle.jobs:
+            await house.processing.fail(
+                agent,
+                job.job_id,
+                bundle.lock.token,
+                "SOURCE_UNREADABLE",
+                "damaged",
+                retryable=False,
+            )
+        assert Flag.UNPROCESSABLE in (await house.review.asset(asset.uuid)).flags
+        house.originals.add("INBOX/A.jpg", b"a good file")
+        await house.scan()
+        assert (await house.scan()).became_ready == 1
+        again = await house.review.asset(asset.uuid)
+        assert (again.state, again.flags) == (State.READY, frozenset())
+        jobs = await house.review.jobs(asset.uuid)
+        assert {job.status for job in jobs} == {JobStatus.PENDING}
+
+
+class TestMovedByHand:
+    async def test_the_asset_keeps_its_uuid(self, house: House) -> None:
+        """The same content at another path, the old path gone, is the same asset."""
+        asset = await house.ready("INBOX/A.mov", b"one of a kind")
+        file = house.originals.files.pop("INBOX/A.mov")
+        house.originals.files["INBOX/day 2/B.mov"] = file
+        report = await house.scan()
+        assert (report.moved_by_hand, report.new, report.missing) == (1, 0, 0)
+        moved = await house.at("INBOX/day 2/B.mov")
+        assert moved.uuid == asset.uuid
+        assert [record.path for record in moved.path_history] == ["INBOX/A.mov"]
+
+    async def test_a_copy_is_a_new_asset(self, house: House) -> None:
+        """While the old path is still there, the same content elsewhere is another asset."""
+        asset = await house.ready("INBOX/A.mov", b"one of a kind")
+        house.originals.files["INBOX/copy.mov"] = house.originals.files["INBOX/A.mov"]
+        report = await house.scan()
+        assert (report.moved_by_hand, report.new) == (0, 1)
+        assert (await house.at("INBOX/A.mov")).uuid == asset.uuid
+
+    async def test_two_candidates_are_not_guessed(self, house: House) -> None:
+        """Where two new files fit one that is gone, both are new and the old one is missing."""
+        asset = await house.ready("INBOX/A.mov", b"one of a kind")
+        file = house.originals.files.pop("INBOX/A.mov")
+        house.originals.files["INBOX/x/1.mov"] = file
+        house.originals.files["INBOX/y/2.mov"] = file
+        report = await house.scan()
+        assert (report.moved_by_hand, report.new, report.missing) == (0, 2, 1)
+        assert Flag.MISSING in (await house.review.asset(asset.uuid)).flags
+
+
+class TestSidecars:
+    async def test_a_sidecar_is_attached_and_never_an_asset(self, house: House) -> None:
+        """An XMP beside its photo belongs to it; one without a parent is reported with the reason."""
+        house.originals.add("INBOX/A.xmp", b"<x/>")
+        house.originals.add("INBOX/lonely.xmp", b"<x/>")
+        asset = await house.ready("INBOX/A.jpg")
+        assert [s.path for s in asset.sidecars] == ["INBOX/A.xmp"]
+        status = await house.operations.status()
+        assert [(u.path, u.reason) for u in status.unmatched] == [
+            ("INBOX/lonely.xmp", "missing_parent")
+        ]
+
+    async def test_a_sidecar_that_comes_later_is_attached(self, house: House) -> None:
+        """A sidecar that appears after its parent is attached by the next scan, and detached when gone."""
+        asset = await house.ready("INBOX/A.jpg")
+        house.originals.add("INBOX/a.XMP", b"<x/>")
+        await house.scan()
+        assert [s.path for s in (await house.at("INBOX/A.jpg")).sidecars] == ["INBOX/a.XMP"]
+        del house.originals.files["INBOX/a.XMP"]
+        await house.scan()
+        assert (await house.review.asset(asset.uuid)).sidecars == ()
+
+
+class TestArchive:
+    async def test_strangers_in_the_archive_are_left_alone(self, house: House) -> None:
+        """Only the inbox makes assets."""
+        house.originals.add("ARCHIVE/old.mov")
+        house.originals.add("EXPORTS/cut.mov")
+        assert (await house.scan()).new == 0

@@ -1,0 +1,194 @@
+"""A whole program over ports in memory, for tests of the use cases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from datetime import timedelta
+
+from attrs import define, field
+
+from retaia_core.catalog import Catalog, builtin_catalog
+from retaia_core.domain.actors import Actor, ActorKind
+from retaia_core.domain.agents import AgentRecord
+from retaia_core.domain.assets import Asset
+from retaia_core.domain.identifiers import AssetId, JobId, StorageId
+from retaia_core.domain.scans import ScanReport
+from retaia_core.domain.storage import Layout, Marker, Storage
+from retaia_core.hooks.lifecycle import LifecycleHook
+from retaia_core.ports.originals import FolderFound, Originals, OriginalsDriver
+from retaia_core.ports.store import Store
+from retaia_core.testing.clock import FakeClock, SequentialIds
+from retaia_core.testing.memory_files import MemoryDerived, MemoryOriginals
+from retaia_core.testing.memory_store import MemoryStore
+from retaia_core.usecases.discovery import Discovery, ScanOptions
+from retaia_core.usecases.lifecycle_hooks import HookRunner
+from retaia_core.usecases.moves import Moves
+from retaia_core.usecases.operations import Operations
+from retaia_core.usecases.processing import BundleClaim, DerivedClaim, Processing, Submission
+from retaia_core.usecases.review import Review
+from retaia_core.usecases.storages import Storages
+from retaia_core.usecases.uploads import Uploads
+
+PERSON = Actor(kind=ActorKind.PERSON, id="local/ana")
+ROOT = "/footage"
+JPEG = b"\xff\xd8\xff\xe0" + b"picture" * 10
+MP4 = (
+    (16).to_bytes(4, "big")
+    + b"ftypisom"
+    + b"\0" * 4
+    + (8).to_bytes(4, "big")
+    + b"moov"
+    + (8).to_bytes(4, "big")
+    + b"mdat"
+)
+FACTS = {
+    "VIDEO": {
+        "duration_ms": 1000, "media_format": "mp4", "video_codec": "h264",
+        "width": 64, "height": 48, "fps": 25.0,
+    },
+    "PHOTO": {"media_format": "jpeg", "width": 64, "height": 48},
+}  # fmt: skip
+
+
+class MemoryDriver(OriginalsDriver):
+    """Opens the one storage of a house."""
+
+    def __init__(self, originals: MemoryOriginals) -> None:
+        self.originals = originals
+
+    def open(self, root: str, storage_id: StorageId) -> Originals:
+        return self.originals
+
+    def survey(self, root: str, extensions: AbstractSet[str]) -> FolderFound:
+        return FolderFound(files=len(self.originals.files), media=0, has_inbox=True)
+
+    def adopt(self, root: str, marker: Marker) -> Marker:
+        return marker
+
+
+@define(kw_only=True)
+class House:
+    """Use cases wired over memory; `start` adopts the storage."""
+
+    clock: FakeClock = field(factory=FakeClock)
+    ids: SequentialIds = field(factory=SequentialIds)
+    store: Store = field(factory=MemoryStore)
+    catalog: Catalog = field(factory=builtin_catalog)
+    originals: MemoryOriginals = field(factory=MemoryOriginals)
+    derived: MemoryDerived = field(factory=MemoryDerived)
+    hooks: Sequence[LifecycleHook] = ()
+    blocking: frozenset[str] = frozenset()
+    switched_on: frozenset[str] = frozenset()
+    quiet: timedelta = timedelta(0)
+    policies: frozenset[str] = frozenset()
+
+    @property
+    def storages(self) -> Storages:
+        return Storages(
+            store=self.store, clock=self.clock, ids=self.ids,
+            driver=MemoryDriver(self.originals), catalog=self.catalog,
+        )  # fmt: skip
+
+    @property
+    def discovery(self) -> Discovery:
+        return Discovery(
+            store=self.store, clock=self.clock, ids=self.ids,
+            catalog=self.catalog, storages=self.storages,
+        )  # fmt: skip
+
+    @property
+    def processing(self) -> Processing:
+        runner = HookRunner(
+            store=self.store, clock=self.clock, hooks=self.hooks, blocking=self.blocking
+        )
+        return Processing(
+            store=self.store, clock=self.clock, ids=self.ids, catalog=self.catalog,
+            open_derived=lambda storage: self.derived, hooks=runner,
+            switched_on=self.switched_on,
+        )  # fmt: skip
+
+    @property
+    def uploads(self) -> Uploads:
+        return Uploads(
+            store=self.store, clock=self.clock, ids=self.ids, catalog=self.catalog,
+            open_derived=lambda storage: self.derived,
+        )  # fmt: skip
+
+    @property
+    def review(self) -> Review:
+        return Review(store=self.store, clock=self.clock, ids=self.ids, catalog=self.catalog)
+
+    @property
+    def moves(self) -> Moves:
+        return Moves(store=self.store, clock=self.clock, ids=self.ids, storages=self.storages)
+
+    @property
+    def operations(self) -> Operations:
+        return Operations(store=self.store, clock=self.clock)
+
+    # Short ways to a situation
+
+    async def start(self) -> Storage:
+        await self.store.prepare()
+        return await self.storages.adopt(
+            PERSON, ROOT, Layout(), storage_id=self.originals.storage_id
+        )
+
+    async def scan(self, after: timedelta = timedelta(seconds=10)) -> ScanReport:
+        self.clock.advance(after)
+        options = ScanOptions(quiet=self.quiet, policies=self.policies)
+        return await self.discovery.scan(self.originals.storage_id, options)
+
+    async def ready(self, path: str, content: bytes = b"content") -> Asset:
+        """A file that was found and is proven stable."""
+        self.originals.add(path, content)
+        await self.scan()
+        await self.scan()
+        return await self.at(path)
+
+    async def at(self, path: str) -> Asset:
+        return (await self.operations.at(self.originals.storage_id, path)).asset
+
+    async def agent(self, name: str = "agent") -> AgentRecord:
+        capabilities = {c for t in self.catalog.job_types.values() for c in t.capabilities.values()}
+        record, _ = await self.processing.register("client", name, "1", "test", capabilities)
+        return record
+
+    async def upload(
+        self, agent: AgentRecord, uuid: AssetId, kind: str, content_type: str, content: bytes
+    ) -> DerivedClaim:
+        upload = await self.uploads.init(
+            agent, uuid, kind=kind, content_type=content_type, size_bytes=len(content)
+        )
+        part = await self.uploads.put_part(agent, uuid, upload.upload_id, 1, [content])
+        done = await self.uploads.complete(agent, uuid, upload.upload_id, {1: part.etag})
+        assert done.ref is not None
+        return DerivedClaim(kind=kind, ref=done.ref)
+
+    async def finish(self, agent: AgentRecord, bundle: BundleClaim) -> None:
+        """Do a photo's bundle as an agent would."""
+        for job in bundle.jobs:
+            await self.submit(agent, bundle, job.job_id, job.job_type)
+
+    async def submit(
+        self, agent: AgentRecord, bundle: BundleClaim, job_id: JobId, job_type: str
+    ) -> None:
+        kinds = {"generate_proxy": "proxy_photo", "generate_thumbnails": "thumb"}
+        derived: tuple[DerivedClaim, ...] = ()
+        if job_type in kinds:
+            uuid = bundle.asset.uuid
+            derived = (await self.upload(agent, uuid, kinds[job_type], "image/jpeg", JPEG),)
+        facts = FACTS["PHOTO"] if job_type == "extract_facts" else {}
+        submission = Submission(
+            lock_token=bundle.lock.token, job_type=job_type, facts=facts, derived=derived
+        )
+        await self.processing.submit(agent, job_id, submission)
+
+    async def pending(self, path: str, content: bytes = b"content") -> Asset:
+        """A photo that waits for a decision."""
+        asset = await self.ready(path, content)
+        agent = await self.agent()
+        bundle = await self.processing.claim_bundle(agent, asset.uuid)
+        await self.finish(agent, bundle)
+        return await self.review.asset(asset.uuid)
