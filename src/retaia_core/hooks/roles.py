@@ -16,7 +16,7 @@ class Role(StrEnum):
     ========================  ===========================================================
     ``STORE``                 ``(url: str, *, server: bool) -> ports.store.Store``
     ``ORIGINALS``             ``() -> ports.originals.OriginalsDriver``
-    ``DERIVED``               ``(root: str) -> ports.derived_storage.DerivedStorage``
+    ``DERIVED``               ``(root: str, storage_id) -> ports.derived_storage.DerivedStorage``
     ``SERVER``                ``() -> ports.server.ServerTransport``
     ``AGENT_TRANSPORT``       ``(url: str, token: str) -> ports.transport.Transport``
     ``AGENT``                 ``() -> ports.agent.AgentShell``

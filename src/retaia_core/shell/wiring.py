@@ -8,6 +8,7 @@ from datetime import timedelta
 from functools import cache
 from typing import cast
 
+from ..domain.identifiers import StorageId
 from ..domain.sidecars import LEGACY_VIDEO
 from ..domain.storage import Storage
 from ..hooks.manager import Plugins, load_plugins
@@ -32,10 +33,10 @@ def _derived_opener(plugins: Plugins, settings: Settings) -> Callable[[Storage],
     factory = plugins.provider(Role.DERIVED, settings.storage.derived).factory
 
     @cache
-    def at(root: str) -> DerivedStorage:
-        return cast("DerivedStorage", factory(root))
+    def at(root: str, storage_id: StorageId) -> DerivedStorage:
+        return cast("DerivedStorage", factory(root, storage_id))
 
-    return lambda storage: at(storage.root)
+    return lambda storage: at(storage.root, storage.storage_id)
 
 
 def wire(settings: Settings, plugins: Plugins, store: Store) -> Services:
