@@ -1,0 +1,1 @@
+"""The HTTP transport: the contract's document is the source, and the use cases are behind it."""

@@ -1,0 +1,229 @@
+"""The ASGI application: every request is routed, authenticated and validated by the document."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import time
+from collections.abc import Mapping
+from typing import Any, cast
+
+from attrs import define, field, frozen
+from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import compile_path
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from retaia_core.domain.actors import Actor, ActorKind
+from retaia_core.errors import ForbiddenActor
+from retaia_core.ports.server import ServerOptions
+from retaia_core.shell.services import Services
+
+from .call import Call, Handler, Serving, Spawn
+from .document import BASE, Operation, check_bound, load_document, operations_of
+from .errors import problem_of, refused
+from .handlers import HANDLERS
+from .identity import AGENT_HEADER, Tokens, calling_agent
+from .logs import tell
+from .validation import check_length, limited, read_body, read_headers, read_path, read_query
+from .wire import json_response, raw_json
+
+CORRELATION_HEADER = "X-Correlation-Id"
+DOCUMENT_PATH = "/api/openapi.json"
+PLUGIN_PREFIX = f"{BASE}/x/"
+_CORRELATION = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+@frozen(kw_only=True)
+class _Route:
+    """One path of the document with its operations by method."""
+
+    pattern: re.Pattern[str]
+    operations: Mapping[str, Operation]
+
+
+@define(kw_only=True)
+class _Trace:
+    """What the log says of one request."""
+
+    correlation_id: str
+    operation: str = "-"
+    actor: str = "-"
+    status: int = 0
+    started: float = field(factory=time.perf_counter)
+
+
+def _routes(operations: tuple[Operation, ...]) -> tuple[_Route, ...]:
+    by_path: dict[str, dict[str, Operation]] = {}
+    for operation in operations:
+        by_path.setdefault(operation.path, {})[operation.method] = operation
+    ordered = sorted(by_path.items(), key=lambda item: ("{" in item[0], item[0]))
+    return tuple(
+        _Route(pattern=compile_path(BASE + path)[0], operations=methods)
+        for path, methods in ordered
+    )
+
+
+def _correlation_id(request: Request, services: Services) -> str:
+    given = request.headers.get(CORRELATION_HEADER, "")
+    return given if _CORRELATION.fullmatch(given) else services.ids.uuid()
+
+
+@define(kw_only=True)
+class Application:
+    """The application over one set of services. ``plugins`` are ASGI applications by name."""
+
+    serving: Serving
+    tokens: Tokens
+    handlers: Mapping[str, Handler]
+    routes: tuple[_Route, ...]
+    document: bytes
+    plugins: Mapping[str, ASGIApp]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; whatever goes wrong before its first byte has the one error shape."""
+        assert scope["type"] == "http"
+        request = Request(scope, receive)
+        trace = _Trace(correlation_id=_correlation_id(request, self.serving.services))
+
+        async def stamped(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                trace.status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers[CORRELATION_HEADER] = trace.correlation_id
+                headers["X-Content-Type-Options"] = "nosniff"
+            await send(message)
+
+        try:
+            application = await self._answer(request, trace)
+            await application(scope, receive, stamped)
+        except ClientDisconnect:
+            trace.status = 499
+        except Exception as error:
+            if trace.status:
+                tell(logging.ERROR, "http.broken_off", error=error, **_said(trace))
+                raise
+            await self._failed(error, trace)(scope, receive, stamped)
+        tell(logging.INFO, "http.request", **_said(trace))
+
+    def _failed(self, error: Exception, trace: _Trace) -> Response:
+        problem = problem_of(error)
+        if problem.status >= 500:
+            expected = problem.status == 503
+            cause = None if expected else error
+            said = {**_said(trace), "status": problem.status, "error": type(error).__name__}
+            tell(logging.WARNING if expected else logging.ERROR, "http.failed", error=cause, **said)
+        return json_response(problem.body(trace.correlation_id), problem.status, problem.headers)
+
+    async def _answer(self, request: Request, trace: _Trace) -> ASGIApp:
+        path = request.scope["path"]
+        if path == DOCUMENT_PATH and request.method == "GET":
+            return raw_json(self.document)
+        if path.startswith(PLUGIN_PREFIX):
+            return self._plugin(request, trace)
+        operation, parts = self._route(request.method, path)
+        trace.operation = operation.operation_id
+        actor = self._allowed(operation, request, trace)
+        check_length(request.headers, operation.max_body)
+        request = Request(request.scope, limited(request.receive, operation.max_body))
+        call = await self._call(operation, parts, actor, request)
+        answer = await self.handlers[operation.operation_id](call)
+        return answer if isinstance(answer, Response) else json_response(answer)
+
+    def _route(self, method: str, path: str) -> tuple[Operation, Mapping[str, str]]:
+        for route in self.routes:
+            match = route.pattern.match(path)
+            if match is None:
+                continue
+            operation = route.operations.get(method)
+            if operation is None:
+                allowed = ", ".join(sorted(route.operations))
+                raise refused(
+                    405,
+                    f"this path has {allowed} only",
+                    headers={"Allow": allowed},
+                    reason="METHOD_NOT_ALLOWED",
+                )
+            return operation, match.groupdict()
+        raise refused(404, f"there is no such path; see {DOCUMENT_PATH}", reason="UNKNOWN_PATH")
+
+    def _allowed(self, operation: Operation, request: Request, trace: _Trace) -> Actor:
+        actor = self.tokens.actor(request.headers)
+        trace.actor = str(actor)
+        if actor.kind not in operation.actors:
+            kinds = " or ".join(sorted(kind.lower() for kind in operation.actors)) or "nobody"
+            raise ForbiddenActor(f"this is for a {kinds}, not for a {actor.kind.lower()}")
+        return actor
+
+    async def _call(
+        self, operation: Operation, parts: Mapping[str, str], actor: Actor, request: Request
+    ) -> Call:
+        path = read_path(operation, parts)
+        query = read_query(operation, request.query_params)
+        headers = read_headers(operation, request.headers)
+        body = await read_body(operation, request)
+        registered = None
+        if operation.takes(AGENT_HEADER):
+            services = self.serving.services
+            registered = await calling_agent(services, actor.id, request.headers)
+            actor = Actor(kind=ActorKind.AGENT, id=registered.agent_id)
+        return Call(
+            serving=self.serving,
+            operation=operation,
+            request=request,
+            actor=actor,
+            registered=registered,
+            path=path,
+            query=query,
+            headers=headers,
+            body=body,
+        )
+
+    def _plugin(self, request: Request, trace: _Trace) -> ASGIApp:
+        """A plugin's own application: for whoever has a valid token; ``retaia.actor`` says who."""
+        name = request.scope["path"].removeprefix(PLUGIN_PREFIX).partition("/")[0]
+        application = self.plugins.get(name)
+        if application is None:
+            raise refused(404, "no plugin answers here", reason="UNKNOWN_PATH")
+        actor = self.tokens.actor(request.headers)
+        trace.operation, trace.actor = f"x/{name}", str(actor)
+        request.scope["retaia.actor"] = actor
+        request.scope["root_path"] = request.scope.get("root_path", "") + PLUGIN_PREFIX + name
+        return application
+
+
+def _said(trace: _Trace) -> dict[str, Any]:
+    return {
+        "correlation_id": trace.correlation_id,
+        "operation": trace.operation,
+        "actor": trace.actor,
+        "status": trace.status,
+        "duration_ms": round((time.perf_counter() - trace.started) * 1000, 1),
+    }
+
+
+def build_application(services: Services, options: ServerOptions, spawn: Spawn) -> Application:
+    """Bind the handlers to the document's operations.
+
+    Raises:
+        PluginError: an operation without a handler, or a handler without an operation.
+    """
+    document = load_document(services.catalog.derived_kinds)
+    operations = operations_of(document)
+    check_bound(operations, HANDLERS)
+    job_types = document["components"]["schemas"]["Job"]["properties"]["job_type"]["enum"]
+    return Application(
+        serving=Serving(
+            services=services,
+            options=options,
+            spawn=spawn,
+            contract_job_types=frozenset(job_types),
+        ),
+        tokens=Tokens.of(options),
+        handlers=HANDLERS,
+        routes=_routes(operations),
+        document=json.dumps(document, ensure_ascii=False).encode(),
+        plugins={r.name: cast("ASGIApp", r.application) for r in services.plugins.routes()},
+    )

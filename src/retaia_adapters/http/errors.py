@@ -1,0 +1,140 @@
+"""Errors on the wire: one table, one shape (protocol.md, *Errors*).
+
+The codes are the contract's enum. It has none for an unknown asset, job or route, nor for a wrong
+method, an oversized body or a crash: there the status says what it is, the code is
+``VALIDATION_FAILED`` (``TEMPORARY_UNAVAILABLE`` for a crash), and ``details.reason`` names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import field, frozen
+
+from retaia_core.errors import (
+    ForbiddenActor,
+    ForbiddenScope,
+    IdempotencyConflict,
+    LockInvalid,
+    LockRequired,
+    NameCollisionExhausted,
+    NotFound,
+    Purged,
+    RetaiaError,
+    StaleLockToken,
+    StateConflict,
+    StorageOffline,
+    Unauthorized,
+    Unavailable,
+    ValidationFailed,
+)
+
+RETRY_AFTER_S = 2
+"""What a client is told to wait when the server is temporarily unavailable."""
+
+_STATUS: Mapping[type[RetaiaError], int] = {
+    Unauthorized: 401,
+    ForbiddenActor: 403,
+    ForbiddenScope: 403,
+    NotFound: 404,
+    StateConflict: 409,
+    StaleLockToken: 409,
+    IdempotencyConflict: 409,
+    NameCollisionExhausted: 409,
+    Purged: 410,
+    ValidationFailed: 422,
+    LockRequired: 423,
+    LockInvalid: 423,
+    Unavailable: 503,
+}
+"""Every error that may leave the server on purpose, its subclasses included."""
+
+_NO_CODE = {NotFound.code: ValidationFailed.code}
+"""Our codes that the contract's enum does not have, and what stands for them."""
+
+STORAGE_OFFLINE = "STORAGE_OFFLINE"
+
+
+@frozen(kw_only=True)
+class Problem:
+    """What a client is told."""
+
+    status: int
+    code: str
+    message: str
+    details: Mapping[str, object] = field(factory=dict)
+    retryable: bool = False
+    headers: Mapping[str, str] = field(factory=dict)
+
+    def body(self, correlation_id: str) -> dict[str, object]:
+        """The contract's ``ErrorResponse``."""
+        details = {"details": dict(self.details)} if self.details else {}
+        return {
+            "code": self.code,
+            "message": self.message,
+            **details,
+            "retryable": self.retryable,
+            "correlation_id": correlation_id,
+        }
+
+
+class WireRefused(Exception):
+    """A request that is refused before any use case sees it."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
+def refused(
+    status: int,
+    message: str,
+    *,
+    code: str = ValidationFailed.code,
+    headers: Mapping[str, str] | None = None,
+    **details: object,
+) -> WireRefused:
+    """Make a refusal of the transport's own."""
+    return WireRefused(
+        Problem(status=status, code=code, message=message, details=details, headers=headers or {})
+    )
+
+
+def _reason(error: RetaiaError) -> dict[str, object]:
+    if isinstance(error, StorageOffline):
+        return {"reason": STORAGE_OFFLINE}
+    return {"reason": error.code} if error.code in _NO_CODE else {}
+
+
+def _known(error: RetaiaError, status: int) -> Problem:
+    reason = _reason(error)
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else {}
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return Problem(
+        status=status,
+        code=_NO_CODE.get(error.code, error.code),
+        message=error.message,
+        details={**reason, **error.details},
+        retryable=error.retryable,
+        headers=headers,
+    )
+
+
+CRASH = Problem(
+    status=500,
+    code=Unavailable.code,
+    message="the server failed on this request; its log has the correlation_id",
+    details={"reason": "INTERNAL"},
+)
+
+
+def problem_of(error: Exception) -> Problem:
+    """What a client is told of an error; nothing of one that nobody foresaw."""
+    if isinstance(error, WireRefused):
+        return error.problem
+    if isinstance(error, RetaiaError):
+        for kind in type(error).__mro__:
+            if kind in _STATUS:
+                return _known(error, _STATUS[kind])
+    return CRASH

@@ -1,0 +1,17 @@
+"""The handlers, by operationId: each turns a validated request into a use case and its result into a view."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..call import Handler
+from . import agents, assets, batches, derived, jobs, ops
+
+HANDLERS: Mapping[str, Handler] = {
+    **agents.HANDLERS,
+    **assets.HANDLERS,
+    **batches.HANDLERS,
+    **derived.HANDLERS,
+    **jobs.HANDLERS,
+    **ops.HANDLERS,
+}

@@ -1,0 +1,139 @@
+"""Batch moves: dry run, execution in the background, report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from attrs import field, frozen
+
+from retaia_core.domain.identifiers import AssetId, BatchId, parse_asset_id
+from retaia_core.domain.lifecycle import Verdict
+from retaia_core.domain.moves import MovePlan
+from retaia_core.errors import StateConflict, ValidationFailed
+
+from ..call import Call, Handler, known_answer, once_only
+from ..views import batch_of, plan_of
+
+_INCLUDE = {
+    "KEEP": frozenset({Verdict.KEEP}),
+    "REJECT": frozenset({Verdict.REJECT}),
+    "BOTH": frozenset(Verdict),
+}
+_MOST_UUIDS = 10_000
+
+
+@frozen(kw_only=True)
+class Selection:
+    """Which decided assets are meant; ``digest`` is that of the dry run that was read."""
+
+    include: frozenset[Verdict] = field(default=frozenset(Verdict))
+    uuids: tuple[AssetId, ...] | None = None
+    limit: int | None = None
+    digest: str | None = None
+
+
+def _uuids(raw: object) -> tuple[AssetId, ...]:
+    if not isinstance(raw, list) or len(raw) > _MOST_UUIDS:
+        raise ValueError(f"must be a list of at most {_MOST_UUIDS} UUIDs")
+    return tuple(dict.fromkeys(parse_asset_id(uuid) for uuid in raw))
+
+
+def _limit(raw: object) -> int:
+    if not isinstance(raw, int) or isinstance(raw, bool) or raw < 1:
+        raise ValueError("must be an integer from 1")
+    return raw
+
+
+def _include(raw: object) -> frozenset[Verdict]:
+    if raw not in _INCLUDE:
+        raise ValueError(f"must be one of {', '.join(_INCLUDE)}")
+    return _INCLUDE[str(raw)]
+
+
+def _text(raw: object) -> str:
+    if not isinstance(raw, str):
+        raise ValueError("must be a text")
+    return raw
+
+
+_READERS = {"include": _include, "uuids": _uuids, "limit": _limit, "digest": _text}
+
+
+def read_selection(raw: Mapping[str, Any]) -> Selection:
+    """Read a selection; a key that is not known is refused, so that never more moves than was meant.
+
+    Raises:
+        ValidationFailed: naming each key.
+    """
+    wrong: dict[str, str] = {}
+    values: dict[str, Any] = {}
+    for name, value in raw.items():
+        reader = _READERS.get(name)
+        if reader is None:
+            wrong[f"selection.{name}"] = f"unknown; allowed: {', '.join(_READERS)}"
+            continue
+        try:
+            values[name] = reader(value)
+        except (ValueError, ValidationFailed) as error:
+            wrong[f"selection.{name}"] = str(error)
+    if wrong:
+        said = "; ".join(f"{name}: {text}" for name, text in wrong.items())
+        raise ValidationFailed(f"the selection is not valid: {said}", fields=wrong)
+    return Selection(**values)
+
+
+async def _plan(call: Call, selection: Selection) -> MovePlan:
+    return await call.services.moves.preview(
+        selection.include, limit=selection.limit, assets=selection.uuids
+    )
+
+
+async def _dry_run(call: Call, selection: Selection) -> object:
+    plan = await _plan(call, selection)
+    call.serving.remember_preview(call.actor, plan.digest)
+    return plan_of(plan)
+
+
+async def preview_moves(call: Call) -> object:
+    """Show what a batch would do; changes nothing."""
+    known = {name: call.body[name] for name in ("include", "limit", "uuids") if name in call.body}
+    return await _dry_run(call, read_selection(known))
+
+
+async def move_batch(call: Call) -> object:
+    """Show, or accept what was shown as a batch that runs in the background."""
+    selection = read_selection(call.body["selection"])
+    if call.body["mode"] == "DRY_RUN":
+        return await _dry_run(call, selection)
+    known = await known_answer(call)
+    return known or await _execute(call, selection)
+
+
+async def _execute(call: Call, selection: Selection) -> object:
+    expected = selection.digest or call.serving.previews.get(str(call.actor))
+    if expected is None:
+        raise StateConflict(
+            "nothing moves without a dry run: preview first, and send its digest in the selection"
+        )
+    moves = call.services.moves
+    plan = await _plan(call, selection)
+    work = partial(moves.execute_in, call.actor, plan, expected)
+    once = await once_only(call, work, batch_of)
+    if once.made is not None:
+        batch_id = once.made.batch_id
+        call.serving.spawn(f"batch {batch_id}", partial(moves.run, batch_id))
+    return once.answer
+
+
+async def get_batch(call: Call) -> object:
+    """How far a batch is, and what became of each asset."""
+    return batch_of(await call.services.moves.report(BatchId(call.path["batch_id"])))
+
+
+HANDLERS: Mapping[str, Handler] = {
+    "previewMoves": preview_moves,
+    "moveBatch": move_batch,
+    "getMoveBatch": get_batch,
+}

@@ -1,0 +1,158 @@
+"""The server transport: uvicorn on a loopback address, in the caller's event loop."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+
+import anyio
+import uvicorn
+
+from retaia_core.errors import RetaiaError, SettingsError
+from retaia_core.ports.server import ServerOptions
+from retaia_core.shell.services import Services
+
+from .app import build_application
+from .call import Spawn
+from .logs import tell
+
+GRACE_S = 10
+"""How long running requests may go on after the server was told to stop."""
+
+KEEP_ALIVE_S = 65
+_BACKLOG = 512
+
+
+class _Uvicorn(uvicorn.Server):
+    """Uvicorn as a guest: signals belong to the program, and someone waits for the first moment."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals alone."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and say so."""
+        await super().startup(sockets)
+        if self.started:
+            self._ready()
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """The loopback address to listen on.
+
+    Raises:
+        SettingsError: it is another one; without accounts nobody else may get in.
+    """
+    try:
+        address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
+    except ValueError:
+        address = None
+    if address is None or not address.is_loopback:
+        raise SettingsError(
+            f"the server listens on this machine only until accounts exist, not on {host!r}; "
+            "set host to 127.0.0.1, ::1 or localhost",
+            key="server.host",
+            value=host,
+            allowed=["127.0.0.1", "::1", "localhost"],
+        )
+    return address
+
+
+def _listen(options: ServerOptions) -> socket.socket:
+    """Open the socket.
+
+    Raises:
+        SettingsError: the address is in use or cannot be had.
+    """
+    address = _address(options.host)
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((str(address), options.port))
+        listener.listen(_BACKLOG)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise SettingsError(
+            f"cannot listen on {options.host} port {options.port}: {error}; "
+            "is another server running there?",
+            key="server.port",
+            value=options.port,
+        ) from error
+    return listener
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+async def _guarded(name: str, work: Callable[[], Awaitable[object]]) -> None:
+    """Run work behind an answer; what it was about is recovered by the watchdog where it fails."""
+    try:
+        await work()
+    except RetaiaError as error:
+        tell(logging.WARNING, "http.background_failed", work=name, error_code=error.code)
+    except Exception as error:  # noqa: BLE001 - logged whole; one batch must not end the server
+        tell(logging.ERROR, "http.background_failed", error=error, work=name)
+
+
+class HttpServer:
+    """Serves the use cases over HTTP until it is cancelled."""
+
+    async def serve(
+        self, services: Services, options: ServerOptions, ready: Callable[[str], None]
+    ) -> None:
+        """Listen, tell the base URL, and answer; on cancellation let running requests end.
+
+        Raises:
+            SettingsError: the address is in use, or is no loopback address.
+        """
+        listener = _listen(options)
+        url = _url(listener)
+        try:
+            async with anyio.create_task_group() as tasks:
+
+                def spawn(name: str, work: Callable[[], Awaitable[object]]) -> None:
+                    tasks.start_soon(_guarded, name, work)
+
+                server = _Uvicorn(_config(services, options, spawn), lambda: ready(url))
+                tasks.start_soon(_run, server, listener)
+                try:
+                    await anyio.sleep_forever()
+                finally:
+                    server.should_exit = True
+        finally:
+            listener.close()
+
+
+async def _run(server: _Uvicorn, listener: socket.socket) -> None:
+    """Run uvicorn out of reach of a cancellation: it is told to stop, and stops in its own time."""
+    with anyio.CancelScope(shield=True):
+        await server.serve(sockets=[listener])
+
+
+def _config(services: Services, options: ServerOptions, spawn: Spawn) -> uvicorn.Config:
+    return uvicorn.Config(
+        build_application(services, options, spawn),
+        loop="none",
+        http="h11",
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=True,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=GRACE_S,
+    )

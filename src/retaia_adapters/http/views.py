@@ -1,0 +1,469 @@
+"""Domain values as the wire shows them. What is unknown is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+from retaia_core.domain.assets import Asset, DerivedRef
+from retaia_core.domain.facts import Facts
+from retaia_core.domain.jobs import Job, JobStatus
+from retaia_core.domain.leases import Lock
+from retaia_core.domain.lifecycle import Verdict
+from retaia_core.domain.moves import (
+    Batch,
+    BlockedMove,
+    MovePlan,
+    MoveResult,
+    Outcome,
+    PlannedFile,
+    PlannedMove,
+)
+from retaia_core.domain.query import AssetSummary
+from retaia_core.domain.uploads import PART_BYTES, Upload
+from retaia_core.domain.why import Explanation
+from retaia_core.usecases.operations import Status
+from retaia_core.usecases.processing import BundleClaim, OfferedJob
+
+from .document import BASE
+from .wire import instant
+
+View = dict[str, object]
+
+PREVIEW_CHARACTERS = 500
+_PROXIES = ("proxy_video", "proxy_audio", "proxy_photo")
+
+
+def without_unknown(view: Mapping[str, object]) -> View:
+    """Leave out what is None."""
+    return {name: value for name, value in view.items() if value is not None}
+
+
+def _time(time: datetime | None) -> str | None:
+    return None if time is None else instant(time)
+
+
+def derived_url(uuid: str, kind: str, index: int | None = None) -> str:
+    """Where a derived file is read."""
+    tail = "" if index is None else f"?index={index}"
+    return f"{BASE}/assets/{uuid}/derived/{quote(kind)}{tail}"
+
+
+def _captured_at(facts: Facts) -> datetime | None:
+    """When it was captured, in UTC; a time without an offset is taken as UTC."""
+    stated = facts.get("captured_at")
+    if not isinstance(stated, str):
+        return None
+    try:
+        time = datetime.fromisoformat(stated)
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None  # the fact's form is checked, not its calendar: 2024-02-31 is unknown
+
+
+def _duration(milliseconds: object) -> float | None:
+    return milliseconds / 1000 if isinstance(milliseconds, int) else None
+
+
+# Assets
+
+
+def summary_of_row(row: AssetSummary) -> View:
+    """One row of a list; ``duration`` in seconds."""
+    return without_unknown(
+        {
+            "uuid": row.uuid,
+            "name": row.name,
+            "media_type": row.media_type,
+            "state": row.state,
+            "created_at": instant(row.created_at),
+            "updated_at": instant(row.updated_at),
+            "captured_at": _time(row.captured_at),
+            "duration": _duration(row.duration_ms),
+            "tags": row.tags,
+            "has_proxy": row.has_proxy,
+            "thumb_url": derived_url(row.uuid, "thumb", 0) if row.thumbs else None,
+        }
+    )
+
+
+def summary_of(asset: Asset) -> View:
+    """The same of a whole asset."""
+    return without_unknown(
+        {
+            "uuid": asset.uuid,
+            "name": asset.name,
+            "media_type": asset.media_type,
+            "state": asset.state,
+            "created_at": instant(asset.created_at),
+            "updated_at": instant(asset.updated_at),
+            "captured_at": _time(_captured_at(asset.facts)),
+            "duration": _duration(asset.facts.get("duration_ms")),
+            "tags": asset.tags,
+            "has_proxy": any(d.kind in _PROXIES for d in asset.derived),
+            "thumb_url": (
+                derived_url(asset.uuid, "thumb", 0) if asset.derived_of("thumb") else None
+            ),
+        }
+    )
+
+
+def paths_of(asset: Asset) -> View:
+    """Where an asset's group lies, relative to its storage."""
+    return {
+        "storage_id": asset.storage_id,
+        "original_relative": asset.path,
+        "sidecars_relative": [s.path for s in asset.sidecars],
+    }
+
+
+def _processing(asset: Asset, jobs: Sequence[Job]) -> View:
+    done = {job.job_type for job in jobs if job.status is JobStatus.COMPLETED}
+    kinds = {d.kind for d in asset.derived}
+    return {
+        "facts_done": bool(asset.facts) or "extract_facts" in done,
+        "thumbs_done": "thumb" in kinds,
+        "proxy_done": not kinds.isdisjoint(_PROXIES),
+        "waveform_done": "waveform" in kinds,
+        "processing_profile": asset.profile,
+        "review_processing_version": str(asset.review_version),
+    }
+
+
+def _derived(asset: Asset) -> View:
+    kinds = {d.kind for d in asset.derived}
+    urls = {f"{kind}_url": derived_url(asset.uuid, kind) for kind in (*_PROXIES, "waveform")}
+    present = {name: url for name, url in urls.items() if name.removesuffix("_url") in kinds}
+    thumbs = [derived_url(asset.uuid, "thumb", d.index) for d in asset.derived_of("thumb")]
+    return {**present, "thumbs": thumbs}
+
+
+def _transcript(asset: Asset, jobs: Sequence[Job]) -> View:
+    if asset.transcript is not None:
+        return without_unknown(
+            {
+                "status": "DONE",
+                "text_preview": asset.transcript.text[:PREVIEW_CHARACTERS],
+                "updated_at": _time(asset.transcript.updated_at),
+            }
+        )
+    states = {job.status for job in jobs if job.job_type == "transcribe_audio"}
+    if states & {JobStatus.PENDING, JobStatus.CLAIMED}:
+        return {"status": "RUNNING"}
+    return {"status": "FAILED" if JobStatus.FAILED in states else "NONE"}
+
+
+def _decisions(asset: Asset) -> View:
+    history = [{"action": d.action, "at": instant(d.at), "by": d.by} for d in asset.decisions]
+    current = {} if asset.verdict is None else {"current": asset.verdict}
+    return {**current, "history": history}
+
+
+def detail_of(asset: Asset, jobs: Sequence[Job]) -> View:
+    """Everything that the contract says of an asset."""
+    return {
+        "summary": summary_of(asset),
+        "paths": paths_of(asset),
+        "processing": _processing(asset, jobs),
+        "derived": _derived(asset),
+        "transcript": _transcript(asset, jobs),
+        "decisions": _decisions(asset),
+        "audit": {"path_history": [record.path for record in asset.path_history]},
+    }
+
+
+def explanation_of(why: Explanation) -> View:
+    """Why something is as it is."""
+    return without_unknown(
+        {
+            "subject": why.subject,
+            "sentence": why.sentence,
+            "since": _time(why.since),
+            "by": why.by,
+            "evidence": why.evidence,
+            "next": why.next,
+        }
+    )
+
+
+# Jobs
+
+
+def job_of(offered: OfferedJob, *, held: bool) -> View:
+    """A job as the contract shows it; its lease is for the one who holds it."""
+    job = offered.job
+    view: View = {
+        "job_id": job.job_id,
+        "job_type": job.job_type,
+        "status": job.status,
+        "asset_uuid": offered.asset.uuid,
+        "source": paths_of(offered.asset),
+        "required_capabilities": sorted(job.capabilities),
+    }
+    if not held:
+        return view
+    lease = {"claimed_by": job.claimed_by, "lock_token": job.lock_token}
+    return without_unknown({**view, **lease, "locked_until": _time(job.locked_until)})
+
+
+def offered_of(offered: OfferedJob) -> View:
+    """A pending job in our own list."""
+    return {
+        "job_id": offered.job.job_id,
+        "job_type": offered.job.job_type,
+        "asset_uuid": offered.asset.uuid,
+        "required_capabilities": sorted(offered.job.capabilities),
+    }
+
+
+def bundle_of(bundle: BundleClaim) -> View:
+    """The jobs of one asset under one lease."""
+    asset = bundle.asset
+    return {
+        "asset_uuid": asset.uuid,
+        "media_type": asset.media_type,
+        "source": paths_of(asset),
+        "size_bytes": asset.size,
+        "mtime_ns": asset.mtime_ns,
+        "lock_token": bundle.lock.token,
+        "locked_until": instant(bundle.lock.expires_at),
+        "facts": asset.facts,
+        "jobs": [
+            {
+                "job_id": job.job_id,
+                "job_type": job.job_type,
+                "parameters": job.parameters,
+                "derived_inputs": job.derived_inputs,
+            }
+            for job in bundle.jobs
+        ],
+    }
+
+
+def lease_of(lock: Lock) -> View:
+    """What a heartbeat answers."""
+    return {"locked_until": instant(lock.expires_at)}
+
+
+def outcome_of(job: Job) -> View:
+    """What became of a job."""
+    return {"job_id": job.job_id, "status": job.status}
+
+
+def _failure(job: Job) -> View | None:
+    if job.failure is None:
+        return None
+    failure = job.failure
+    return {
+        "code": failure.code,
+        "message": failure.message,
+        "retryable": failure.retryable,
+        "at": instant(failure.at),
+    }
+
+
+def job_report_of(job: Job) -> View:
+    """A job for whoever looks at an asset; never its lock token."""
+    progress = job.progress
+    shown = progress and {
+        "current": progress.current,
+        "total": progress.total,
+        "text": progress.text,
+    }
+    return without_unknown(
+        {
+            "job_id": job.job_id,
+            "job_type": job.job_type,
+            "status": job.status,
+            "required_capabilities": sorted(job.capabilities),
+            "required": job.required,
+            "review": job.review,
+            "attempts": job.attempts,
+            "max_attempts": job.max_attempts,
+            "waiting": job.waiting,
+            "warnings": job.warnings,
+            "created_at": instant(job.created_at),
+            "updated_at": instant(job.updated_at),
+            "not_before": _time(job.not_before),
+            "claimed_by": job.claimed_by,
+            "locked_until": _time(job.locked_until),
+            "progress": shown,
+            "failure": _failure(job),
+        }
+    )
+
+
+# Uploads and derived files
+
+
+def ticket_of(upload: Upload) -> View:
+    """How an announced upload is to be sent."""
+    return {
+        "upload_id": upload.upload_id,
+        "max_part_size_bytes": PART_BYTES,
+        "part_count": upload.part_count,
+    }
+
+
+def upload_of(upload: Upload) -> View:
+    """What arrived of an upload."""
+    parts = [
+        {"part_number": p.number, "size_bytes": p.size, "part_etag": p.etag} for p in upload.parts
+    ]
+    return {**ticket_of(upload), "status": upload.status, "parts": parts}
+
+
+def uploaded_of(upload: Upload) -> View:
+    """A complete upload, as a submit names it."""
+    return {
+        "upload_id": upload.upload_id,
+        "kind": upload.kind,
+        "ref": upload.ref,
+        "size_bytes": upload.size_bytes,
+        "sha256": upload.sha256,
+    }
+
+
+def derived_list_of(uuid: str, refs: Iterable[DerivedRef]) -> View:
+    """The derived files of an asset."""
+    items = [
+        {
+            "kind": ref.kind,
+            "index": ref.index,
+            "content_type": ref.content_type,
+            "size_bytes": ref.size_bytes,
+            "sha256": ref.sha256,
+            "url": derived_url(uuid, ref.kind, ref.index),
+        }
+        for ref in refs
+    ]
+    return {"items": items}
+
+
+# Moves
+
+
+def _file(file: PlannedFile) -> View:
+    return {"role": file.role, "from": file.source, "to": file.target, "size_bytes": file.size}
+
+
+def _move(move: PlannedMove) -> View:
+    nonce = {"nonce": move.nonce} if move.nonce else {}
+    return {
+        "asset_uuid": move.asset,
+        "storage_id": move.storage_id,
+        "verdict": move.verdict,
+        "files": [_file(file) for file in move.files],
+        "size_bytes": move.size_bytes,
+        **nonce,
+        "collides_with": move.collides_with,
+        "warnings": move.warnings,
+    }
+
+
+def _blocked(blocked: BlockedMove) -> View:
+    return {
+        "asset_uuid": blocked.asset,
+        "path": blocked.path,
+        "reason": blocked.reason,
+        "message": blocked.message,
+    }
+
+
+def plan_of(plan: MovePlan) -> View:
+    """A dry run, readable: what would go where, what gets another name, what stays and why."""
+    verdicts = [move.verdict for move in plan.moves]
+    return {
+        "digest": plan.digest,
+        "eligible": [_move(move) for move in plan.moves],
+        "collisions": [_move(move) for move in plan.collisions],
+        "blocked": [_blocked(blocked) for blocked in plan.blocked],
+        "summary": {
+            "assets": len(plan.moves),
+            "files": sum(len(move.files) for move in plan.moves),
+            "size_bytes": sum(move.size_bytes for move in plan.moves),
+            "keep": verdicts.count(Verdict.KEEP),
+            "reject": verdicts.count(Verdict.REJECT),
+            "collisions": len(plan.collisions),
+            "blocked": len(plan.blocked),
+        },
+    }
+
+
+def _result(result: MoveResult) -> View:
+    first, *others = result.move.files
+    error = {"error": result.error} if result.error else {}
+    return without_unknown(
+        {
+            "asset_uuid": result.asset,
+            "outcome": result.outcome,
+            "from": first.source,
+            "to": first.target,
+            "sidecars": [_file(file) for file in others],
+            **error,
+            "at": _time(result.at),
+        }
+    )
+
+
+def batch_of(batch: Batch) -> View:
+    """A batch: progress, and a line per asset."""
+    done = sum(result.outcome is not Outcome.PENDING for result in batch.results)
+    return without_unknown(
+        {
+            "batch_id": batch.batch_id,
+            "status": batch.status,
+            "digest": batch.digest,
+            "created_at": instant(batch.created_at),
+            "created_by": batch.created_by,
+            "finished_at": _time(batch.finished_at),
+            "progress": {"done": done, "total": len(batch.results)},
+            "results": [_result(result) for result in batch.results],
+            "blocked": [_blocked(blocked) for blocked in batch.blocked],
+        }
+    )
+
+
+# Operation
+
+
+def status_of(status: Status, now: datetime) -> View:
+    """What is going on; no path of the server's own leaves it."""
+    storages = [
+        without_unknown(
+            {
+                "storage_id": s.storage_id,
+                "health": s.health,
+                "health_reason": s.health_reason or None,
+                "health_since": _time(s.health_since),
+                "scans": s.scans,
+                "last_scan_at": _time(s.last_scan_at),
+            }
+        )
+        for s in status.storages
+    ]
+    agents = [
+        {
+            "agent_id": a.agent_id,
+            "name": a.name,
+            "version": a.version,
+            "platform": a.platform,
+            "capabilities": sorted(a.capabilities),
+            "alive": a.alive(now),
+            "last_seen_at": instant(a.last_seen_at),
+        }
+        for a in status.agents
+    ]
+    unmatched = [
+        {"storage_id": u.storage_id, "path": u.path, "rule": u.rule, "reason": u.reason}
+        for u in status.unmatched
+    ]
+    return {
+        "assets": dict(status.counts),
+        "storages": storages,
+        "agents": agents,
+        "unmatched_sidecars": unmatched,
+        "unprocessable": status.unprocessable,
+        "missing": status.missing,
+    }
