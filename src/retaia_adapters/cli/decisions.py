@@ -35,6 +35,7 @@ def register(app: App) -> None:
     app.command(reprocess)
     app.command(retry)
     app.command(waive)
+    app.command(profile)
     batch = App(name="batch", help="Move decided assets: preview, apply, report.")
     batch.command(batch_preview, name="preview")
     batch.command(batch_apply, name="apply")
@@ -106,6 +107,19 @@ def retry(*names: str, common: Common = DEFAULT) -> int:
 def waive(*names: str, common: Common = DEFAULT) -> int:
     """Decide on unprocessable assets all the same: their failed work is waived."""
     return _do(common, names, lambda s, a, u: s.review.waive(a, u), "waived")
+
+
+def profile(name: str, *names: str, common: Common = DEFAULT) -> int:
+    """Choose the processing profile of assets, before their work has begun.
+
+    Parameters
+    ----------
+    name
+        The profile, such as ``audio_voice``.
+    names
+        UUIDs or paths.
+    """
+    return _do(common, names, lambda s, a, u: s.review.set_profile(a, u, name), f"now {name}")
 
 
 _INCLUDE = {

@@ -1,0 +1,102 @@
+"""Settings: one file plus variables, validated whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from retaia_core.errors import SettingsError
+from retaia_core.settings import load_settings
+from retaia_core.shell.clock import RandomIds
+from retaia_core.shell.credentials import local_credentials
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    file = tmp_path / "retaia.toml"
+    file.write_text(text, "utf-8")
+    return file
+
+
+class TestReading:
+    def test_defaults_stand_where_nothing_is_said(self, tmp_path: Path) -> None:
+        """Without a file the server is on loopback and the store is a SQLite file in the data folder."""
+        settings = load_settings(data_dir=tmp_path, environ={})
+        assert settings.server.host == "127.0.0.1"
+        assert settings.store_url == f"sqlite:///{tmp_path / 'retaia.db'}"
+        assert settings.scan.quiet_period == 300
+
+    def test_command_line_over_variable_over_file(self, tmp_path: Path) -> None:
+        """What is nearer to the person wins."""
+        file = write(tmp_path, "[scan]\ninterval = 1\nquiet_period = 1\n[server]\nport = 1\n")
+        settings = load_settings(
+            data_dir=tmp_path,
+            file=file,
+            environ={"RETAIA_SCAN_INTERVAL": "2", "RETAIA_SERVER_PORT": "2"},
+            overrides={("server", "port"): 3},
+        )
+        assert settings.scan.interval == 2
+        assert settings.scan.quiet_period == 1
+        assert settings.server.port == 3
+
+    def test_lists_and_tables_come_from_variables(self, tmp_path: Path) -> None:
+        """Commas part lists, and ``=`` parts the pairs of a table."""
+        environ = {
+            "RETAIA_PROCESSING_ENABLED": "transcribe_audio,suggest_tags",
+            "RETAIA_AGENT_MOUNTS": "nas=/mnt/nas",
+            "RETAIA_SCAN_VIDEO_LEGACY_SIDECARS": "true",
+        }
+        settings = load_settings(data_dir=tmp_path, environ=environ)
+        assert settings.processing.enabled == ("transcribe_audio", "suggest_tags")
+        assert settings.agent.mounts == {"nas": "/mnt/nas"}
+        assert settings.scan.video_legacy_sidecars is True
+
+
+class TestRefusals:
+    def test_every_problem_is_named_at_once(self, tmp_path: Path) -> None:
+        """One error names source, key, value and what is allowed, for each problem."""
+        file = write(tmp_path, "[server]\nport = 99999\nhots = 'x'\n[cloud]\na = 1\n")
+        with pytest.raises(SettingsError) as caught:
+            load_settings(data_dir=tmp_path, file=file, environ={"RETAIA_SCAN_INTERVAL": "soon"})
+        said = str(caught.value)
+        assert f"{file}: server.port = 99999 is refused; allowed: 0 to 65535" in said
+        assert "server.hots = 'x' is refused; allowed: the keys host" in said
+        assert "cloud = {'a': 1} is refused; allowed: the sections server" in said
+        assert "variable RETAIA_SCAN_INTERVAL: scan.interval = 'soon' is refused" in said
+        problems = caught.value.details["problems"]
+        assert isinstance(problems, list)
+        assert len(problems) == 4
+
+    @pytest.mark.parametrize("text", ["[server", "\udcff", None])
+    def test_a_file_that_cannot_be_read_is_named(self, tmp_path: Path, text: str | None) -> None:
+        """A broken or absent file is refused by its name."""
+        file = tmp_path / "retaia.toml"
+        if text is not None:
+            file.write_bytes(text.encode("utf-8", "surrogateescape"))
+        with pytest.raises(SettingsError, match=r"retaia\.toml"):
+            load_settings(data_dir=tmp_path, file=file, environ={})
+
+
+class TestCredentials:
+    def test_made_once_and_for_this_user_alone(self, tmp_path: Path) -> None:
+        """The tokens are made at the first start, differ, stay, and are private to their user."""
+        data_dir = tmp_path / "data"
+        first = local_credentials(data_dir, RandomIds())
+        assert local_credentials(data_dir, RandomIds()) == first
+        assert first.person != first.agent
+        assert (data_dir / "credentials.json").stat().st_mode & 0o777 == 0o600
+        assert data_dir.stat().st_mode & 0o777 == 0o700
+
+    def test_a_file_that_others_can_read_is_refused(self, tmp_path: Path) -> None:
+        """A credential that is no secret is not used."""
+        local_credentials(tmp_path, RandomIds())
+        (tmp_path / "credentials.json").chmod(0o644)
+        with pytest.raises(SettingsError, match="chmod 600"):
+            local_credentials(tmp_path, RandomIds())
+
+    def test_a_damaged_file_is_named(self, tmp_path: Path) -> None:
+        """Damage is said, with the way out."""
+        local_credentials(tmp_path, RandomIds())
+        (tmp_path / "credentials.json").write_text("{")
+        with pytest.raises(SettingsError, match="remove it"):
+            local_credentials(tmp_path, RandomIds())
