@@ -102,8 +102,8 @@ class ProxyFile:
         with encoding():
             self._mux(self._stream.encode(frame))
 
-    def finish(self) -> None:
-        """Write what is left, and give the file its name.
+    def flush(self) -> None:
+        """Write what the encoders still hold; waits for the sound.
 
         Raises:
             MediaProblem: the encoder or the file failed.
@@ -111,7 +111,16 @@ class ProxyFile:
         with encoding():
             self._mux(self._stream.encode(None))
             if self.spool is not None:
-                self.container.mux(self.spool.rest())
+                for packet in self.spool.rest():
+                    self.container.mux(packet)
+
+    def finish(self) -> None:
+        """Close the file, and give it its name.
+
+        Raises:
+            MediaProblem: the file could not be written.
+        """
+        with encoding():
             self.container.close()
             self._part.replace(self._path)
 
@@ -124,7 +133,8 @@ class ProxyFile:
     def _mux(self, packets: Iterable[Packet[VideoStream]]) -> None:
         for packet in packets:
             if self.spool is not None and packet.dts is not None:
-                self.container.mux(self.spool.until(packet.dts * packet.time_base))
+                for sound in self.spool.until(packet.dts * packet.time_base):
+                    self.container.mux(sound)
             self.container.mux(packet)
 
 

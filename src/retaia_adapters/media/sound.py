@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .probe import Recording
     from .waveform import PeakAccumulator
 
-_AHEAD = 100_000
+AHEAD = 100_000
 """How many packets may wait: about 35 minutes of sound, 40 MB."""
 
 
@@ -40,7 +40,7 @@ class Spool:
 
     def __init__(self, container: OutputContainer) -> None:
         self._container = container
-        self._queue: queue.Queue[Packet[AudioStream] | None] = queue.Queue(_AHEAD)
+        self._queue: queue.Queue[Packet[AudioStream] | None] = queue.Queue(AHEAD)
         self._next: Packet[AudioStream] | None = None
         self._open = True
         self._cancelled = threading.Event()
@@ -62,18 +62,17 @@ class Spool:
         """Say that no packets will be taken."""
         self._cancelled.set()
 
-    def until(self, time: Fraction) -> list[Packet[AudioStream]]:
+    def until(self, time: Fraction) -> Iterator[Packet[AudioStream]]:
         """Take the packets up to a time in seconds, waiting for the encoder where it is behind."""
-        taken = []
-        while self._peek() is not None and self._starts(self._next) <= time:
-            assert self._next is not None
-            taken.append(self._next)
+        while (packet := self._peek()) is not None and _start_of(packet) <= time:
             self._next = None
-        return taken
+            yield packet
 
-    def rest(self) -> list[Packet[AudioStream]]:
-        """Take all packets that are left."""
-        return self.until(Fraction(1 << 40))
+    def rest(self) -> Iterator[Packet[AudioStream]]:
+        """Take all packets that are left, until the encoder is through."""
+        while (packet := self._peek()) is not None:
+            self._next = None
+            yield packet
 
     def _put(self, packet: Packet[AudioStream] | None) -> None:
         while not self._cancelled.is_set():
@@ -89,10 +88,9 @@ class Spool:
             self._open = self._next is not None
         return self._next
 
-    @staticmethod
-    def _starts(packet: Packet[AudioStream] | None) -> Fraction:
-        assert packet is not None
-        return (packet.dts or 0) * packet.time_base
+
+def _start_of(packet: Packet[AudioStream]) -> Fraction:
+    return (packet.dts or 0) * packet.time_base
 
 
 @frozen(kw_only=True)

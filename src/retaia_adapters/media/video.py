@@ -28,6 +28,7 @@ from .problems import (
     EncodingProblem,
     MediaProblem,
     NoAudioTrack,
+    RenderingProblem,
     SourceTruncated,
     SourceUnreadable,
     failed,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
 PROXY_JOBS = frozenset({"generate_proxy", "generate_video_proxies"})
 _FACT_JOBS = frozenset({"extract_facts", "generate_video_proxies"})
+_TROUBLE = (MediaProblem, av.error.FFmpegError, OSError, MemoryError)
 _SAID = 5
 _MUCH = 10
 """More than a tenth of the packets broken is too much damage for a review."""
@@ -61,7 +63,7 @@ def process_video(
     """Do the tasks of a recording with pictures; one outcome for each, as soon as it is there."""
     try:
         recording = probe(work.source)
-    except (MediaProblem, av.error.FFmpegError, OSError, MemoryError) as error:
+    except _TROUBLE as error:
         problem = problem_of(error, SourceUnreadable)
         yield from (failed(task.job_id, problem) for task in work.tasks)
         return
@@ -145,6 +147,7 @@ class _Bundle:
                 self._add_sound(self._file)
                 self._file.container.start_encoding()
         except MediaProblem as problem:
+            self._encoder = None
             yield from self._fail_proxies(problem)
 
     def _add_sound(self, file: ProxyFile) -> None:
@@ -170,7 +173,8 @@ class _Bundle:
                 warnings.extend(said)
                 yield from self._tapped()
                 yield from self._heard()
-        except MediaProblem as problem:
+        except _TROUBLE as error:
+            problem = problem_of(error, EncodingProblem)
             yield from self._fail_proxies(problem)
             yield from self._fail_taps(problem)
             return
@@ -188,7 +192,11 @@ class _Bundle:
                     tap.board.feed(frame, time)
                 self._progress(time)
                 yield ()
+        for tap in self._taps:
+            tap.board.finish()
+        yield ()
         run.finish()
+        file.flush()
         self._refuse_short("picture", run.end + self._recording.origin, self._recording.video.end)
         yield _damage("picture", walk.read, walk.broken)
         heard = self._sound.result() if self._sound is not None else None
@@ -286,7 +294,7 @@ class _Bundle:
             if self._encoder is not None:
                 self._encoder.finish()
             return heard
-        except (av.error.FFmpegError, OSError, MemoryError) as error:
+        except _TROUBLE as error:
             raise problem_of(error, EncodingProblem) from error
         finally:
             if spool is not None:
@@ -337,9 +345,9 @@ class _Bundle:
             writer = StillWriter(self._recording, self._work.workspace, f"thumb-{index}")
             try:
                 written = self._write_stills(task, writer)
-            except MediaProblem as problem:
+            except _TROUBLE as error:
                 writer.discard()
-                yield failed(task.job_id, problem)
+                yield failed(task.job_id, problem_of(error, RenderingProblem))
                 continue
             if written:
                 yield Done(job_id=task.job_id, files=tuple(writer.files))

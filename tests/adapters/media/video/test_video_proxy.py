@@ -369,6 +369,14 @@ class TestSound:
         assert (audio["sample_rate"], audio["channels"]) == (expected, 2)
         assert float(audio["duration"]) == pytest.approx(1.0, abs=0.05)
 
+    def test_sound_may_go_on_long_after_the_picture(self, tmp_path, run, ffprobe, monkeypatch):
+        """Sound that outlasts the picture, and the packets that may wait for it, is all there."""
+        monkeypatch.setattr("retaia_adapters.media.sound.AHEAD", 10)
+        clip = Clip(seconds=0.2, codec="mpeg4", options={}, sounds=[Sound(seconds=5)])
+        _, audio = streams(ffprobe, run(write_clip(tmp_path / "a.mp4", clip), JOB).proxy)
+        assert audio is not None
+        assert float(audio["duration"]) == pytest.approx(5.0, abs=0.05)
+
     def test_a_rate_that_changes_in_the_middle_is_followed(self, tmp_path, run, ffprobe):
         """The sound goes on at its pitch and time where its sample rate changes."""
         first = write_clip(tmp_path / "1.ts", Clip(start=1, sounds=[Sound(start=1, hertz=1000)]))

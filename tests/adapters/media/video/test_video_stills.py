@@ -84,10 +84,13 @@ class TestStoryboard:
         assert order[0] == "extract_facts"
         assert order[-1] == "generate_proxy"
 
-    def test_fewer_frames_than_ten_still_make_ten(self, tmp_path, run):
+    @pytest.mark.parametrize("jobs", [(JOB,), (JOB, "generate_proxy")])
+    def test_fewer_frames_than_ten_still_make_ten(self, jobs, tmp_path, run):
         """Three frames are shown ten times in their order."""
-        clip = Clip(size=SIZE, seconds=0.12, picture=lambda i: ramp(10 * i))
-        paths = stills(run(write_clip(tmp_path / "a.mp4", clip), JOB, storyboard=True))
+        clip = Clip(
+            size=SIZE, seconds=0.12, picture=lambda i: ramp(10 * i), codec="mpeg4", options={}
+        )
+        paths = stills(run(write_clip(tmp_path / "a.mp4", clip), *jobs, storyboard=True))
         numbers = [round(shown(path) / 10) for path in paths]
         assert len(numbers) == 10
         assert numbers == sorted(numbers)
