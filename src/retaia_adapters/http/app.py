@@ -154,7 +154,7 @@ class Application:
         trace.actor = str(actor)
         if actor.kind not in operation.actors:
             kinds = " or ".join(sorted(kind.lower() for kind in operation.actors)) or "nobody"
-            raise ForbiddenActor(f"this is for a {kinds}, not for a {actor.kind.lower()}")
+            raise ForbiddenActor(f"who calls this must be {kinds}, not {actor.kind.lower()}")
         return actor
 
     async def _call(
