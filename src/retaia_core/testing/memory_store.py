@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import anyio.lowlevel
 from attrs import define, evolve, field
@@ -439,7 +439,10 @@ class MemoryStore(Store):
     ``rehearse`` runs every writing function twice and takes the first run back, as a store does after a
     serialisation failure: a function that has another effect than on its transaction shows itself.
     ``problem`` is what every call raises while it is set (a database that does not answer, say).
+    ``transaction_type`` can be replaced in a subclass, to put a fault between a use case and its tables.
     """
+
+    transaction_type: ClassVar[type[MemoryTransaction]] = MemoryTransaction
 
     def __init__(self, *, rehearse: bool = False) -> None:
         self.rehearse = rehearse
@@ -471,7 +474,7 @@ class MemoryStore(Store):
         """
         await self._enter()
         with self._lock:
-            return work(MemoryTransaction(self._tables, writes=False))
+            return work(self.transaction_type(self._tables, writes=False))
 
     async def close(self) -> None:
         """Nothing is held open; what was stored stays with the object."""
@@ -483,7 +486,7 @@ class MemoryStore(Store):
             raise self.problem
 
     def _attempt(self, work: Work[T], *, commit: bool) -> T:
-        transaction = MemoryTransaction(self._tables, writes=True)
+        transaction = self.transaction_type(self._tables, writes=True)
         done = False
         try:
             answer = work(transaction)

@@ -61,20 +61,19 @@ class Database:
 
 
 @contextmanager
-def opened(open_store: OpenStore) -> Iterator[Database]:
-    """Open, prepare and at the end close a store."""
+def opened(open_store: OpenStore, portal: BlockingPortal) -> Iterator[Database]:
+    """Open, prepare and at the end close a store on the event loop of a portal."""
 
     async def prepared() -> Store:
         store = await open_store()
         await store.prepare()
         return store
 
-    with start_blocking_portal(backend="asyncio") as portal:
-        store = portal.call(prepared)
-        try:
-            yield Database(store, portal)
-        finally:
-            portal.call(store.close)
+    store = portal.call(prepared)
+    try:
+        yield Database(store, portal)
+    finally:
+        portal.call(store.close)
 
 
 class StoreSuite:
@@ -88,5 +87,8 @@ class StoreSuite:
     @pytest.fixture
     def db(self, open_store: OpenStore) -> Iterator[Database]:
         """A new store, prepared and empty."""
-        with opened(open_store) as database:
+        with (
+            start_blocking_portal(backend="asyncio") as portal,
+            opened(open_store, portal) as database,
+        ):
             yield database

@@ -1,0 +1,148 @@
+"""The store's contract and the agreement find the mistakes that a store is likely to make."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from anyio.from_thread import start_blocking_portal
+from attrs import evolve
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from retaia_core.domain.assets import Asset
+from retaia_core.domain.identifiers import AssetId, JobId, StorageId
+from retaia_core.domain.jobs import Job, JobStatus
+from retaia_core.ports.store import Claim, ClaimableQuery, Claimed, Replay, Store
+from retaia_core.testing.agreement import StoreAgreement
+from retaia_core.testing.conformance import StoreContract
+from retaia_core.testing.conformance.database import OpenStore, opened
+from retaia_core.testing.memory_store import MemoryStore, MemoryTransaction
+
+
+class NoRollback(MemoryTransaction):
+    def rewind(self) -> None:
+        """Forget to take anything back."""
+
+
+class NoRevisionCheck(MemoryTransaction):
+    def save_asset(self, asset: Asset) -> Asset:
+        stored = self.asset(asset.uuid)
+        return super().save_asset(evolve(asset, revision=stored.revision if stored else 0))
+
+
+class NoHolder(MemoryTransaction):
+    def claim(self, claim: Claim) -> Claimed:
+        current = self.lock(claim.subject)
+        if current is not None:
+            self.save_lock(evolve(current, expires_at=claim.now))
+        return super().claim(claim)
+
+
+class FencingForgotten(MemoryTransaction):
+    def claim(self, claim: Claim) -> Claimed:
+        won = super().claim(claim)
+        lock = evolve(won.lock, fencing=1)
+        self.save_lock(lock)
+        return evolve(won, lock=lock)
+
+
+class SecondsOnly(MemoryTransaction):
+    def asset(self, uuid: AssetId) -> Asset | None:
+        found = super().asset(uuid)
+        return found and evolve(found, created_at=found.created_at.replace(microsecond=0))
+
+
+class CrowdedOffers(MemoryTransaction):
+    def claimable(self, query: ClaimableQuery) -> Sequence[Job]:
+        anybody = frozenset(c for job in self.find_jobs(limit=1000) for c in job.capabilities)
+        cut = super().claimable(evolve(query, capabilities=anybody))
+        return [job for job in cut if job.capabilities <= query.capabilities]
+
+
+class ReplaysForgotten(MemoryTransaction):
+    def replay(self, scope: str) -> Replay | None:
+        return None
+
+
+class CaseFolded(MemoryTransaction):
+    def asset_at(self, storage_id: StorageId, path: str) -> Asset | None:
+        there = self._living(storage_id)
+        return next((a for a in there if a.path.casefold() == path.casefold()), None)
+
+
+class CompletesAnything(MemoryTransaction):
+    def complete(self, job_id: JobId, **given: Any) -> Job:
+        job = self.job(job_id)
+        assert job is not None
+        self.save_job(evolve(job, status=JobStatus.COMPLETED))
+        return job
+
+
+MISTAKES: list[tuple[type[MemoryTransaction], str]] = [
+    (NoRollback, "test_an_exception_leaves_nothing_behind"),
+    (NoRollback, "test_an_exception_restores_what_was_replaced_and_removed"),
+    (NoRevisionCheck, "test_a_save_from_an_old_reading_is_refused"),
+    (NoHolder, "test_of_many_claimants_one_wins"),
+    (NoHolder, "test_nobody_else_while_one_holds"),
+    (FencingForgotten, "test_fencing_only_grows"),
+    (SecondsOnly, "test_an_asset_comes_back_as_it_was"),
+    (CrowdedOffers, "test_offers_are_not_crowded_out"),
+    (ReplaysForgotten, "test_of_two_under_one_idempotency_scope_the_second_sees_the_first"),
+    (CaseFolded, "test_names_that_only_look_alike_are_different_paths"),
+    (CompletesAnything, "test_a_released_lease_opens_nothing"),
+]
+
+
+def opening(transaction: type[MemoryTransaction]) -> OpenStore:
+    """How a store in memory with transactions of this kind is opened."""
+
+    class Broken(MemoryStore):
+        transaction_type = transaction
+
+    async def open_store() -> Store:
+        return Broken()
+
+    return open_store
+
+
+@pytest.mark.parametrize(("mistake", "name"), MISTAKES, ids=lambda value: str(value))
+def test_the_contract_finds_the_mistake(mistake: type[MemoryTransaction], name: str) -> None:
+    """A store with one mistake fails the test of the contract that is about it."""
+    with (
+        start_blocking_portal(backend="asyncio") as portal,
+        opened(opening(mistake), portal) as db,
+        pytest.raises((AssertionError, pytest.fail.Exception)),
+    ):
+        getattr(StoreContract(), name)(db)
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        NoRollback,
+        SecondsOnly,
+        pytest.param(NoRevisionCheck, marks=pytest.mark.slow),
+        pytest.param(NoHolder, marks=pytest.mark.slow),
+    ],
+)
+def test_the_agreement_finds_the_mistake(mistake: type[MemoryTransaction]) -> None:
+    """A store with one mistake soon says something else than the reference."""
+    machine = type(
+        "Disagreement",
+        (StoreAgreement,),
+        {"factories": {"good": opening(MemoryTransaction), "bad": opening(mistake)}},
+    )
+    search = settings(
+        max_examples=100,
+        stateful_step_count=20,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        report_multiple_bugs=False,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(machine, settings=search)
