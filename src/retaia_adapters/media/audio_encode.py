@@ -17,39 +17,11 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 
 from .audio_clock import FrameClock
-
-PROXY_VIDEO_RATES = frozenset({44_100, 48_000})
-BROWSER_RATES = frozenset({8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000})
-"""Sample rates in Hz that every browser plays in AAC and MP3."""
+from .audio_rates import PROXY_VIDEO_RATES, output_bit_rate, output_rate
 
 _BLOCK = 65_536
 _PLACED = 8
 """Layouts of up to 8 channels have a place for each of them."""
-_BITS_PER_CHANNEL = 80_000
-_MONO_BITS = 96_000
-
-
-def output_rate(source_rate: int, rates: frozenset[int] = PROXY_VIDEO_RATES) -> int:
-    """Choose the sample rate of a proxy in Hz: the source's own where allowed, else its family's.
-
-    >>> output_rate(44_100), output_rate(96_000), output_rate(88_200), output_rate(32_000)
-    (44100, 48000, 44100, 48000)
-    >>> output_rate(32_000, BROWSER_RATES)
-    32000
-    """
-    if source_rate in rates:
-        return source_rate
-    return 44_100 if source_rate % 11_025 == 0 else 48_000
-
-
-def output_bit_rate(rate: int, channels: int) -> int:
-    """Choose the bit rate in bit/s: 160k for stereo and 96k for mono, less where the rate is low.
-
-    >>> output_bit_rate(48_000, 2), output_bit_rate(44_100, 1), output_bit_rate(8_000, 1)
-    (160000, 96000, 24000)
-    """
-    wanted = _MONO_BITS if channels == 1 else _BITS_PER_CHANNEL * channels
-    return min(wanted, 3 * rate * channels)
 
 
 class AacEncoder:

@@ -7,6 +7,7 @@ its rate in the middle, and the length that a ``Xing`` header claims is only a c
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 
 from attrs import frozen
@@ -25,17 +26,24 @@ _SEARCH = 64 << 10
 
 @frozen
 class Frame:
-    """A frame as its header states it: seconds of sound, and bytes with the header (0 if free)."""
+    """A frame as its header states it: samples, rate in Hz, bytes with the header (0 if free)."""
 
-    length: Fraction
+    samples: int
+    rate: int
     size_bytes: int
 
+    @property
+    def length(self) -> Fraction:
+        """Seconds of sound."""
+        return Fraction(self.samples, self.rate)
 
+
+@lru_cache(maxsize=1024)
 def mp3_frame(head: bytes) -> Frame | None:
     """Read the first 4 bytes of an MP3 frame; None where they begin none.
 
     >>> mp3_frame(bytes.fromhex("fffb9000"))
-    Frame(length=Fraction(32, 1225), size_bytes=417)
+    Frame(samples=1152, rate=44100, size_bytes=417)
     """
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE6 != 0xE2:
         return None
@@ -47,14 +55,15 @@ def mp3_frame(head: bytes) -> Frame | None:
     samples = 1152 if first else 576
     bits = (_MP3_KBITS if first else _MP3_LOW_KBITS)[bits_index] * 1000
     size = samples // 8 * bits // rate + (head[2] >> 1 & 1) if bits else 0
-    return Frame(Fraction(samples, rate), size)
+    return Frame(samples, rate, size)
 
 
+@lru_cache(maxsize=1024)
 def adts_frame(head: bytes) -> Frame | None:
     """Read the first 7 bytes of an ADTS frame; None where they begin none.
 
     >>> adts_frame(bytes.fromhex("fff14c8002000000"))
-    Frame(length=Fraction(8, 375), size_bytes=16)
+    Frame(samples=1024, rate=48000, size_bytes=16)
     """
     if len(head) < 7 or head[0] != 0xFF or head[1] & 0xF6 != 0xF0:
         return None
@@ -62,7 +71,7 @@ def adts_frame(head: bytes) -> Frame | None:
     if index >= len(_ADTS_RATES):
         return None
     size = (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5
-    return Frame(Fraction(1024 * ((head[6] & 3) + 1), _ADTS_RATES[index]), size)
+    return Frame(1024 * ((head[6] & 3) + 1), _ADTS_RATES[index], size)
 
 
 @frozen(kw_only=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -24,7 +25,7 @@ from retaia_core.domain.media import extension_of
 
 from .audio_mpeg import Frame, adts_frame, mp3_frame, read_xing
 from .av_facts import tag_facts, text_of
-from .container import Walk, audio_streams, refuse_cut, seconds
+from .container import audio_streams, refuse_cut, seconds
 from .ogg_pages import OggEnd, ogg_end
 from .problems import MediaProblem, NoAudioTrack, SourceTruncated, SourceUnreadable
 from .wav_chunks import WavFile, read_wav
@@ -54,7 +55,8 @@ _STATING = {"flac", "aiff", "w64", "caf"}
 """Formats whose header states the number of samples."""
 _STATED_TOLERANCE = Fraction(1, 100)
 _MAGIC = {b"fLaC", b"OggS", b"FORM"}
-_HEAD = 7
+_HEAD = {"mp3": 4, "aac": 7}
+_MOST_ERRORS = 50
 # A WAV is searched for other codecs in disguise, 25 ms by default; packets are large to be few.
 _WAV_OPTIONS = {"probesize": "65536", "max_size": "131072"}
 
@@ -117,12 +119,12 @@ class Sound:
 
 @frozen(kw_only=True)
 class _Count:
-    """What one walk over the packets found; times in seconds."""
+    """What one walk over the packets found; times in seconds, ``end`` the place of the last byte."""
 
     length: Fraction
     size_bytes: int
     origin: Fraction = Fraction(0)
-    span: tuple[int, int] = (0, 0)
+    end: int = 0
     steady: bool = True
     frames: int = 0
     cover: bytes | None = None
@@ -262,38 +264,59 @@ def _cover_stream(container: InputContainer) -> Stream | None:
 
 
 def _first_packet(container: InputContainer, stream: Stream) -> bytes | None:
-    for packet in Walk(container, [stream]).packets():
-        return bytes(packet) if packet.size else None
+    for packet in packets_of(container, stream):
+        return bytes(packet)
     return None
+
+
+def packets_of(container: InputContainer, *streams: Stream) -> Iterator[Packet[Stream]]:
+    """Yield the packets of streams that hold something, passing over damage between them.
+
+    Raises:
+        SourceUnreadable: the file cannot be read on.
+    """
+    for _ in range(_MOST_ERRORS):
+        try:
+            for packet in container.demux(*streams):
+                if packet.size:
+                    yield packet
+            return
+        except av.error.InvalidDataError:
+            continue
+        except OSError as error:
+            raise _unreadable(error) from error
+    raise SourceUnreadable("the file cannot be read on: nothing but damage follows")
 
 
 def _count_frames(
     container: InputContainer, stream: AudioStream, cover: Stream | None, format_name: str
 ) -> _Count:
     """Count a raw stream by its frame headers; what the decoder will skip is not counted."""
-    lengths: dict[Fraction, int] = {}
-    skipped = size = broken = 0
-    first, end = -1, 0
+    counts: dict[tuple[int, int], int] = {}
+    size = broken = end = 0
+    ends = _Ends()
     picture: bytes | None = None
-    for packet in Walk(container, [stream, *([cover] if cover else [])]).packets():
+    for packet in packets_of(container, stream, *([cover] if cover else [])):
         if packet.stream_index != stream.index:
             picture = picture or bytes(packet)
             continue
         frame = raw_frame(packet, format_name)
         if frame is None:
-            broken += packet.size > 0
+            broken += 1
             continue
-        lengths[frame.length] = lengths.get(frame.length, 0) + 1
+        counts[frame.samples, frame.rate] = counts.get((frame.samples, frame.rate), 0) + 1
         size += packet.size
-        first, end = (packet.pos or 0) if first < 0 else first, (packet.pos or 0) + packet.size
-        skipped += sum(_skips(packet))
+        end = (packet.pos or 0) + packet.size
+        ends.note(packet)
+    length = sum(
+        (Fraction(samples, rate) * n for (samples, rate), n in counts.items()), Fraction(0)
+    )
     return _Count(
-        length=sum((length * n for length, n in lengths.items()), Fraction(0))
-        - Fraction(skipped, stream.codec_context.sample_rate or 1),
+        length=length - Fraction(sum(ends.skips()), stream.codec_context.sample_rate or 1),
         size_bytes=size,
-        span=(first, end),
-        frames=sum(lengths.values()),
-        steady=len(lengths) <= 1,
+        end=end,
+        frames=sum(counts.values()),
+        steady=len(counts) <= 1,
         cover=picture,
         broken=broken,
     )
@@ -302,12 +325,12 @@ def _count_frames(
 def _whole_mp3(path: Path, count: _Count) -> tuple[int, int] | None:
     xing = read_xing(path)
     honest = xing is not None and xing.frames > 0 and xing.frames == count.frames
-    return (xing.first_frame, count.span[1]) if xing and honest and not count.broken else None
+    return (xing.first_frame, count.end) if xing and honest and not count.broken else None
 
 
 def raw_frame(packet: Packet[Stream], format_name: str) -> Frame | None:
     """The frame that a packet of a raw stream holds; None where it holds none, or not all of it."""
-    frame = _RAW_FRAMES[format_name](bytes(memoryview(packet)[:_HEAD])) if packet.size else None
+    frame = _RAW_FRAMES[format_name](bytes(memoryview(packet)[: _HEAD[format_name]]))
     return frame if frame and packet.size >= frame.size_bytes else None
 
 
@@ -316,32 +339,53 @@ def _count_stamps(
 ) -> _Count:
     """Count a stream with timestamps from where it is first heard to the end of its last packet."""
     start: int | None = None
-    end = size = tail = 0
+    end = size = 0
+    ends = _Ends()
     picture: bytes | None = None
-    for packet in Walk(container, [stream, *([cover] if cover else [])]).packets():
+    for packet in packets_of(container, stream, *([cover] if cover else [])):
         if packet.stream_index != stream.index:
             picture = picture or bytes(packet)
-        elif packet.size and packet.pts is not None:
+        elif packet.pts is not None:
             start = packet.pts if start is None else start
             end = max(end, packet.pts + (packet.duration or 0))
             size += packet.size
-            tail = _skips(packet)[1]
+            ends.note(packet)
     base = stream.time_base or Fraction(1)
     # Samples before the start of the stream are the encoder's run-in, which decoders drop.
     origin = max(start or 0, stream.start_time or 0) * base
     # Ogg has its padding taken off the last packet's duration already, Matroska has not.
-    padding = Fraction(tail, stream.codec_context.sample_rate) if format_name == "matroska" else 0
+    tail = ends.skips()[1] if format_name == "matroska" else 0
+    padding = Fraction(tail, stream.codec_context.sample_rate or 1)
     return _Count(
         length=end * base - origin - padding, size_bytes=size, origin=origin, cover=picture
     )
 
 
-def _skips(packet: Packet[Stream]) -> tuple[int, int]:
-    """How many samples the decoder drops from a packet's head and tail."""
-    if not packet.has_sidedata("skip_samples"):
-        return 0, 0
-    head, tail = struct.unpack_from("<II", bytes(packet.get_sidedata("skip_samples")))
-    return head, tail
+class _Ends:
+    """The first and the last packets of a stream, which alone may hold samples that are dropped."""
+
+    _FEW = 4
+
+    def __init__(self) -> None:
+        self._head: list[Packet[Stream]] = []
+        self._tail: deque[Packet[Stream]] = deque(maxlen=self._FEW)
+
+    def note(self, packet: Packet[Stream]) -> None:
+        """Take the next packet."""
+        if len(self._head) < self._FEW:
+            self._head.append(packet)
+        else:
+            self._tail.append(packet)
+
+    def skips(self) -> tuple[int, int]:
+        """How many samples the decoder drops at the head and at the tail of packets."""
+        heads = tails = 0
+        for packet in (*self._head, *self._tail):
+            if packet.has_sidedata("skip_samples"):
+                data = bytes(packet.get_sidedata("skip_samples"))
+                head, tail = struct.unpack_from("<II", data)
+                heads, tails = heads + head, tails + tail
+        return heads, tails
 
 
 def _media_format(format_name: str) -> str:

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from retaia_tests.sound import Samples, frame, frames, silence, tone
 
-from retaia_adapters.media.audio_encode import BROWSER_RATES, AacEncoder
+from retaia_adapters.media.audio_encode import AacEncoder
+from retaia_adapters.media.audio_rates import BROWSER_RATES
 
 RATE = 48_000
 Probe = Callable[..., dict[str, Any]]
