@@ -78,13 +78,16 @@ class OutOfMemory(MediaProblem):
     retryable: ClassVar[bool] = True
 
 
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
 def problem_of(error: BaseException, otherwise: type[MediaProblem]) -> MediaProblem:
     """Name what a foreign error means; ``otherwise`` is the kind where nothing more is known."""
     if isinstance(error, MediaProblem):
         return error
     if isinstance(error, MemoryError):
         return OutOfMemory("there was not enough memory; try again on a machine with more")
-    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+    if isinstance(error, OSError) and error.errno in _FULL:
         return WorkspaceFull("the workspace's disk is full; make room there and try again")
     said = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return otherwise(str(said))

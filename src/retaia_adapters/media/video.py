@@ -7,7 +7,7 @@ the pictures are encoded, so that everything but the proxy is there early.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from fractions import Fraction
 from typing import TYPE_CHECKING, cast
@@ -98,6 +98,7 @@ class _Bundle:
         self._stop = threading.Event()
         self._taps: list[_Tap] = []
         self._shown = 0
+        self._metrics: Mapping[str, object] = {}
 
     def outcomes(self) -> Iterator[Outcome]:
         """Do the work, cheapest first."""
@@ -133,7 +134,8 @@ class _Bundle:
         except MediaProblem as problem:
             yield from self._fail_proxies(problem)
             return
-        yield from self._proxy_done(("the source already is a proxy; it was copied",))
+        said = "the source already is what its proxy must be; it was copied"
+        yield from self._proxy_done((said,), {"copied": True})
 
     def _opened(self) -> Iterator[Outcome]:
         """Open the file of the proxy that is to be encoded, with both its streams."""
@@ -178,7 +180,7 @@ class _Bundle:
             yield from self._fail_proxies(problem)
             yield from self._fail_taps(problem)
             return
-        yield from self._proxy_done(tuple(warnings))
+        yield from self._proxy_done(tuple(warnings), self._metrics)
 
     def _encode(self, file: ProxyFile) -> Iterator[tuple[str, ...]]:
         """Encode, step by step; a step may bring warnings."""
@@ -203,6 +205,12 @@ class _Bundle:
         if heard is not None:
             yield self._judged(heard)
         yield self._still_times(walk, heard.size_bytes if heard is not None else 0)
+        self._metrics = {
+            "copied": False,
+            "frames_decoded": run.decoded,
+            "frames_repeated": run.cadence.repeated,
+            "frames_dropped": run.cadence.dropped,
+        }
         file.finish()
 
     def _still_times(self, walk: Walk, sound_bytes: int) -> tuple[str, ...]:
@@ -237,7 +245,9 @@ class _Bundle:
                     Progress(job_id=task.job_id, current=done, total=total, text="encoding (s)")
                 )
 
-    def _proxy_done(self, warnings: tuple[str, ...]) -> Iterator[Outcome]:
+    def _proxy_done(
+        self, warnings: tuple[str, ...], metrics: Mapping[str, object]
+    ) -> Iterator[Outcome]:
         recording = self._recording
         path = self._work.workspace / "proxy.mp4"
         file = DerivedFile(kind="proxy_video", path=path, content_type="video/mp4")
@@ -247,6 +257,7 @@ class _Bundle:
                 facts=recording.facts if task.job_type in _FACT_JOBS else {},
                 files=(file,),
                 warnings=(*recording.warnings, *warnings),
+                metrics=metrics,
             )
         self._proxies = ()
 

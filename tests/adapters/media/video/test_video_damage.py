@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import resource
+import signal
 import struct
 from collections.abc import Callable
 from fractions import Fraction
@@ -245,6 +247,29 @@ class TestWorkspace:
         monkeypatch.setattr(Path, "mkdir", mkdir)
         assert result.failed(job).retryable
         assert not made[0].exists()
+
+    def test_a_full_disk_fails_the_proxy_for_now(self, tmp_path, run):
+        """Where the proxy finds no room, it says so, and takes none."""
+        noise = np.random.default_rng(1)
+        clip = Clip(
+            codec="mjpeg",
+            pixel_format="yuvj420p",
+            options={},
+            size=(320, 180),
+            picture=lambda i: noise.integers(0, 255, (180, 320, 3), np.uint8),
+        )
+        source = write_clip(tmp_path / "a.mov", clip)
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
+            result = run(source, "generate_proxy", "extract_facts")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+            signal.signal(signal.SIGXFSZ, handler)
+        failure = result.failed("generate_proxy")
+        assert (failure.code, failure.retryable) == ("WORKSPACE_FULL", True)
+        assert result.left == set()
 
     def test_the_source_is_only_read(self, tmp_path, run):
         """Content and time of the source are as before."""

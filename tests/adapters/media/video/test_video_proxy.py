@@ -300,6 +300,7 @@ class TestTime:
         assert float(video["duration"]) == pytest.approx(
             float(original["duration"]), abs=float(1 / rate)
         )
+        assert result.done(JOB).metrics["frames_decoded"] == len(times)
         for index, image in enumerate(images(result.proxy)):
             shown = (int(image[32, 64, 0]) - 30) / 20
             due = [i for i, t in enumerate(times) if t <= index / rate + 0.5 / rate + 1e-6]
