@@ -28,7 +28,7 @@ from .groups import task_group
 from .lease import GONE, Held
 from .mounts import SourceFile, SourceProblem, open_source
 from .polling import LeaseOver, RegistrationRefused
-from .worker import Broken, Worker, WorkerPool
+from .worker import Broken, Worker, WorkerMissing, WorkerPool
 from .workspace import bundle_folder, output_problem
 
 _EARLY, _USUAL, _LATE = range(3)
@@ -73,7 +73,7 @@ class BundleRun:
         """
         held = self.held
         try:
-            await self._run()
+            await self._contained()
         except LeaseOver as error:
             self._lost = str(error)
         except RegistrationRefused:
@@ -86,13 +86,19 @@ class BundleRun:
             await self._let_go()
         held.tell("bundle_done", asset_uuid=held.bundle.asset_uuid, path=held.bundle.path)
 
+    async def _contained(self) -> None:
+        """A full disk or a bug fails this bundle's jobs; the agent lives on."""
+        try:
+            await self._run()
+        except (RetaiaError, LeaseOver, WorkerMissing):
+            raise
+        except Exception as error:  # noqa: BLE001 - it is told to the server as the jobs' failure
+            await self._fail_open(_own_problem(error))
+
     async def _run(self) -> None:
         async with task_group() as tasks:
             tasks.start_soon(self._beat)
-            try:
-                await self._work()
-            except OSError as error:
-                await self._fail_open(_folder_problem(error))
+            await self._work()
             tasks.cancel_scope.cancel()
 
     async def _let_go(self) -> None:
@@ -144,11 +150,12 @@ class BundleRun:
             await held.release(strangers)
 
     async def _produce_and_deliver(self, order: Order) -> None:
-        self._outcomes, outcomes = anyio.create_memory_object_stream[Said](len(order.tasks) * 2)
-        async with task_group() as tasks:
-            tasks.start_soon(self._deliver, outcomes, order.workspace)
-            with self._outcomes:
+        self._outcomes, outcomes = anyio.create_memory_object_stream[Said](len(order.tasks))
+        with self._outcomes, outcomes:
+            async with task_group() as tasks:
+                tasks.start_soon(self._deliver, outcomes, order.workspace)
                 await self._produce(order)
+                self._outcomes.close()
 
     async def _produce(self, order: Order) -> None:
         broken = await self._try(order, self.means.time_limit)
@@ -237,16 +244,14 @@ class BundleRun:
         """Hand in outcomes as they come; of those that wait, the smallest first."""
         waiting: list[tuple[int, int, Said]] = []
         count = 0
-        with outcomes:
-            async for first in outcomes:
-                for said in (first, *_ready(outcomes)):
+        async for first in outcomes:
+            fresh = [first]
+            while fresh or waiting:
+                for said in (*fresh, *_ready(outcomes)):
                     count += 1
                     heapq.heappush(waiting, (_bytes_of(said), count, said))
-                while waiting:
-                    await self._hand_in(heapq.heappop(waiting)[2], folder)
-                    for said in _ready(outcomes):
-                        count += 1
-                        heapq.heappush(waiting, (_bytes_of(said), count, said))
+                fresh = []
+                await self._hand_in(heapq.heappop(waiting)[2], folder)
 
     async def _hand_in(self, said: Said, folder: Path) -> None:
         job = self.held.open[said.outcome.job_id]
@@ -372,7 +377,11 @@ def _refusal(message: str) -> Broken:
     return Broken(code="RESULT_REFUSED", message=message, retryable=False, dead=False)
 
 
-def _folder_problem(error: OSError) -> Broken:
+def _own_problem(error: Exception) -> Broken:
+    """Say what went wrong in the agent itself, rather than in a worker."""
+    if not isinstance(error, OSError):
+        message = f"the agent failed: {type(error).__name__}: {error}"
+        return Broken(code="AGENT_ERROR", message=message, retryable=True)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         message = "the disk of the agent's workspace is full; make room there"
         return Broken(code="WORKSPACE_FULL", message=message, retryable=True)
