@@ -28,6 +28,7 @@ class Explanation:
     next: tuple[str, ...] = ()
 
 
+# What a person can do today; undo and purge join it when they can be done.
 _NEXT = {
     "KEEP": "keep it",
     "REJECT": "reject it",
@@ -37,8 +38,6 @@ _NEXT = {
     "REPROCESS": "have it processed again",
     "RETRY": "ask for a new try",
     "WAIVE": "waive the failed work and decide all the same",
-    "QUEUE_UNDO": "undo the batch",
-    "PURGE": "purge it",
 }
 
 _STATES = {
@@ -129,5 +128,9 @@ def explain_asset(
             "failures": failures,
             "event": last.name if last else None,
         },
-        next=tuple(_NEXT[a] for a in allowed_actions(asset.standing, ActorKind.PERSON)),
+        next=tuple(
+            _NEXT[action]
+            for action in allowed_actions(asset.standing, ActorKind.PERSON)
+            if action in _NEXT
+        ),
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from attrs import frozen
 
+from ..domain.actors import SYSTEM
 from ..domain.agents import AgentRecord
 from ..domain.assets import Asset, Flag
 from ..domain.identifiers import AssetId, StorageId
@@ -120,8 +121,25 @@ class Operations:
         return await self.store.read(find)
 
     async def history(self, uuid: AssetId) -> Sequence[Event]:
-        """The audit trail of an asset."""
-        return await self.store.read(lambda tx: tx.events(need_asset(tx, uuid).subject))
+        """The audit trail of an asset, from its discovery on.
+
+        Discovery writes no event of its own (a first scan may find a million files): the asset's own
+        row says when it was found, and where.
+        """
+
+        def find(tx: Transaction) -> Sequence[Event]:
+            asset = need_asset(tx, uuid)
+            first = asset.path_history[0].path if asset.path_history else asset.path
+            found = Event(
+                subject=asset.subject,
+                name="asset.discovered",
+                actor=str(SYSTEM),
+                at=asset.created_at,
+                data={"to": State.DISCOVERED.value, "path": first},
+            )
+            return (found, *tx.events(asset.subject))
+
+        return await self.store.read(find)
 
     async def status(self) -> Status:
         """What is going on."""

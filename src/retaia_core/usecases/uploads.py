@@ -236,9 +236,17 @@ class Uploads:
     async def complete(
         self, agent: AgentRecord, uuid: AssetId, upload_id: str, etags: Mapping[int, str]
     ) -> Upload:
-        """`publish`, then `complete_in`."""
+        """`publish`, then `complete_in`, then `tidy`."""
         published = await self.publish(agent, uuid, upload_id, etags)
-        return await self.store.transact(partial(self.complete_in, published), durable=False)
+        work = partial(self.complete_in, published)
+        done = await self.store.transact(work, durable=False)
+        await self.tidy(done)
+        return done
+
+    async def tidy(self, upload: Upload) -> None:
+        """Remove the parts of an upload that is complete; until then a crash may need them again."""
+        derived = await self._derived(upload.asset)
+        await anyio.to_thread.run_sync(derived.discard, upload.upload_id)
 
     # Reading
 

@@ -81,7 +81,9 @@ async def _complete(call: Call) -> Response:
     uploads = call.services.uploads
     published = await uploads.publish(call.agent, call.uuid, call.body["upload_id"], _etags(call))
     work = partial(uploads.complete_in, published)
-    return (await once_only(call, work, uploaded_of, durable=False)).answer
+    answer = (await once_only(call, work, uploaded_of, durable=False)).answer
+    await uploads.tidy(published)
+    return answer
 
 
 async def get_upload(call: Call) -> object:
