@@ -1,4 +1,4 @@
-"""Originals and derived files on mounted folders, registered like anybody else's."""
+"""Mounted folders, registered the way any other distribution registers its own."""
 
 from __future__ import annotations
 
@@ -7,19 +7,25 @@ from pathlib import Path
 
 from retaia_core.domain.identifiers import StorageId
 from retaia_core.hooks import Provider, Role, hookimpl
+from retaia_core.ports.derived_storage import DerivedStorage
+from retaia_core.ports.originals import OriginalsDriver
 
 from .derived import FilesystemDerived
 from .driver import FilesystemDriver
 
 
-def _derived(root: str, storage_id: StorageId) -> FilesystemDerived:
+def _driver() -> OriginalsDriver:
+    return FilesystemDriver()
+
+
+def _derived(root: str, storage_id: StorageId) -> DerivedStorage:
     return FilesystemDerived(Path(root), storage_id)
 
 
 @hookimpl
 def retaia_providers() -> Iterable[Provider]:
-    """``files`` for both roles."""
-    return (
-        Provider(role=Role.ORIGINALS, name="files", factory=FilesystemDriver),
+    """Originals and derived files by the name ``files``."""
+    return [
+        Provider(role=Role.ORIGINALS, name="files", factory=_driver),
         Provider(role=Role.DERIVED, name="files", factory=_derived),
-    )
+    ]
