@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from heapq import merge
 from itertools import islice
 from operator import attrgetter
+from typing import Any
 
 from attrs import evolve, frozen
-from sqlalchemy import bindparam, delete, func, select, text, update
+from sqlalchemy import bindparam, delete, func, literal_column, or_, select, text, update
 
 from retaia_core.domain.assets import Asset
 from retaia_core.domain.identifiers import AssetId, StorageId, folder_of, name_of
@@ -60,10 +61,6 @@ class AssetStatements:
             _a.uuid == bindparam("uuid")
         )
         of_asset = select(_a.seq).where(_a.uuid == bindparam("uuid")).scalar_subquery()
-        replaced = update(assets).values(
-            {k: v for k, v in parameters(assets).items() if k not in ("uuid", "revision")}
-            | {"revision": bindparam("next", type_=_a.revision.type)}
-        )
         return cls(
             one=dialect.compile(one),
             one_locked=dialect.compile(one.with_for_update()),
@@ -74,12 +71,7 @@ class AssetStatements:
             in_state=dialect.compile(page),
             in_state_of=dialect.compile(page.where(here)),
             insert=dialect.insert(assets),
-            replace=dialect.compile(
-                replaced.where(
-                    _a.uuid == bindparam("which", type_=_a.uuid.type),
-                    _a.revision == bindparam("revision"),
-                )
-            ),
+            replace=dialect.compile(_replace()),
             tag=dialect.compile(
                 dialect.insert_into(asset_tags)
                 .from_select(["tag", "asset"], owner)
@@ -89,6 +81,26 @@ class AssetStatements:
             count=dialect.compile(count),
             count_of=dialect.compile(count.where(here)),
         )
+
+
+def _replace() -> Any:
+    """Replace an asset at its revision, unless its path is another living asset's."""
+    columns = parameters(assets)
+    which = bindparam("which", type_=_a.uuid.type)
+    other = assets.alias("other")
+    taken = (
+        select(other.c.seq)
+        .where(*(other.c[name] == columns[name] for name in ("storage_id", "folder", "name")))
+        .where(other.c.uuid != which, text("other.state <> 'PURGED'"))
+    )
+    purged = columns["state"] == literal_column("'PURGED'")
+    values = {name: columns[name] for name in columns if name not in ("uuid", "revision")}
+    return (
+        update(assets)
+        .values(values | {"revision": bindparam("next", type_=_a.revision.type)})
+        .where(_a.uuid == which, _a.revision == columns["revision"])
+        .where(or_(purged, ~taken.exists()))
+    )
 
 
 def _one(session: Session, statement: Statement, values: Mapping[str, object]) -> Asset | None:
@@ -162,20 +174,23 @@ class AssetTransaction:
     def save_asset(self, asset: Asset) -> Asset:
         row = dict(zip(COLUMNS, row_of(asset, asset.revision), strict=True))
         row |= {"which": asset.uuid, "next": asset.revision + 1}
-        try:
-            changed = self._session.change(self._assets.replace, row)
-        except Taken as taken:
-            raise StateConflict(
-                f"{asset.path!r} is another asset's path already; scan again", path=asset.path
-            ) from taken
-        if not changed:
-            raise StateConflict(
-                f"asset {asset.uuid} was changed since it was read; read it again",
-                asset=asset.uuid,
-            )
+        if not self._session.change(self._assets.replace, row):
+            raise self._conflict(asset)
         self._session.send(self._assets.untag, {"uuid": asset.uuid})
         self._add_tags(asset)
         return evolve(asset, revision=asset.revision + 1)
+
+    def _conflict(self, asset: Asset) -> StateConflict:
+        """Why an asset could not be replaced."""
+        stored = _one(self._session, self._assets.one, {"uuid": asset.uuid})
+        if stored is None or stored.revision != asset.revision:
+            return StateConflict(
+                f"asset {asset.uuid} was changed since it was read; read it again",
+                asset=asset.uuid,
+            )
+        return StateConflict(
+            f"{asset.path!r} is another asset's path already; scan again", path=asset.path
+        )
 
     def _add_tags(self, asset: Asset) -> None:
         for tag in asset.tags:

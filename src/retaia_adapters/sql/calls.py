@@ -19,6 +19,7 @@ class Call:
     durable: bool
     loop: asyncio.AbstractEventLoop = field(factory=asyncio.get_running_loop)
     future: asyncio.Future[Any] = field()
+    committing: bool = False
     answer: Any = None
     error: BaseException | None = None
 

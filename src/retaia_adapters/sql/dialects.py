@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 from sqlalchemy import BigInteger, ColumnElement, String, Table, Text, bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
@@ -29,6 +29,8 @@ class Statement:
     text: str
     names: tuple[str, ...]
     constants: Mapping[str, object]
+    bulk: str = ""
+    """The same for many rows at once, each parameter a column as a list (PostgreSQL)."""
 
     def bind(self, values: Values) -> tuple[object, ...]:
         """Put named values into the driver's order."""
@@ -76,16 +78,28 @@ class Dialect:
         """A list as the parameter of `any_of`."""
         return list(values) if self.postgres else dump(values) or "[]"
 
-    def insert(self, table: Table) -> Statement:
-        """Insert one row."""
-        return self.compile(self.insert_into(table).values(parameters(table)))
+    def insert(self, table: Table, *, ignore: bool = False) -> Statement:
+        """Insert a row; ``ignore`` does nothing where its key is there."""
+        return self._insert(table, lambda i: i.on_conflict_do_nothing() if ignore else i)
 
     def upsert(self, table: Table, *keys: str) -> Statement:
-        """Insert one row, or replace its other columns where the keys are there."""
-        columns = parameters(table)
-        insert = self.insert_into(table).values(columns)
-        others = {name: insert.excluded[name] for name in columns if name not in keys}
-        return self.compile(insert.on_conflict_do_update(index_elements=keys, set_=others))
+        """Insert a row, or replace its other columns where the keys are there."""
+        others = [name for name in parameters(table) if name not in keys]
+
+        def replacing(insert: Any) -> Any:
+            values = {name: insert.excluded[name] for name in others}
+            return insert.on_conflict_do_update(index_elements=keys, set_=values)
+
+        return self._insert(table, replacing)
+
+    def _insert(self, table: Table, finish: Callable[[Any], Any]) -> Statement:
+        one = self.compile(finish(self.insert_into(table).values(parameters(table))))
+        if not self.postgres:
+            return one
+        lists = [bindparam(n, type_=postgresql.ARRAY(table.c[n].type)) for n in one.names]
+        rows = select(func.unnest(*lists).table_valued(*one.names).render_derived())
+        bulk = self.compile(finish(self.insert_into(table).from_select(list(one.names), rows)))
+        return evolve(one, bulk=bulk.text)
 
 
 SQLITE = Dialect(

@@ -23,7 +23,7 @@ from retaia_core.ports.store import Replay
 
 from . import schema
 from .dialects import Dialect, Row, Statement
-from .session import Session, Taken
+from .session import Session
 from .values import dump, load_object, maybe_micros, maybe_time, micros, time_of
 
 T = TypeVar("T")
@@ -153,7 +153,7 @@ def _batch_statements(dialect: Dialect) -> dict[str, Statement]:
     document = {"document": bindparam("document", type_=_moves.document.type)}
     moves = select(_moves.document).where(_moves.batch_id == bindparam("which"))
     return {
-        "add_batch": dialect.insert(schema.batches),
+        "add_batch": dialect.insert(schema.batches, ignore=True),
         "add_move": dialect.insert(schema.move_results),
         "batch": dialect.compile(select(*_batches).where(which)),
         "moves": dialect.compile(moves.order_by(_moves.position)),
@@ -234,7 +234,9 @@ class RecordTransaction:
 
     def save_folders(self, records: Iterable[FolderRecord]) -> None:
         statement = self._records.save_folder
-        self._session.insert_all(statement, [statement.bind(_folder_row(r)) for r in records])
+        last = {(record.storage_id, record.folder): record for record in records}
+        rows = [statement.bind(_folder_row(record)) for record in last.values()]
+        self._session.insert_all(statement, rows)
 
     def drop_folders(self, storage_id: StorageId, folders: Iterable[str]) -> None:
         for folder in folders:
@@ -288,10 +290,8 @@ class RecordTransaction:
     # Batches
 
     def add_batch(self, batch: Batch) -> None:
-        try:
-            self._session.change(self._records.add_batch, _batch_row(batch))
-        except Taken as taken:
-            raise StateConflict(f"batch {batch.batch_id} is there already") from taken
+        if not self._session.change(self._records.add_batch, _batch_row(batch)):
+            raise StateConflict(f"batch {batch.batch_id} is there already")
         statement = self._records.add_move
         rows = [
             statement.bind(_move_row(batch.batch_id, n, result))

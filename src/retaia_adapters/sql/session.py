@@ -9,7 +9,7 @@ from .dialects import Dialect, Row, Statement, Values
 
 
 class Taken(Exception):
-    """A row was refused because its key is there already; the transaction is as before it."""
+    """Rows were refused because a key is there already; the transaction is as before them."""
 
 
 class Again(Exception):
@@ -35,11 +35,7 @@ class Session(Protocol):
         ...
 
     def change(self, statement: Statement, values: Values) -> int:
-        """Run a statement and return how many rows it changed.
-
-        Raises:
-            Taken: a unique key is another row's; nothing was changed.
-        """
+        """Run a statement and return how many rows it changed."""
         ...
 
     def insert_all(self, statement: Statement, rows: Iterable[tuple[object, ...]]) -> None:

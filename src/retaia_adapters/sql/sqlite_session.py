@@ -76,10 +76,7 @@ class SqliteSession:
         self._connection.execute(statement.text, statement.bind(values))
 
     def change(self, statement: Statement, values: Values) -> int:
-        try:
-            return self._connection.execute(statement.text, statement.bind(values)).rowcount
-        except sqlite3.IntegrityError as error:
-            raise _taken(error) from error
+        return self._connection.execute(statement.text, statement.bind(values)).rowcount
 
     def insert_all(self, statement: Statement, rows: Iterable[tuple[object, ...]]) -> None:
         self._connection.execute("SAVEPOINT many")

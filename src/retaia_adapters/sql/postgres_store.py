@@ -1,0 +1,230 @@
+"""The store on PostgreSQL: a few threads, each with a connection of its own."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from queue import SimpleQueue
+from typing import TypeVar
+
+import anyio.to_thread
+import psycopg
+from attrs import define, field
+from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
+
+from retaia_core.errors import RetaiaError, StoreError, StoreUnavailable
+from retaia_core.ports.store import Store, Work
+
+from . import migrate
+from .calls import Call, deliver
+from .dialects import POSTGRES
+from .postgres_claims import ClaimStatements, PostgresTransaction
+from .postgres_session import Connection, PostgresSession, connect, explained, worth_a_new_try
+from .session import Again
+from .transaction import Statements
+
+T = TypeVar("T")
+
+WRITERS = 6
+READERS = 4
+TRIES = 10
+"""How often a function is run where others keep coming in between."""
+
+_MIGRATION_LOCK = 0x52455441_49410001
+"""Lets one of several servers migrate."""
+
+
+class PostgresStore(Store):
+    """A store in a PostgreSQL database, which several servers may share."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._statements = Statements.build(POSTGRES)
+        self._claims = ClaimStatements.build()
+        self._writes: SimpleQueue[Call | None] = SimpleQueue()
+        self._reads: SimpleQueue[Call | None] = SimpleQueue()
+        self._writers: list[threading.Thread] = []
+        self._readers: list[threading.Thread] = []
+
+    async def prepare(self) -> None:
+        """Migrate the database and start the threads.
+
+        Raises:
+            StoreError: the database is from a newer version, or holds other tables.
+            StoreUnavailable: it does not answer.
+        """
+        if not self._writers:
+            await anyio.to_thread.run_sync(self._prepare)
+
+    async def transact(self, work: Work[T], *, durable: bool = True) -> T:
+        """Run a function in a write transaction; cancelling stops the waiting, not the commit.
+
+        Raises:
+            StoreUnavailable, RetaiaError: as the port says; nothing was changed.
+        """
+        return await self._ask(self._writes, work, durable=durable)
+
+    async def read(self, work: Work[T]) -> T:
+        """Run a function that only reads, on one snapshot.
+
+        Raises:
+            StoreError: the function tried to write.
+        """
+        return await self._ask(self._reads, work, durable=False)
+
+    async def _ask(self, queue: SimpleQueue[Call | None], work: Work[T], *, durable: bool) -> T:
+        if not self._writers:
+            raise StoreError(
+                "the store is not open; call prepare() first, and nothing after close()"
+            )
+        call = Call(work, durable)
+        queue.put(call)
+        answer: T = await call.future
+        return answer
+
+    async def close(self) -> None:
+        """Finish what waits, then close the connections."""
+        if self._writers:
+            await anyio.to_thread.run_sync(self._close)
+
+    def _close(self) -> None:
+        writers, self._writers = self._writers, []
+        readers, self._readers = self._readers, []
+        for queue, threads in ((self._writes, writers), (self._reads, readers)):
+            for _ in threads:
+                queue.put(None)
+        for thread in (*writers, *readers):
+            thread.join()
+
+    def _prepare(self) -> None:
+        try:
+            if self._revision() != migrate.HEAD:
+                self._upgrade()
+        except psycopg.Error as error:
+            raise explained(error) from error
+        self._writers = [self._thread(self._writes, writing=True) for _ in range(WRITERS)]
+        self._readers = [self._thread(self._reads, writing=False) for _ in range(READERS)]
+
+    def _revision(self) -> str | None:
+        with connect(self._url) as connection:
+            known = connection.execute("SELECT to_regclass('alembic_version')").fetchone()
+            if known is None or known[0] is None:
+                return None
+            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+            return None if row is None else str(row[0])
+
+    def _upgrade(self) -> None:
+        engine = create_engine(
+            "postgresql+psycopg://", creator=lambda: psycopg.connect(self._url), poolclass=NullPool
+        )
+        with engine.begin() as connection:
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+            migrate.upgrade(connection)
+
+    def _thread(self, queue: SimpleQueue[Call | None], *, writing: bool) -> threading.Thread:
+        worker = _Worker(self._url, self._statements, self._claims, writing=writing)
+        name = "store-writer" if writing else "store-reader"
+        thread = threading.Thread(target=_work, args=(worker, queue), name=name, daemon=True)
+        thread.start()
+        return thread
+
+
+def _work(worker: _Worker, queue: SimpleQueue[Call | None]) -> None:
+    while (call := queue.get()) is not None:
+        if call.wanted:
+            worker.run(call)
+            deliver([call])
+    worker.close()
+
+
+@define
+class _Worker:
+    """Runs functions on one connection, which it opens again when it was lost."""
+
+    _url: str
+    _statements: Statements
+    _claims: ClaimStatements
+    _writing: bool = field(kw_only=True)
+    _connection: Connection | None = None
+    _synced: bool = True
+
+    def run(self, call: Call) -> None:
+        """Run one function to its answer or error."""
+        try:
+            call.answer = self._run(call)
+        except psycopg.Error as error:
+            call.error = explained(error)
+            call.error.__cause__ = error
+        except BaseException as error:  # noqa: BLE001 - it is raised again where it is awaited
+            call.error = error
+
+    def _run(self, call: Call) -> object:
+        for left in reversed(range(TRIES)):
+            fresh = self._connection is None
+            try:
+                return self._attempt(self._connected(), call)
+            except (psycopg.Error, Again) as error:
+                lost = self._lost()
+                # A connection that was opened long ago may be dead without anybody's fault.
+                stale = lost and not fresh and not call.committing
+                if not left or not (stale or isinstance(error, Again) or worth_a_new_try(error)):
+                    raise _final(error) from error
+                if not stale:
+                    time.sleep(random.uniform(0, 0.002 * 2 ** (TRIES - left)))
+        raise AssertionError("the last try returns or raises")
+
+    def _connected(self) -> Connection:
+        if self._connection is None:
+            self._connection = connect(self._url)
+            self._synced = True
+        return self._connection
+
+    def _lost(self) -> bool:
+        """Let go of a connection that was lost; says whether it was."""
+        if self._connection is not None and self._connection.closed:
+            self._connection = None
+        return self._connection is None
+
+    def _attempt(self, connection: Connection, call: Call) -> object:
+        call.committing = False
+        try:
+            with connection.pipeline() as pipeline:
+                self._begin(connection, durable=call.durable)
+                session = PostgresSession(connection, pipeline, writing=self._writing)
+                transaction = PostgresTransaction(session, self._statements, self._claims)
+                answer = call.work(transaction)
+                call.committing = True
+                connection.execute("COMMIT")
+        except BaseException:
+            self._roll_back(connection)
+            raise
+        return answer
+
+    def _begin(self, connection: Connection, *, durable: bool) -> None:
+        if not self._writing:
+            connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            return
+        if durable is not self._synced:
+            connection.execute(f"SET synchronous_commit = {'on' if durable else 'off'}")
+            self._synced = durable
+        connection.execute("BEGIN")
+
+    def _roll_back(self, connection: Connection) -> None:
+        if not connection.closed and connection.info.transaction_status != _IDLE:
+            connection.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            self._connection.close()
+
+
+_IDLE = psycopg.pq.TransactionStatus.IDLE
+
+
+def _final(error: psycopg.Error | Again) -> psycopg.Error | RetaiaError:
+    if isinstance(error, Again):
+        return StoreUnavailable("others were at the same rows each time; try again")
+    return error
