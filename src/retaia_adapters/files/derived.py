@@ -183,7 +183,7 @@ class FilesystemDerived:
                 fsio.make_folders(os.path.dirname(target))
                 os.replace(temporary, target)
                 break
-            except FileNotFoundError:
+            except (FileNotFoundError, FileExistsError):
                 if not tries_left or not os.path.exists(temporary):
                     raise
         fsio.sync_folder(os.path.dirname(target))
