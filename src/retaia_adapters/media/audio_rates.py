@@ -6,8 +6,7 @@ PROXY_VIDEO_RATES = frozenset({44_100, 48_000})
 BROWSER_RATES = frozenset({8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000})
 """Sample rates in Hz that every browser plays in AAC and MP3."""
 
-_BITS_PER_CHANNEL = 80_000
-_MONO_BITS = 96_000
+_BITS_PER_CHANNEL = 96_000
 
 
 def output_rate(source_rate: int, rates: frozenset[int] = PROXY_VIDEO_RATES) -> int:
@@ -24,10 +23,9 @@ def output_rate(source_rate: int, rates: frozenset[int] = PROXY_VIDEO_RATES) -> 
 
 
 def output_bit_rate(rate: int, channels: int) -> int:
-    """Choose the bit rate in bit/s: 160k for stereo and 96k for mono, less where the rate is low.
+    """Choose the bit rate in bit/s: 96k a channel, less where the rate is low.
 
     >>> output_bit_rate(48_000, 2), output_bit_rate(44_100, 1), output_bit_rate(8_000, 1)
-    (160000, 96000, 24000)
+    (192000, 96000, 24000)
     """
-    wanted = _MONO_BITS if channels == 1 else _BITS_PER_CHANNEL * channels
-    return min(wanted, 3 * rate * channels)
+    return min(_BITS_PER_CHANNEL, 3 * rate) * channels

@@ -254,6 +254,8 @@ def _counted(
         )
     if format_name in _RAW_FRAMES:
         return _count_frames(container, stream, cover, format_name)
+    if format_name == "mov" and 0 < stream.frames == len(stream.index_entries):
+        return _count_index(container, stream, cover)
     return _count_stamps(container, stream, cover, format_name)
 
 
@@ -332,6 +334,20 @@ def raw_frame(packet: Packet[Stream], format_name: str) -> Frame | None:
     """The frame that a packet of a raw stream holds; None where it holds none, or not all of it."""
     frame = _RAW_FRAMES[format_name](bytes(memoryview(packet)[: _HEAD[format_name]]))
     return frame if frame and packet.size >= frame.size_bytes else None
+
+
+def _count_index(container: InputContainer, stream: AudioStream, cover: Stream | None) -> _Count:
+    """Count a stream by the index of all its packets, of which only the last is read."""
+    picture = _first_packet(container, cover) if cover else None
+    index = stream.index_entries
+    container.seek(index[-1].timestamp, stream=stream)
+    end = index[-1].timestamp
+    for packet in packets_of(container, stream):
+        end = max(end, (packet.pts or 0) + (packet.duration or 0))
+    base = stream.time_base or Fraction(1)
+    origin = max(index[0].timestamp, stream.start_time or 0) * base
+    size = sum(entry.size for entry in index)
+    return _Count(length=end * base - origin, size_bytes=size, origin=origin, cover=picture)
 
 
 def _count_stamps(
