@@ -175,6 +175,59 @@ def row_of(asset: Asset, revision: int) -> tuple[object, ...]:
     )
 
 
+NEW: Mapping[str, object] = {
+    "flags": "",
+    "sightings": 1,
+    "fingerprint": None,
+    "verdict": None,
+    "review_version": 1,
+    "revision": 0,
+    "captured_at": None,
+    "duration_ms": None,
+    "has_proxy": False,
+    "thumbs": 0,
+    "latitude": None,
+    "longitude": None,
+    "country": None,
+    "city": None,
+    "tags": "",
+    "document": "",
+}
+"""What a file that was just discovered has in these columns."""
+
+
+def is_new(asset: Asset) -> bool:
+    """Whether the columns of `NEW` hold what it says."""
+    a = asset
+    touched = a.revision or a.flags or a.sidecars or a.facts or a.derived or a.fingerprint
+    said = a.tags or a.notes or a.fields or a.suggestions or a.warnings or a.transcript
+    acted = a.verdict or a.decisions or a.path_history
+    return not (touched or said or acted) and a.sightings == a.review_version == 1
+
+
+def new_row_of(asset: Asset) -> tuple[object, ...]:
+    """The row of an asset that `is_new`, without the columns of `NEW`."""
+    folder, _, name = asset.path.rpartition("/")
+    created = micros(asset.created_at)
+    updated = created if asset.updated_at is asset.created_at else micros(asset.updated_at)
+    since = created if asset.state_since is asset.created_at else maybe_micros(asset.state_since)
+    return (
+        asset.uuid,
+        asset.storage_id,
+        folder,
+        name,
+        asset.media_type._value_,
+        asset.state._value_,
+        asset.size,
+        asset.mtime_ns,
+        asset.profile,
+        created,
+        updated,
+        since,
+        fold(name),
+    )
+
+
 def _path(folder: str, name: str) -> RelPath:
     return RelPath(f"{folder}/{name}" if folder else name)
 

@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import Any
 
 from attrs import evolve, frozen
-from sqlalchemy import bindparam, delete, func, literal_column, or_, select, text, update
+from sqlalchemy import and_, bindparam, delete, func, literal_column, or_, select, text, update
 
 from retaia_core.domain.assets import Asset
 from retaia_core.domain.identifiers import AssetId, StorageId, folder_of, name_of
@@ -18,7 +18,7 @@ from retaia_core.domain.query import AssetPage, AssetQuery
 from retaia_core.errors import StateConflict
 
 from . import listing
-from .asset_rows import COLUMNS, asset_of, row_of
+from .asset_rows import COLUMNS, NEW, asset_of, is_new, new_row_of, row_of
 from .dialects import Dialect, Statement, parameters
 from .schema import asset_tags, assets
 from .session import Session, Taken
@@ -41,6 +41,7 @@ class AssetStatements:
     in_state: Statement
     in_state_of: Statement
     insert: Statement
+    insert_new: Statement
     replace: Statement
     tag: Statement
     untag: Statement
@@ -55,7 +56,8 @@ class AssetStatements:
         there = (here, _a.folder == bindparam("folder"))
         state = _whole.where(_a.state == bindparam("state"), _a.uuid > bindparam("after"))
         page = state.order_by(_a.uuid).limit(bindparam("limit"))
-        shape = (_a.mtime_ns == bindparam("mtime_ns"), _a.size == bindparam("size"))
+        shape = dialect.table_of("size", "mtime_ns")
+        alike = and_(_a.mtime_ns == shape.c.mtime_ns, _a.size == shape.c.size)
         count = select(_a.state, func.count()).group_by(_a.state)
         owner = select(bindparam("tag", type_=asset_tags.c.tag.type), _a.seq).where(
             _a.uuid == bindparam("uuid")
@@ -67,10 +69,13 @@ class AssetStatements:
             some=dialect.compile(_whole.where(dialect.any_of(_a.uuid, "uuids"))),
             at=dialect.compile(_whole.where(*there, _a.name == bindparam("name"), _living)),
             in_folder=dialect.compile(_whole.where(*there, _living).order_by(_a.name)),
-            like=dialect.compile(_whole.where(here, *shape, _living)),
+            like=dialect.compile(
+                _whole.select_from(shape.join(assets, alike)).where(here, _living)
+            ),
             in_state=dialect.compile(page),
             in_state_of=dialect.compile(page.where(here)),
             insert=dialect.insert(assets),
+            insert_new=dialect.insert(assets, fixed=NEW),
             replace=dialect.compile(_replace()),
             tag=dialect.compile(
                 dialect.insert_into(asset_tags)
@@ -136,11 +141,11 @@ class AssetTransaction:
     def assets_like(
         self, storage_id: StorageId, shapes: Iterable[tuple[int, int]]
     ) -> Sequence[Asset]:
-        found: list[Asset] = []
-        for size, mtime_ns in dict.fromkeys(shapes):
-            values = {"storage_id": storage_id, "size": size, "mtime_ns": mtime_ns}
-            found += map(asset_of, self._session.rows(self._assets.like, values))
-        return sorted(found, key=lambda asset: asset.path)
+        values = self._session.dialect.table_rows(
+            "size", "mtime_ns", rows=list(dict.fromkeys(shapes))
+        )
+        rows = self._session.rows(self._assets.like, values | {"storage_id": storage_id})
+        return sorted(map(asset_of, rows), key=lambda asset: asset.path)
 
     def assets_in_states(
         self,
@@ -161,14 +166,23 @@ class AssetTransaction:
         return list(islice(merge(*found, key=attrgetter("uuid")), limit))
 
     def add_assets(self, assets: Iterable[Asset]) -> None:
-        new = assets if isinstance(assets, Sequence) else list(assets)
+        # Most of what a scan adds is new in every way, and shorter to write.
+        plain: list[tuple[object, ...]] = []
+        others: list[Asset] = []
+        for asset in assets:
+            if is_new(asset):
+                plain.append(new_row_of(asset))
+            else:
+                others.append(asset)
+        rows = [row_of(asset, asset.revision) for asset in others]
+        many = ((self._assets.insert_new, plain), (self._assets.insert, rows))
         try:
-            self._session.insert_all(self._assets.insert, [row_of(a, a.revision) for a in new])
+            self._session.insert_all(*((statement, rows) for statement, rows in many if rows))
         except Taken as taken:
             raise StateConflict(
                 "one of the assets, or its path, is there already; scan again"
             ) from taken
-        for asset in new:
+        for asset in others:
             self._add_tags(asset)
 
     def save_asset(self, asset: Asset) -> Asset:

@@ -10,7 +10,20 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from attrs import evolve, frozen
-from sqlalchemy import BigInteger, ColumnElement, String, Table, Text, bindparam, func, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    String,
+    Table,
+    Text,
+    bindparam,
+    false,
+    func,
+    literal_column,
+    null,
+    select,
+    true,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.engine import Dialect as SqlAlchemyDialect
@@ -42,6 +55,15 @@ class Statement:
 def parameters(table: Table) -> dict[str, Any]:
     """A parameter for every column of a table that the database does not number itself."""
     return {c.name: bindparam(c.name, type_=c.type) for c in table.c if c.autoincrement is not True}
+
+
+def _literal(value: object) -> ColumnElement[Any]:
+    """A value as part of the text: those that stand in this code, not a user's."""
+    if value is None:
+        return null()
+    if isinstance(value, bool):
+        return true() if value else false()
+    return literal_column(repr(value))
 
 
 @frozen(kw_only=True)
@@ -78,28 +100,56 @@ class Dialect:
         """A list as the parameter of `any_of`."""
         return list(values) if self.postgres else dump(values) or "[]"
 
-    def insert(self, table: Table, *, ignore: bool = False) -> Statement:
-        """Insert a row; ``ignore`` does nothing where its key is there."""
-        return self._insert(table, lambda i: i.on_conflict_do_nothing() if ignore else i)
+    def table_of(self, *names: str) -> Any:
+        """A table of whole numbers that is passed as parameters; see `table_rows`."""
+        if self.postgres:
+            lists = [
+                bindparam(f"{name}_list", type_=postgresql.ARRAY(BigInteger())) for name in names
+            ]
+            return func.unnest(*lists).table_valued(*names).render_derived()
+        each = func.json_each(bindparam("rows_list", type_=String())).table_valued("value")
+        columns = (func.json_extract(each.c.value, f"$[{n}]") for n in range(len(names)))
+        return select(*(c.label(name) for c, name in zip(columns, names, strict=True))).subquery()
+
+    def table_rows(self, *names: str, rows: Sequence[tuple[int, ...]]) -> dict[str, object]:
+        """The parameters of `table_of`."""
+        if not self.postgres:
+            return {"rows_list": self.array(rows)}
+        return {f"{name}_list": [row[n] for row in rows] for n, name in enumerate(names)}
+
+    def insert(
+        self, table: Table, *, ignore: bool = False, fixed: Mapping[str, object] | None = None
+    ) -> Statement:
+        """Insert a row; ``ignore`` does nothing where its key is there; ``fixed`` stands in the text."""
+
+        def finish(insert: Any) -> Any:
+            return insert.on_conflict_do_nothing() if ignore else insert
+
+        return self._insert(table, finish, fixed or {})
 
     def upsert(self, table: Table, *keys: str) -> Statement:
         """Insert a row, or replace its other columns where the keys are there."""
         others = [name for name in parameters(table) if name not in keys]
 
-        def replacing(insert: Any) -> Any:
+        def finish(insert: Any) -> Any:
             values = {name: insert.excluded[name] for name in others}
             return insert.on_conflict_do_update(index_elements=keys, set_=values)
 
-        return self._insert(table, replacing)
+        return self._insert(table, finish, {})
 
-    def _insert(self, table: Table, finish: Callable[[Any], Any]) -> Statement:
-        one = self.compile(finish(self.insert_into(table).values(parameters(table))))
+    def _insert(
+        self, table: Table, finish: Callable[[Any], Any], fixed: Mapping[str, object]
+    ) -> Statement:
+        literals = {name: _literal(value) for name, value in fixed.items()}
+        columns = parameters(table) | literals
+        one = self.compile(finish(self.insert_into(table).values(columns)).inline())
         if not self.postgres:
             return one
         lists = [bindparam(n, type_=postgresql.ARRAY(table.c[n].type)) for n in one.names]
-        rows = select(func.unnest(*lists).table_valued(*one.names).render_derived())
-        bulk = self.compile(finish(self.insert_into(table).from_select(list(one.names), rows)))
-        return evolve(one, bulk=bulk.text)
+        given = func.unnest(*lists).table_valued(*one.names).render_derived()
+        values = [literals[n] if n in literals else given.c[n] for n in columns]
+        bulk = self.insert_into(table).from_select(list(columns), select(*values))
+        return evolve(one, bulk=self.compile(finish(bulk)).text)
 
 
 SQLITE = Dialect(

@@ -144,7 +144,7 @@ class JobTransaction:
     def add_jobs(self, jobs: Iterable[Job]) -> None:
         statement = self._jobs.insert
         try:
-            self._session.insert_all(statement, [statement.bind(row_of(job)) for job in jobs])
+            self._session.insert_all((statement, [statement.bind(row_of(job)) for job in jobs]))
         except Taken as taken:
             raise StateConflict("one of the jobs is there already") from taken
 

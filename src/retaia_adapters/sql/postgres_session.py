@@ -7,8 +7,7 @@ one for the commit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import psycopg
 from psycopg import errors
@@ -91,13 +90,14 @@ class PostgresSession:
         self._pipeline.sync()
         return cursor.rowcount
 
-    def insert_all(self, statement: Statement, rows: Iterable[tuple[object, ...]]) -> None:
-        columns: list[list[Any]] = list(map(list, zip(*rows, strict=True)))
-        if not columns:
+    def insert_all(self, *many: tuple[Statement, Sequence[tuple[object, ...]]]) -> None:
+        if not any(rows for _, rows in many):
             return
         self._execute("SAVEPOINT many", ())
         try:
-            self._execute(statement.bulk, columns)
+            for statement, rows in many:
+                if rows:
+                    self._execute(statement.bulk, list(map(list, zip(*rows, strict=True))))
             self._pipeline.sync()
         except errors.UniqueViolation as error:
             self._pipeline.sync()

@@ -236,7 +236,7 @@ class RecordTransaction:
         statement = self._records.save_folder
         last = {(record.storage_id, record.folder): record for record in records}
         rows = [statement.bind(_folder_row(record)) for record in last.values()]
-        self._session.insert_all(statement, rows)
+        self._session.insert_all((statement, rows))
 
     def drop_folders(self, storage_id: StorageId, folders: Iterable[str]) -> None:
         for folder in folders:
@@ -297,7 +297,7 @@ class RecordTransaction:
             statement.bind(_move_row(batch.batch_id, n, result))
             for n, result in enumerate(batch.results)
         ]
-        self._session.insert_all(statement, rows)
+        self._session.insert_all((statement, rows))
 
     def batch(self, batch_id: BatchId) -> Batch | None:
         rows = self._session.rows(self._records.batch, {"which": batch_id})

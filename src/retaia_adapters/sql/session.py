@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from .dialects import Dialect, Row, Statement, Values
@@ -38,8 +38,8 @@ class Session(Protocol):
         """Run a statement and return how many rows it changed."""
         ...
 
-    def insert_all(self, statement: Statement, rows: Iterable[tuple[object, ...]]) -> None:
-        """Run a statement for many rows, whose values are in its own order.
+    def insert_all(self, *many: tuple[Statement, Sequence[tuple[object, ...]]]) -> None:
+        """Run statements, each for many rows, whose values are in its own order.
 
         Raises:
             Taken: a unique key is there already; none of the rows was inserted.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from retaia_core.errors import RetaiaError, StoreError, StoreUnavailable
 
@@ -78,10 +78,11 @@ class SqliteSession:
     def change(self, statement: Statement, values: Values) -> int:
         return self._connection.execute(statement.text, statement.bind(values)).rowcount
 
-    def insert_all(self, statement: Statement, rows: Iterable[tuple[object, ...]]) -> None:
+    def insert_all(self, *many: tuple[Statement, Sequence[tuple[object, ...]]]) -> None:
         self._connection.execute("SAVEPOINT many")
         try:
-            self._connection.executemany(statement.text, rows)
+            for statement, rows in many:
+                self._connection.executemany(statement.text, rows)
         except sqlite3.IntegrityError as error:
             self._connection.execute("ROLLBACK TO many")
             raise _taken(error) from error
