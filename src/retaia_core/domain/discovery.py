@@ -94,8 +94,9 @@ class Changes:
 
 def _age(asset: Asset, now: datetime) -> timedelta:
     """How long the file has been left alone; a clock ahead of ours counts from when we saw it."""
-    modified = datetime.fromtimestamp(asset.mtime_ns / 1e9, UTC) if asset.mtime_ns < 4e18 else now
-    return now - (modified if modified <= now else asset.updated_at)
+    if asset.mtime_ns > now.timestamp() * 1e9:
+        return now - asset.updated_at
+    return now - datetime.fromtimestamp(asset.mtime_ns / 1e9, UTC)
 
 
 def _is_stable(asset: Asset, now: datetime, quiet: timedelta) -> bool:
@@ -209,13 +210,14 @@ def reconcile(
     ``known`` are the assets of the scanned folders, ``arrived`` every media file seen in them. The scan
     uses the parts (`sight`, `miss`, `match_moves`) folder by folder; their sum is this.
     """
-    here = {asset.path: asset for asset in known}
+    assets = list(known)
+    here = {asset.path: asset for asset in assets if asset.state is not State.PURGED}
     seen = {arrival.seen.path: arrival for arrival in arrived}
     strangers = [a for path, a in seen.items() if path not in here]
     absent = [asset for path, asset in here.items() if path not in seen]
-    matches = match_moves((a for a in absent if a.state is not State.PURGED), strangers)
+    matches = match_moves(absent, strangers)
     targets = {uuid: path for path, uuid in matches.moved.items()}
-    findings: list[Finding] = []
+    findings = [miss(asset, now) for asset in assets if asset.state is State.PURGED]
     for path, asset in here.items():
         if path in seen:
             findings.append(sight(asset, seen[path].seen, now=now, quiet=quiet))

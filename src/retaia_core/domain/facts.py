@@ -32,6 +32,9 @@ class FactField:
     pattern: str | None = None
 
 
+_BIG = 2**63
+"""Whole numbers beyond this are no fact about a file, and fit into no database."""
+
 _TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)?"
 _TIMECODE = r"\d\d:\d\d:\d\d[:;]\d\d"
 
@@ -100,12 +103,12 @@ def _problem(name: str, value: object) -> str | None:
     if isinstance(value, str):
         if not value or len(value) > 1000 or not value.isprintable():
             return "must be a printable text of 1 to 1000 characters"
-        if row.pattern and not re.fullmatch(row.pattern, value):
+        if row.pattern and not re.fullmatch(row.pattern, value, re.ASCII):
             return f"must read {row.unit}"
         return None
     assert isinstance(value, int | float)
-    if not math.isfinite(value):
-        return "must be finite"
+    if not (-_BIG < value < _BIG if isinstance(value, int) else math.isfinite(value)):
+        return "must be finite, and below 2^63"
     if row.minimum is not None and value < row.minimum:
         return f"must be at least {row.minimum:g}"
     if row.maximum is not None and value > row.maximum:

@@ -68,7 +68,7 @@ def acquire(
     Raises:
         StateConflict: somebody else holds a lock of the subject.
     """
-    expires = now + (duration or DURATIONS[kind])
+    expires = now + (DURATIONS[kind] if duration is None else duration)
     if current is not None and current.held(now):
         joins = kind is LockKind.JOB_LEASE and (current.kind, current.holder) == (kind, holder)
         if not joins:
@@ -111,7 +111,7 @@ def check(current: Lock | None, *, token: str | None, now: datetime) -> Lock:
 
 def extend(lock: Lock, now: datetime, duration: timedelta | None = None) -> Lock:
     """Move the expiry on; a heartbeat never shortens a lease."""
-    expires = now + (duration or DURATIONS[lock.kind])
+    expires = now + (DURATIONS[lock.kind] if duration is None else duration)
     return evolve(lock, expires_at=max(lock.expires_at, expires))
 
 

@@ -50,10 +50,14 @@ def stem_of(name: str) -> str:
 def renamed(name: str, stem: str, mark: str) -> str:
     """Give one member of a group the group's new name; its own spelling of the stem is kept.
 
+    A spelling may be longer than the stem: ``ß`` and ``SS`` are one letter without case.
+
     >>> renamed("A001.jpg.xmp", "A001", "x1y2z3"), renamed("a001.XMP", "A001", "x1y2z3")
     ('A001__x1y2z3.jpg.xmp', 'a001__x1y2z3.XMP')
     """
-    return f"{name[: len(stem)]}__{mark}{name[len(stem) :]}"
+    folded = stem.casefold()
+    end = next((i for i in range(len(name) + 1) if name[:i].casefold() == folded), len(stem))
+    return f"{name[:end]}__{mark}{name[end:]}"
 
 
 def exhausted(name: str, target_dir: str) -> NameCollisionExhausted:

@@ -11,7 +11,7 @@ from attrs import frozen
 
 from ..errors import ValidationFailed
 from .assets import Flag
-from .identifiers import AssetId, RelPath, StorageId
+from .identifiers import AssetId, RelPath, StorageId, parse_asset_id
 from .lifecycle import State
 from .media import MediaType
 
@@ -124,6 +124,24 @@ def encode_cursor(sort: Sort, position: Position) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
+_TEXTS = (SortKey.NAME, SortKey.MEDIA_TYPE, SortKey.STATE)
+_OPTIONAL = (SortKey.CAPTURED_AT, SortKey.DURATION)
+
+
+def _is_text(value: str) -> bool:
+    """Whether a store can compare this: no NUL, and no half of a surrogate pair."""
+    return "\0" not in value and not any("\ud800" <= sign <= "\udfff" for sign in value)
+
+
+def _sortable(key: SortKey, value: object) -> bool:
+    """Whether a sort of this key can have ended at this value."""
+    if value is None or isinstance(value, bool):
+        return value is None and key in _OPTIONAL
+    if isinstance(value, str):
+        return key in _TEXTS and _is_text(value)
+    return isinstance(value, int) and key not in _TEXTS and -(2**63) <= value < 2**63
+
+
 def decode_cursor(sort: Sort, cursor: str) -> Position:
     """Read a cursor back.
 
@@ -141,14 +159,14 @@ def decode_cursor(sort: Sort, cursor: str) -> Position:
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         document = json.loads(base64.b64decode(padded.encode(), altchars=b"-_", validate=True))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise refused from error
     if not isinstance(document, list) or len(document) != 4:
         raise refused
     key, descending, value, uuid = document
-    good_value = value is None or (isinstance(value, str | int) and not isinstance(value, bool))
-    if [key, descending] != [sort.key.value, sort.descending] or not good_value:
+    if [key, descending] != [sort.key.value, sort.descending] or not _sortable(sort.key, value):
         raise refused
-    if not isinstance(uuid, str):
-        raise refused
-    return Position(value=value, uuid=AssetId(uuid))
+    try:
+        return Position(value=value, uuid=parse_asset_id(uuid))
+    except ValidationFailed as error:
+        raise refused from error

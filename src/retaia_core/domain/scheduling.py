@@ -122,6 +122,7 @@ def advance(asset: Asset, jobs: Sequence[Job], cause: Cause) -> Advance:
         for job in required
         if job.status is JobStatus.FAILED
     }
-    if reasons or cause is Cause.LET_GO:
+    tried_in_vain = any(job.status is JobStatus.PENDING and job.failure for job in jobs)
+    if reasons or tried_in_vain or cause is Cause.LET_GO:
         return Advance(actions=(Action.RELEASE,), unprocessable=bool(reasons), reasons=reasons)
     return Advance()

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from itertools import permutations
 
 from attrs import evolve, field, frozen
 
@@ -99,7 +100,7 @@ def parse_marker(content: bytes) -> Marker:
     """
     try:
         raw = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValidationFailed("the marker is no JSON document", field="marker") from error
     if not isinstance(raw, dict) or raw.get("version") != MARKER_VERSION:
         raise ValidationFailed(f"the marker must say version {MARKER_VERSION}", field="version")
@@ -124,12 +125,11 @@ def parse_layout(*, inbox: str, archive: str, rejects: str) -> Layout:
         parse_rel_path(inbox)
     tops = (inbox, parse_rel_path(archive), parse_rel_path(rejects))
     named = [top for top in tops if top != "."]
-    for one in named:
-        for other in named:
-            if one is not other and (one + "/").startswith(other + "/"):
-                raise ValidationFailed(
-                    f"the folders {one!r} and {other!r} overlap; give each its own", field="paths"
-                )
+    for one, other in permutations(named, 2):
+        if (one + "/").startswith(other + "/"):
+            raise ValidationFailed(
+                f"the folders {one!r} and {other!r} overlap; give each its own", field="paths"
+            )
     return Layout(inbox=inbox, archive=RelPath(archive), rejects=RelPath(rejects))
 
 
