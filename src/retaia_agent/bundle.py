@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import heapq
+import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -262,8 +263,7 @@ class BundleRun:
             await self._fail(job, _broken_by(problem))
             return
         if isinstance(said.outcome, Failed):
-            outcome = said.outcome
-            await self.held.fail(job, outcome.code, outcome.message, retryable=outcome.retryable)
+            await self._fail(job, said.outcome)
             return
         await self._submit(job, said, said.outcome, folder)
 
@@ -281,8 +281,20 @@ class BundleRun:
         except Refused as error:
             await self._fail(job, _refusal(f"the server refused the result: {error.message}"))
 
-    async def _fail(self, job: BundleJob, broken: Broken) -> None:
-        await self.held.fail(job, broken.code, broken.message, retryable=broken.retryable)
+    async def _fail(self, job: BundleJob, why: Broken | Failed) -> None:
+        message = self._without_paths(why.message)
+        await self.held.fail(job, why.code, message, retryable=why.retryable)
+
+    def _without_paths(self, message: str) -> str:
+        """Name files as the server knows them: where they lie on this machine is nobody's business."""
+        source = self._source
+        message = message.replace(str(self.means.folder), "workspace")
+        root = self.means.mounts.get(source.storage_id)
+        if root is None:
+            return message
+        for path in (root, root.resolve()):
+            message = message.replace(f"{path}{os.sep}", "")
+        return message
 
     async def _fail_open(self, broken: Broken) -> None:
         for job in self._open_jobs():

@@ -13,7 +13,7 @@ from typing import TypeVar
 import anyio
 from attrs import define, field, frozen
 
-from retaia_core.errors import NotFound, RetaiaError, Unauthorized
+from retaia_core.errors import NotFound, Refused, RetaiaError, Unauthorized
 from retaia_core.ports.transport import OfferedJob, Registered, Registration, Transport
 
 from .events import Teller
@@ -148,7 +148,7 @@ class Session:
             try:
                 answer = await attempt()
             except RetaiaError as error:
-                if not error.retryable or isinstance(error, at_once):
+                if not may_change(error) or isinstance(error, at_once):
                     raise
                 pause = _within(backoff.after(error), lease_left)
                 self._offline = True
@@ -159,6 +159,11 @@ class Session:
                 self._offline = False
                 self.tell("online")
             return answer
+
+
+def may_change(error: RetaiaError) -> bool:
+    """Whether the same call may work later: the server was away, or failed inside and refused nothing."""
+    return error.retryable or not isinstance(error, Refused)
 
 
 def _within(pause: float, lease_left: Callable[[], float] | None) -> float:

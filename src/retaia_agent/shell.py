@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -13,7 +14,7 @@ import anyio
 from anyio.abc import TaskGroup
 from attrs import define, field, frozen
 
-from retaia_core.errors import PluginError, Refused, StorageOffline
+from retaia_core.errors import PluginError, RetaiaError, StorageOffline
 from retaia_core.ports.agent import AgentOptions, AgentShell, Watch
 from retaia_core.ports.processor import Processor
 from retaia_core.ports.transport import Bundle, Registration, Transport
@@ -24,7 +25,7 @@ from .framing import Start
 from .groups import task_group
 from .lease import Held
 from .offer import Offer, offer_of
-from .polling import Backoff, Session, Timing
+from .polling import Backoff, RegistrationRefused, Session, Timing, may_change
 from .worker import WorkerMissing, WorkerPool
 from .workspace import run_folder
 
@@ -92,7 +93,7 @@ def _start(options: AgentOptions, offer: Offer) -> Start:
         disabled_plugins=tuple(options.disabled_plugins),
         plugin_modules=tuple(options.plugin_modules),
         processors=offer.processors,
-        search_path=tuple(sys.path),
+        search_path=tuple(os.path.abspath(path) for path in sys.path),  # noqa: PTH100 - text, may be ''
     )
 
 
@@ -125,6 +126,10 @@ class Serving:
     _busy: set[str] = field(factory=set, init=False)
     _empty: set[str] = field(factory=set, init=False)
     _ended: anyio.Event = field(factory=anyio.Event, init=False)
+    _trouble: Backoff = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._trouble = Backoff(self.session.timing)
 
     async def run(self) -> None:
         """Register and serve; returns only where the options ask to stop when idle."""
@@ -163,16 +168,26 @@ class Serving:
         transport = self.session.transport
         try:
             bundle = await self.session.call(
-                lambda: transport.claim_bundle(asset), at_once=(StorageOffline,)
+                lambda: transport.claim_bundle(asset), at_once=(RetaiaError,)
             )
-        except (Refused, StorageOffline) as error:
-            self.session.tell("refused", asset_uuid=asset, code=error.code, error=error.message)
-            return False
+        except RegistrationRefused:
+            raise
+        except RetaiaError as error:
+            return await self._not_claimed(asset, error)
+        self._trouble = Backoff(self.session.timing)
         if not bundle.jobs:
             return self._news_of_empty(asset)
         self._empty.discard(asset)
         self._busy.add(asset)
         tasks.start_soon(self._work_off, bundle)
+        return True
+
+    async def _not_claimed(self, asset: str, error: RetaiaError) -> bool:
+        """Go on with the next; where the server has trouble rather than an answer, look again later."""
+        self.session.tell("refused", asset_uuid=asset, code=error.code, error=error.message)
+        if not may_change(error) or isinstance(error, StorageOffline):
+            return False
+        await self.session.timing.sleep(self._trouble.after(error))
         return True
 
     def _news_of_empty(self, asset: str) -> bool:

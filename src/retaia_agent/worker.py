@@ -45,6 +45,19 @@ _GROWN_BYTES = 2**30
 _DEATH_S = 5.0
 """A process that sleeps in the kernel (a hung network mount) cannot be waited for; it is left behind."""
 
+_ENDED = (
+    anyio.EndOfStream,
+    anyio.IncompleteRead,
+    anyio.DelimiterNotFound,
+    anyio.BrokenResourceError,
+    anyio.ClosedResourceError,
+    OSError,
+)
+"""How the end of a process shows on its pipes."""
+
+_LAST_WORDS_S = 1.0
+"""After its death a process's pipes are read for so long; children that left its group may hold them."""
+
 Hear = Callable[[Progress | Said], None]
 
 
@@ -76,6 +89,7 @@ class Worker:
     bundles: int = field(default=0, init=False)
     memory: int = field(default=0, init=False)
     healthy: bool = field(default=True, init=False)
+    _silent: anyio.Event = field(factory=anyio.Event, init=False)
 
     @property
     def worn(self) -> bool:
@@ -124,20 +138,19 @@ class Worker:
                         raise BadFrame("the worker said twice that it started")
         except BadFrame as error:
             return Broken(code="WORKER_CRASHED", message=str(error), retryable=True)
-        except (anyio.EndOfStream, anyio.IncompleteRead, anyio.DelimiterNotFound, OSError):
-            return await self._autopsy()
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+        except _ENDED:
             return await self._autopsy()
 
-    async def started(self) -> None:
-        """Wait for the first word.
+    async def begin(self, start: Start) -> None:
+        """Say how the process is to be, and wait for its first word.
 
         Raises:
             WorkerMissing: it is a complaint, or there is none.
         """
         try:
+            await self._send(encode_start(start))
             message = await self._receive()
-        except (anyio.EndOfStream, anyio.IncompleteRead, BadFrame) as error:
+        except (*_ENDED, BadFrame) as error:
             broken = await self._autopsy()
             raise WorkerMissing(f"{broken.message}; it wrote: {self.stderr or '-'}") from error
         if isinstance(message, StartProblem):
@@ -154,6 +167,7 @@ class Worker:
         """The process closed its end: wait for its death, and read how it died."""
         with anyio.move_on_after(_DEATH_S):
             await self.process.wait()
+            await self._silent.wait()
         return Broken(
             code="WORKER_CRASHED",
             message=f"the worker process {how_it_ended(self.process.returncode)}",
@@ -168,20 +182,33 @@ class Worker:
             async for chunk in self.process.stderr:
                 self._tail += chunk
                 del self._tail[:-_TAIL_BYTES]
+        self._silent.set()
+
+    async def watch(self) -> None:
+        """Notice the death of the process, even where children of it keep its pipes open."""
+        await self.process.wait()
+        kill_group(self.process)
+        with anyio.move_on_after(_LAST_WORDS_S):
+            await self._silent.wait()
+            return
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
+        await self.process.stdout.aclose()
+        await self.process.stderr.aclose()
 
     async def kill(self) -> None:
         """End the process and everything that it started, and wait for that, within bounds."""
         self.healthy = False
-        with anyio.move_on_after(_DEATH_S, shield=True):
+        if self.process.returncode is None:
             kill_group(self.process)
+        with anyio.move_on_after(_DEATH_S, shield=True):
             await self.process.aclose()
 
 
 def kill_group(process: Process) -> None:
-    """Kill a worker with its own children; its process group bears its number."""
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+    """Kill a worker, and its own children also where it is dead itself: the group bears its number."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def how_it_ended(returncode: int | None) -> str:
@@ -221,7 +248,7 @@ _SIGNALS_SAY = {
 async def start_worker(start: Start, tasks: TaskGroup, *, cwd: Path, within: float) -> Worker:
     """Start a worker process in a session of its own, and wait until it is up.
 
-    ``tasks`` is where its standard error is read; ``within`` is in seconds.
+    ``tasks`` is where it is watched and its standard error read; ``within`` is in seconds.
 
     Raises:
         WorkerMissing: it could not be started, or said why it cannot work.
@@ -235,9 +262,9 @@ async def start_worker(start: Start, tasks: TaskGroup, *, cwd: Path, within: flo
     worker = Worker(process, BufferedByteReceiveStream(_output_of(process)))
     try:
         tasks.start_soon(worker.listen_to_stderr)
+        tasks.start_soon(worker.watch)
         with anyio.fail_after(within):
-            await worker._send(encode_start(start))
-            await worker.started()
+            await worker.begin(start)
     except TimeoutError as error:
         await worker.kill()
         raise WorkerMissing(f"the worker process was not up within {within:.0f} s") from error
@@ -291,8 +318,6 @@ class WorkerPool:
 
     async def close(self) -> None:
         """Kill every idle worker; the borrowed ones die with their borrowers."""
-        for worker in self._idle:
-            kill_group(worker.process)
         while self._idle:
             await self._idle.pop().kill()
 

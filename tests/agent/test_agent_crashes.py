@@ -9,7 +9,7 @@ from pathlib import Path
 
 import anyio
 import pytest
-from retaia_tests.agent_stage import REVIEW, Stage, failure_of, statuses, wait_until
+from retaia_tests.agent_stage import REVIEW, Stage, failure_of, is_gone, statuses, wait_until
 
 from retaia_core.domain.identifiers import StorageId
 from retaia_core.domain.storage import MARKER_NAME, Marker, render_marker
@@ -88,6 +88,30 @@ class TestOneJobFails:
         assert statuses(asset) == COMPLETED
         assert stage.server.calls["claim_bundle"] == 1
         assert "SIGKILL" in str(stage.told("worker_died")[0].data["message"])
+
+    async def test_children_of_a_crashed_worker(self, stage: Stage) -> None:
+        """What a worker started dies with it."""
+        stage.server.max_attempts = 1
+        stage.film("bad.mov", "generate_proxy", generate_proxy="leave_a_child")
+        await stage.run()
+        pid = int((stage.root / "INBOX" / "child.pid").read_text())
+        await wait_until(lambda: is_gone(pid))
+
+    async def test_a_process_that_left_the_group_of_a_crashed_worker(self, stage: Stage) -> None:
+        """Even where something holds the pipes of a dead worker, its death is noticed at once."""
+        stage.server.max_attempts = 1
+        bad = stage.film("bad.mov", "generate_proxy", generate_proxy="leave_a_daemon")
+        with anyio.fail_after(10):
+            await stage.run()
+        assert "SIGSEGV" in failure_of(bad, "generate_proxy").message
+
+    async def test_a_message_names_no_path_of_this_machine(self, stage: Stage) -> None:
+        """Files are named as the server knows them."""
+        bad = stage.film("bad.mov", "generate_proxy", generate_proxy="tell_paths")
+        await stage.run()
+        message = failure_of(bad, "generate_proxy").message
+        assert "cannot turn INBOX/bad.mov into workspace/bundle-" in message
+        assert str(stage.workspace.parent) not in message
 
     async def test_a_talkative_decoder(
         self, stage: Stage, capfd: pytest.CaptureFixture[str]

@@ -4,27 +4,38 @@ from __future__ import annotations
 
 import stat
 from datetime import timedelta
-from pathlib import Path
 
 import anyio
 import pytest
 from attrs import evolve
 from retaia_tests.agent_processors import Stunts
-from retaia_tests.agent_server import failing
-from retaia_tests.agent_stage import REVIEW, Stage, failure_of, statuses, wait_until
+from retaia_tests.agent_server import MemoryServer, failing
+from retaia_tests.agent_stage import REVIEW, Stage, failure_of, is_gone, statuses, wait_until
 
 from retaia_agent.polling import RegistrationRefused
 from retaia_core.errors import (
     ForbiddenActor,
     PluginError,
+    RetaiaError,
     StateConflict,
     StorageOffline,
     Unavailable,
     ValidationFailed,
 )
 from retaia_core.ports.processor import Availability
+from retaia_core.ports.transport import Bundle
 
 COMPLETED = dict.fromkeys(REVIEW, "completed")
+
+
+class Troubled(MemoryServer):
+    """A server that stumbles over its first asset."""
+
+    async def claim_bundle(self, asset_uuid: str) -> Bundle:
+        """Fail inside for one asset."""
+        if asset_uuid == "asset-0":
+            raise RetaiaError("a bug of the server")
+        return await MemoryServer.claim_bundle(self, asset_uuid)
 
 
 class TestTheMainJob:
@@ -200,7 +211,28 @@ class TestTheServerGoesAway:
         await stage.run()
         assert statuses(asset) == {**COMPLETED, "generate_audio_waveform": "failed"}
         assert sorted(stage.server.order) == sorted(set(REVIEW) - {"generate_audio_waveform"})
-        assert stage.told("offline")
+        assert stage.told("refused" if call == "claim_bundle" else "offline")
+
+    async def test_one_claim_that_never_works_does_not_hold_up_the_others(
+        self, stage: Stage
+    ) -> None:
+        """A server that has trouble with one asset is asked for the next."""
+        stage.server = Troubled()
+        stage.film("bad.mov")
+        good = stage.film("good.mov")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(stage.run)
+            await wait_until(lambda: statuses(good) == COMPLETED)
+            tasks.cancel_scope.cancel()
+        assert stage.told("refused")[0].data["error"] == "a bug of the server"
+
+    @pytest.mark.parametrize("call", ["register", "jobs", "submit"])
+    async def test_a_server_that_fails_inside(self, stage: Stage, call: str) -> None:
+        """An answer that is no refusal (500) may be another next time."""
+        asset = stage.film("a.mov")
+        stage.server.before = failing(RetaiaError("a bug of the server"), call, times=2)
+        await stage.run()
+        assert statuses(asset) == COMPLETED
 
     async def test_a_restart_in_the_middle_of_the_work(self, stage: Stage) -> None:
         """A server that is away while the worker works gets the results when it is back."""
@@ -376,14 +408,6 @@ class TestWorkspace:
         stage.workspace.write_text("a file")
         with pytest.raises(FileExistsError):
             await stage.run()
-
-
-def is_gone(pid: int) -> bool:
-    """Whether a process is dead (an orphan may be a zombie for a moment)."""
-    try:
-        return "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text()
-    except (ProcessLookupError, FileNotFoundError):
-        return True
 
 
 async def test_a_refused_result_fails_its_job_only(stage: Stage) -> None:

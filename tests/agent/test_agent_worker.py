@@ -14,7 +14,7 @@ from pathlib import Path
 import anyio
 import pytest
 from retaia_tests.agent_processors import KINDS
-from retaia_tests.agent_stage import OTHERS, wait_until
+from retaia_tests.agent_stage import OTHERS, is_gone, wait_until
 
 from retaia_agent.framing import Order, Said, Start, encode_order, encode_start
 from retaia_agent.worker import Worker, WorkerMissing, WorkerPool, how_it_ended
@@ -87,6 +87,16 @@ class TestLimits:
             with pytest.raises(WorkerMissing):
                 await pool.warm()
 
+    async def test_a_process_that_cannot_even_import_says_why(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The reason has the end of what it wrote."""
+        (tmp_path / "attrs.py").write_text("raise ImportError('attrs is broken here')")
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        async with pool_of(Start(), tmp_path) as pool:
+            with pytest.raises(WorkerMissing, match="attrs is broken here"):
+                await pool.warm()
+
 
 class TestReuse:
     """A worker works for many bundles, until it is worn."""
@@ -147,9 +157,11 @@ def test_a_worker_does_not_outlive_its_agent(tmp_path: Path) -> None:
         assert process.stdin is not None
         process.stdin.write(encode_start(START) + encode_order(given))
         process.stdin.flush()
-        anyio.run(wait_until, lambda: (tmp_path / "child.pid").exists())
+        note = tmp_path / "child.pid"
+        anyio.run(wait_until, lambda: note.exists() and note.read_text() != "")
         process.stdin.close()
         assert process.wait(10) == -signal.SIGKILL
+    anyio.run(wait_until, lambda: is_gone(int(note.read_text())))
 
 
 def test_how_a_process_ended_in_words() -> None:

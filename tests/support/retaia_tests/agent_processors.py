@@ -64,6 +64,30 @@ def _raise(work: Work, task: Task) -> None:
     raise ZeroDivisionError("a bug")
 
 
+def _tell_paths(work: Work, task: Task) -> None:
+    raise ValueError(f"cannot turn {work.source} into {work.workspace}/x")
+
+
+def _leave_a_child(work: Work, task: Task) -> None:
+    """Start a process of its own that keeps the worker's standard error, note it, and crash."""
+    pid = os.fork()
+    if pid == 0:
+        time.sleep(600)
+        os._exit(0)
+    work.source.with_name("child.pid").write_text(str(pid))
+    ctypes.string_at(0)
+
+
+def _leave_a_daemon(work: Work, task: Task) -> None:
+    """Start a process that leaves the worker's group and keeps its pipes for a while; then crash."""
+    if os.fork() == 0:
+        os.setsid()
+        time.sleep(12)
+        os._exit(0)
+    time.sleep(0.1)
+    ctypes.string_at(0)
+
+
 def _exit(work: Work, task: Task) -> None:
     os._exit(3)
 
@@ -132,6 +156,9 @@ _STUNTS: Mapping[str, Callable[[Work, Task], None]] = {
     "hang_once": _hang_once,
     "unplug": _unplug,
     "child": _child,
+    "leave_a_child": _leave_a_child,
+    "leave_a_daemon": _leave_a_daemon,
+    "tell_paths": _tell_paths,
 }
 
 

@@ -93,3 +93,11 @@ def failure_of(asset: AssetRow, job_type: str) -> JobFailure:
     failure = next(j.failure for j in asset.jobs.values() if j.job_type == job_type)
     assert failure is not None
     return failure
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process is dead (an orphan may be a zombie for a moment)."""
+    try:
+        return "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text()
+    except (ProcessLookupError, FileNotFoundError):
+        return True
