@@ -50,15 +50,38 @@ def other_disk(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A filesystem of one MiB."""
-    place = tmp_path / "small"
+    with _mounted(tmp_path / "small", "size=1m") as place:
+        if place is None:
+            components.absent("small_filesystem", "mounting one needs root")
+        yield place
+
+
+@pytest.fixture
+def caseless_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder in which names that differ only in case are one."""
+    with _mounted(tmp_path / "caseless", "size=1m,casefold") as place:
+        if place is None:
+            components.absent("caseless_filesystem", "needs root and tmpfs with casefold")
+        folder = place / "folded"
+        folder.mkdir()
+        subprocess.run(["chattr", "+F", folder], check=True)
+        yield folder
+
+
+@contextlib.contextmanager
+def _mounted(place: Path, options: str) -> Iterator[Path | None]:
+    """A tmpfs, mounted for the block; None where it cannot be."""
     place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "retaia-test", os.fspath(place)]
+    mount = ["mount", "-t", "tmpfs", "-o", options, "retaia-test", os.fspath(place)]
     try:
         subprocess.run(mount, check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
-        components.absent("small_filesystem", "mounting one needs root")
-    yield place
-    subprocess.run(["umount", os.fspath(place)], check=True)
+        yield None
+        return
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", os.fspath(place)], check=True)
 
 
 @pytest.fixture

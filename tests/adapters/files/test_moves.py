@@ -189,6 +189,29 @@ class TestWithinAFilesystem:
         assert twin.read_bytes() == b"twin"
         assert_kept(source)
 
+    def test_two_names_of_one_file_that_differ_in_case_are_two_names(self, source: Path) -> None:
+        """A hard link under the other spelling is a name that is taken."""
+        twin = source.with_name(source.name.upper())
+        twin.hardlink_to(source)
+        with pytest.raises(MoveRefused, match="taken"):
+            moved(source, twin)
+        assert listed(source.parent) == sorted([source.name, twin.name])
+
+    def test_the_case_of_a_name_where_case_does_not_count(self, caseless_disk: Path) -> None:
+        """One file changes its spelling or stays as it is, another is never replaced."""
+        file = caseless_disk / "a001.mov"
+        file.write_bytes(b"1")
+        (caseless_disk / "other.mov").write_bytes(b"2")
+        name = "A001.MOV"
+        try:
+            moved(file, caseless_disk / name)
+        except MoveRefused:
+            name = file.name
+        assert listed(caseless_disk) == [name, "other.mov"]
+        with pytest.raises(MoveRefused, match="taken"):
+            moved(caseless_disk / name, caseless_disk / "OTHER.mov")
+        assert (caseless_disk / "other.mov").read_bytes() == b"2"
+
     def test_another_spelling_of_a_name_is_a_new_name(self, source: Path) -> None:
         """Changing only the case of a name works."""
         target = source.with_name("a001 🎬.MOV")
@@ -208,6 +231,35 @@ class TestWithinAFilesystem:
             moved(file, open_root / "ARCHIVE" / "A.mov")
         assert file.read_bytes() == b"1"
         assert listed(open_root / "ARCHIVE") == []
+
+
+def test_a_reservation_that_another_program_used_is_left_to_it(tmp_path: Path) -> None:
+    """What is written into the reserved name is neither replaced nor removed."""
+    source, target = tmp_path / "A.mov", tmp_path / "B.mov"
+    source.write_bytes(b"ours")
+    with moves._reserved(os.fspath(target)) as still_ours:
+        assert still_ours()
+        target.write_bytes(b"theirs")
+        assert not still_ours()
+    assert target.read_bytes() == b"theirs"
+    assert source.read_bytes() == b"ours"
+
+
+def test_a_reservation_that_fails_is_removed_only_while_it_is_ours(tmp_path: Path) -> None:
+    """An empty reservation goes with the failure; one that another program wrote into stays."""
+    target = tmp_path / "B.mov"
+
+    def fail(written: bytes) -> None:
+        with moves._reserved(os.fspath(target)):
+            target.write_bytes(written)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail(b"")
+    assert not target.exists()
+    with pytest.raises(KeyError):
+        fail(b"theirs")
+    assert target.read_bytes() == b"theirs"
 
 
 class TestFallbacks:

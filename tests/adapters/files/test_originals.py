@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from retaia_adapters.files.originals import FINGERPRINT_BLOCK, FilesystemOriginals
 from retaia_core.domain.discovery import SeenFile
-from retaia_core.domain.identifiers import RelPath
+from retaia_core.domain.identifiers import RelPath, StorageId
 from retaia_core.domain.moves import DiskFile
-from retaia_core.errors import StorageOffline, ValidationFailed
+from retaia_core.errors import StorageOffline, Unavailable, ValidationFailed
 from retaia_core.ports.originals import MoveRefused
 
 OUTSIDE = ["/etc/passwd", "../x", "INBOX/../../x", "C:\\x", "INBOX/\0", "INBOX//x", "out/x.mov"]
@@ -87,6 +89,24 @@ def test_names_in_a_folder_are_all_names(root: Path, originals: FilesystemOrigin
     assert originals.names_in("ARCHIVE") == {".hidden", "A.mov", "sub"}
     assert originals.names_in("ARCHIVE/2026") == frozenset()
     assert originals.names_in("") >= {"INBOX", "ARCHIVE", "REJECTS", ".retaia"}
+
+
+def test_what_may_not_be_looked_at_is_not_called_absent(
+    open_root: Path, without_rights: Callable[[], AbstractContextManager[None]]
+) -> None:
+    """A folder without rights makes its files unavailable, not missing."""
+    closed = open_root / "INBOX" / "closed"
+    closed.mkdir()
+    (closed / "A.mov").touch()
+    closed.chmod(0o000)
+    originals = FilesystemOriginals(open_root, StorageId("nas"))
+    with without_rights():
+        with pytest.raises(Unavailable, match="denied"):
+            originals.stat("INBOX/closed/A.mov")
+        with pytest.raises(Unavailable, match="denied"):
+            originals.names_in("INBOX/closed")
+    closed.chmod(0o755)
+    assert originals.stat("INBOX/closed/A.mov") is not None
 
 
 class TestFingerprint:
