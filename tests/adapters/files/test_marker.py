@@ -99,8 +99,10 @@ class TestAdopt:
         """The refusal names the system's reason."""
         (open_root / ".retaia").unlink()
         (open_root / "INBOX").rmdir()
+        open_root.chmod(0o555)
         with without_rights(), pytest.raises(Unavailable, match="denied"):
             adopt(open_root, Layout(), NAS)
+        open_root.chmod(0o755)
 
     def test_of_two_at_once_one_wins(self, tmp_path: Path) -> None:
         """Two programs adopting one folder never write over each other's marker."""

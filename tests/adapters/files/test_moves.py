@@ -227,8 +227,10 @@ class TestWithinAFilesystem:
         """The file stays, and the refusal says why."""
         file = open_root / "INBOX" / "A.mov"
         file.write_bytes(b"1")
+        file.parent.chmod(0o555)
         with without_rights(), pytest.raises(MoveRefused, match="denied"):
             moved(file, open_root / "ARCHIVE" / "A.mov")
+        file.parent.chmod(0o755)
         assert file.read_bytes() == b"1"
         assert listed(open_root / "ARCHIVE") == []
 
