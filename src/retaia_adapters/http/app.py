@@ -113,7 +113,7 @@ class Application:
         if problem.status >= 500:
             expected = problem.status == 503
             cause = None if expected else error
-            said = {**_said(trace), "status": problem.status, "error": type(error).__name__}
+            said = {**_said(trace), "status": problem.status, "kind": type(error).__name__}
             tell(logging.WARNING if expected else logging.ERROR, "http.failed", error=cause, **said)
         return json_response(problem.body(trace.correlation_id), problem.status, problem.headers)
 

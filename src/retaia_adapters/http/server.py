@@ -74,7 +74,8 @@ def _listen(options: ServerOptions) -> socket.socket:
     """
     address = _address(options.host)
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # Named as TCP, so that asyncio sends answers at once (it sets TCP_NODELAY by the protocol).
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((str(address), options.port))

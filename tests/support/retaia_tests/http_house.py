@@ -183,12 +183,15 @@ async def serve_in_process(
     async with anyio.create_task_group() as tasks:
 
         def spawn(name: str, work: Callable[[], Awaitable[object]]) -> None:
-            tasks.start_soon(work)
+            async def run() -> None:
+                await work()
+
+            tasks.start_soon(run)
 
         services = services_of(house, plugins)
         application = build_application(services, evolve(OPTIONS, **options), spawn)
         conformance = Conformance(load_document(house.catalog.derived_kinds))
-        inner = httpx.ASGITransport(application, raise_app_exceptions=False)
+        inner = httpx.ASGITransport(application)
         transport = CheckedTransport(inner, conformance)
         clients = [client(transport, t) for t in (PERSON_TOKEN, AGENT_TOKEN, None)]
         try:

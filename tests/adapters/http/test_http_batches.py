@@ -1,0 +1,143 @@
+"""Batch moves over the wire: dry run, digest, execution in the background, report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from retaia_tests.http_house import Served
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def store_kind(request: pytest.FixtureRequest) -> str:
+    """These stories run on two stores."""
+    return str(request.param)
+
+
+async def decided(served: Served, name: str, action: str) -> str:
+    """A photo that was decided."""
+    asset = await served.house.pending(f"INBOX/{name}.jpg", name.encode())
+    assert (await served.decide(asset.uuid, action)).status_code == 200
+    return asset.uuid
+
+
+async def move(
+    served: Served, key: dict[str, str] | None = None, **selection: Any
+) -> httpx.Response:
+    """Execute a selection."""
+    body = {"selection": selection, "mode": "EXECUTE"}
+    return await served.person.post("/batches/moves", json=body, headers=key or served.key())
+
+
+async def preview(served: Served, **body: Any) -> dict[str, Any]:
+    """A dry run."""
+    answer = await served.person.post("/batches/moves/preview", json={"include": "BOTH", **body})
+    assert answer.status_code == 200, answer.text
+    plan: dict[str, Any] = answer.json()
+    return plan
+
+
+async def finished(served: Served, batch_id: str) -> dict[str, Any]:
+    """The report, once it is done."""
+    with anyio.fail_after(10):
+        while True:
+            report: dict[str, Any] = (await served.person.get(f"/batches/moves/{batch_id}")).json()
+            if report["status"] == "DONE":
+                return report
+            await anyio.sleep(0.01)
+
+
+class TestMoves:
+    """From preview to report."""
+
+    async def test_what_was_shown_is_done(self, served: Served) -> None:
+        """The report equals the preview, and the files are where it said."""
+        keep, reject = await decided(served, "A", "KEEP"), await decided(served, "B", "REJECT")
+        plan = await preview(served)
+        assert plan["summary"]["assets"] == 2
+        assert (plan["summary"]["keep"], plan["summary"]["reject"]) == (1, 1)
+        shown = {
+            m["asset_uuid"]: (f["from"], f["to"]) for m in plan["eligible"] for f in m["files"]
+        }
+        assert shown == {
+            keep: ("INBOX/A.jpg", "ARCHIVE/A.jpg"), reject: ("INBOX/B.jpg", "REJECTS/B.jpg"),
+        }  # fmt: skip
+        batch = (await move(served, digest=plan["digest"])).json()
+        assert batch["status"] == "QUEUED"
+        report = await finished(served, batch["batch_id"])
+        assert {r["asset_uuid"]: (r["from"], r["to"]) for r in report["results"]} == shown
+        assert {r["outcome"] for r in report["results"]} == {"MOVED"}
+        assert report["progress"] == {"done": 2, "total": 2}
+        assert set(served.house.originals.files) == {"ARCHIVE/A.jpg", "REJECTS/B.jpg"}
+        detail = (await served.person.get(f"/assets/{keep}")).json()
+        assert detail["summary"]["state"] == "ARCHIVED"
+        assert detail["audit"]["path_history"] == ["INBOX/A.jpg"]
+
+    async def test_nothing_moves_without_a_dry_run(self, served: Served) -> None:
+        """A client that was shown nothing moves nothing."""
+        await decided(served, "A", "KEEP")
+        answer = await move(served)
+        assert (answer.status_code, answer.json()["code"]) == (409, "STATE_CONFLICT")
+        assert "INBOX/A.jpg" in served.house.originals.files
+
+    async def test_a_client_that_knows_no_digest(self, served: Served) -> None:
+        """A client of the bare contract executes what its last dry run showed, and only that."""
+        await decided(served, "A", "KEEP")
+        dry = {"selection": {"include": "KEEP"}, "mode": "DRY_RUN"}
+        shown = await served.person.post("/batches/moves", json=dry)
+        assert shown.json()["summary"]["assets"] == 1
+        await decided(served, "B", "KEEP")
+        answer = await move(served, include="KEEP")
+        assert answer.status_code == 409
+        await preview(served, include="KEEP")
+        assert (await move(served, include="KEEP")).status_code == 200
+
+    async def test_a_world_that_changed(self, served: Served) -> None:
+        """Where the world no longer matches the digest, nothing moves and the plan of now is told."""
+        await decided(served, "A", "KEEP")
+        digest = (await preview(served))["digest"]
+        served.house.originals.add("ARCHIVE/A.jpg")
+        answer = await move(served, digest=digest)
+        assert (answer.status_code, answer.json()["code"]) == (409, "STATE_CONFLICT")
+        assert answer.json()["details"]["expected_digest"] == digest
+        plan = await preview(served)
+        assert len(plan["collisions"]) == 1
+        assert plan["collisions"][0]["nonce"]
+
+    async def test_the_same_batch_twice(self, served: Served) -> None:
+        """Identical executions are one batch; without a key it is 422."""
+        await decided(served, "A", "KEEP")
+        digest = (await preview(served))["digest"]
+        body = {"selection": {"digest": digest}, "mode": "EXECUTE"}
+        assert (await served.person.post("/batches/moves", json=body)).status_code == 422
+        key = served.key()
+        first = await move(served, key, digest=digest)
+        await finished(served, first.json()["batch_id"])
+        again = await move(served, key, digest=digest)
+        assert (first.status_code, first.content) == (again.status_code, again.content)
+
+    async def test_selections(self, served: Served) -> None:
+        """A selection narrows by verdict, by assets and by number; what stays is said with its reason."""
+        keep = await decided(served, "A", "KEEP")
+        reject = await decided(served, "B", "REJECT")
+        assert (await preview(served, include="REJECT"))["eligible"][0]["asset_uuid"] == reject
+        assert (await preview(served, uuids=[keep]))["eligible"][0]["asset_uuid"] == keep
+        assert len((await preview(served, limit=1))["eligible"]) == 1
+        waiting = await served.house.pending("INBOX/C.jpg", b"C")
+        (blocked,) = (await preview(served, uuids=[waiting.uuid]))["blocked"]
+        assert blocked["reason"] == "not_decided"
+
+    @pytest.mark.parametrize(
+        "selection",
+        [
+            {"asset_uuids": []}, {"include": "ALL"}, {"include": 1}, {"limit": 0}, {"limit": "1"},
+            {"uuids": ["x"]}, {"uuids": "x"}, {"uuids": [5]}, {"digest": 5},
+        ],
+    )  # fmt: skip
+    async def test_selections_are_checked(self, served: Served, selection: dict[str, Any]) -> None:
+        """A key that is unknown or malformed is refused, so that never more moves than was meant."""
+        answer = await move(served, **selection)
+        assert answer.status_code == 422
+        assert list(answer.json()["details"]["fields"]) == [f"selection.{next(iter(selection))}"]

@@ -1,0 +1,193 @@
+"""A real socket: uvicorn in the program's own loop, started, asked and stopped."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+from collections.abc import AsyncIterator
+
+import anyio
+import httpx
+import pytest
+from attrs import define, evolve
+from retaia_tests.house import House
+from retaia_tests.http_house import (
+    AGENT_TOKEN,
+    OPTIONS,
+    PERSON_TOKEN,
+    CheckedTransport,
+    Conformance,
+    client,
+    services_of,
+)
+
+from retaia_adapters.http.document import load_document
+from retaia_adapters.http.plugin import retaia_providers
+from retaia_adapters.http.server import HttpServer
+from retaia_core.errors import SettingsError
+from retaia_core.hooks import Role
+from retaia_core.ports.server import ServerOptions
+
+
+@define
+class Running:
+    """A server that runs, and how to stop it."""
+
+    url: str
+    scope: anyio.CancelScope
+    stopped: anyio.Event
+
+    def person(self) -> httpx.AsyncClient:
+        """A client with a socket; answers are checked."""
+        inner = httpx.AsyncHTTPTransport()
+        one = client(CheckedTransport(inner, Conformance(load_document())), PERSON_TOKEN)
+        one.base_url = httpx.URL(self.url + "/api/v1")
+        return one
+
+
+async def start(tasks: anyio.abc.TaskGroup, house: House, options: ServerOptions) -> Running:
+    """Serve until the scope is cancelled."""
+    urls: list[str] = []
+    ready, stopped, scope = anyio.Event(), anyio.Event(), anyio.CancelScope()
+
+    def said(url: str) -> None:
+        urls.append(url)
+        ready.set()
+
+    async def serve() -> None:
+        with scope:
+            await HttpServer().serve(services_of(house), options, said)
+        stopped.set()
+
+    tasks.start_soon(serve)
+    with anyio.fail_after(10):
+        await ready.wait()
+    return Running(urls[0], scope, stopped)
+
+
+@pytest.fixture
+async def running(house: House) -> AsyncIterator[Running]:
+    async with anyio.create_task_group() as tasks:
+        running = await start(tasks, house, OPTIONS)
+        yield running
+        running.scope.cancel()
+
+
+class TestServing:
+    """From the first connection to the last."""
+
+    async def test_a_free_port_is_told(self, running: Running) -> None:
+        """Port 0 takes a free one, and the base URL that is told answers."""
+        assert running.url.startswith("http://127.0.0.1:")
+        async with running.person() as person:
+            assert (await person.get("/ops/readiness")).json() == {"ready": True}
+
+    async def test_answers_come_at_once(self, running: Running) -> None:
+        """No answer waits for a delayed acknowledgement (40 ms each)."""
+        async with running.person() as person:
+            await person.get("/ops/readiness")
+            started = anyio.current_time()
+            for _ in range(50):
+                await person.get("/ops/readiness")
+            assert anyio.current_time() - started < 50 * 0.03
+
+    async def test_it_stops_when_cancelled(self, running: Running) -> None:
+        """Cancelled, it stops accepting and ends; the port is free again."""
+        async with running.person() as person:
+            await person.get("/ops/readiness")
+        running.scope.cancel()
+        with anyio.fail_after(5):
+            await running.stopped.wait()
+        port = int(running.url.rpartition(":")[2])
+        with socket.socket() as probe, pytest.raises(ConnectionRefusedError):
+            probe.connect(("127.0.0.1", port))
+
+    async def test_running_requests_may_end(
+        self, running: Running, house: House, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A request that runs when the server is told to stop gets its answer."""
+        entered, go_on, kind = anyio.Event(), anyio.Event(), type(house.store)
+        plain = kind.read
+
+        async def slow(self: object, work: object) -> object:
+            entered.set()
+            await go_on.wait()
+            return await plain(self, work)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(kind, "read", slow)
+        answers: list[int] = []
+        async with running.person() as person, anyio.create_task_group() as tasks:
+
+            async def ask() -> None:
+                answers.append((await person.get("/ops/readiness")).status_code)
+
+            tasks.start_soon(ask)
+            await entered.wait()
+            running.scope.cancel()
+            await anyio.sleep(0.3)
+            go_on.set()
+        assert answers == [200]
+
+    async def test_garbage_on_the_wire(self, running: Running) -> None:
+        """Bytes that are no HTTP are refused, and the server lives on."""
+        port = int(running.url.rpartition(":")[2])
+        async with await anyio.connect_tcp("127.0.0.1", port) as stream:
+            await stream.send(b"\0\xff garbage\r\n\r\n")
+            assert (await stream.receive()).startswith(b"HTTP/1.1 400")
+        async with running.person() as person:
+            assert (await person.get("/ops/readiness")).status_code == 200
+
+    async def test_a_client_that_goes_away(
+        self, running: Running, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A client that leaves in the middle of its body is no error of the server's."""
+        caplog.set_level(logging.DEBUG, "retaia.http")
+        port = int(running.url.rpartition(":")[2])
+        head = (
+            "POST /api/v1/agents/register HTTP/1.1\r\nHost: x\r\n"
+            f"Authorization: Bearer {AGENT_TOKEN}\r\n"
+            "Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+        )
+        async with await anyio.connect_tcp("127.0.0.1", port) as stream:
+            await stream.send(head.encode())
+            await anyio.sleep(0.1)
+        with anyio.fail_after(5):
+            while "status=499" not in caplog.text:  # noqa: ASYNC110 - a log line is no event
+                await anyio.sleep(0.02)
+        assert "ERROR" not in caplog.text
+
+
+class TestSettings:
+    """Where it listens."""
+
+    @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "::", "nas.local", ""])
+    async def test_loopback_only(self, house: House, host: str) -> None:
+        """Any other address is a settings error that names what is allowed."""
+        with pytest.raises(SettingsError, match="this machine only") as error:
+            await HttpServer().serve(services_of(house), evolve(OPTIONS, host=host), print)
+        assert error.value.details["key"] == "server.host"
+
+    async def test_a_taken_port(self, house: House, running: Running) -> None:
+        """A port in use is a settings error."""
+        port = int(running.url.rpartition(":")[2])
+        with pytest.raises(SettingsError, match="cannot listen"):
+            await HttpServer().serve(services_of(house), evolve(OPTIONS, port=port), print)
+
+    async def test_signals_are_left_alone(self, house: House) -> None:
+        """Serving does not touch the program's signal handlers."""
+        import signal
+
+        before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+        assert threading.current_thread() is threading.main_thread()
+        async with anyio.create_task_group() as tasks:
+            running = await start(tasks, house, OPTIONS)
+            assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+            running.scope.cancel()
+
+
+def test_it_is_registered() -> None:
+    """The plugin offers the server transport ``http``."""
+    (provider,) = retaia_providers()
+    assert (provider.role, provider.name) == (Role.SERVER, "http")
+    assert isinstance(provider.factory(), HttpServer)
