@@ -241,14 +241,17 @@ class JobTransaction:
         result: Mapping[str, object] | None = None,
         warnings: tuple[str, ...] = (),
     ) -> Job:
-        job, lock = self._held(job_id, token, now)
+        job, _ = self._held(job_id, token, now)
         done = completed(job, now, result=result, warnings=warnings)
         self._change(done)
-        key = {"which_kind": job.subject.kind, "which_id": job.subject.id}
-        self._session.send(
-            self._jobs.release, {**key, "lock_token": lock.token, "now": micros(now)}
-        )
+        self._end_lease(job.subject, token, now)
         return done
+
+    def _end_lease(self, subject: Subject, token: str, now: datetime) -> None:
+        """End a lease where it holds no job any more."""
+        which = {"which_kind": subject.kind, "which_id": subject.id}
+        values = {**which, "lock_token": token, "now": micros(now)}
+        self._session.send(self._jobs.release, values)
 
     def _lock(self, subject: Subject, statement: Statement) -> Lock | None:
         rows = self._session.rows(statement, _key(subject))

@@ -20,9 +20,9 @@ from retaia_core.ports.store import Store, Work
 from . import migrate
 from .calls import Call, deliver
 from .dialects import POSTGRES
-from .postgres_claims import ClaimStatements, PostgresTransaction
 from .postgres_session import Connection, PostgresSession, connect, explained, worth_a_new_try
 from .session import Again
+from .short_ways import QuickTransaction, ShortWays
 from .transaction import Statements
 
 T = TypeVar("T")
@@ -42,7 +42,7 @@ class PostgresStore(Store):
     def __init__(self, url: str) -> None:
         self._url = url
         self._statements = Statements.build(POSTGRES)
-        self._claims = ClaimStatements.build()
+        self._ways = ShortWays.build(POSTGRES)
         self._writes: SimpleQueue[Call | None] = SimpleQueue()
         self._reads: SimpleQueue[Call | None] = SimpleQueue()
         self._writers: list[threading.Thread] = []
@@ -124,7 +124,7 @@ class PostgresStore(Store):
             migrate.upgrade(connection)
 
     def _thread(self, queue: SimpleQueue[Call | None], *, writing: bool) -> threading.Thread:
-        worker = _Worker(self._url, self._statements, self._claims, writing=writing)
+        worker = _Worker(self._url, self._statements, self._ways, writing=writing)
         name = "store-writer" if writing else "store-reader"
         thread = threading.Thread(target=_work, args=(worker, queue), name=name, daemon=True)
         thread.start()
@@ -145,7 +145,7 @@ class _Worker:
 
     _url: str
     _statements: Statements
-    _claims: ClaimStatements
+    _ways: ShortWays
     _writing: bool = field(kw_only=True)
     _connection: Connection | None = None
     _synced: bool = True
@@ -193,7 +193,7 @@ class _Worker:
             with connection.pipeline() as pipeline:
                 self._begin(connection, durable=call.durable)
                 session = PostgresSession(connection, pipeline, writing=self._writing)
-                transaction = PostgresTransaction(session, self._statements, self._claims)
+                transaction = QuickTransaction(session, self._statements, self._ways)
                 answer = call.work(transaction)
                 call.committing = True
                 connection.execute("COMMIT")

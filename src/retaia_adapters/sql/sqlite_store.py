@@ -23,13 +23,14 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.pool import NullPool
 
 from retaia_core.errors import StoreError
-from retaia_core.ports.store import Store, Work
+from retaia_core.ports.store import Store, Transaction, Work
 
 from . import lockfile, migrate
 from .calls import Call, deliver
 from .dialects import SQLITE
+from .short_ways import QuickTransaction, ShortWays
 from .sqlite_session import SqliteSession, connect, explained
-from .transaction import SqlTransaction, Statements
+from .transaction import Statements
 
 T = TypeVar("T")
 
@@ -49,6 +50,7 @@ class SqliteStore(Store):
         self._path = path
         self._server = server
         self._statements = Statements.build(SQLITE)
+        self._ways = ShortWays.build(SQLITE)
         self._writes: SimpleQueue[Call | None] = SimpleQueue()
         self._reads: SimpleQueue[Call | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
@@ -164,7 +166,8 @@ class SqliteStore(Store):
     # The writing thread
 
     def _write_loop(self, connection: sqlite3.Connection) -> None:
-        writer = _Writer(connection, self._statements)
+        session = SqliteSession(connection, writing=True)
+        writer = _Writer(connection, QuickTransaction(session, self._statements, self._ways))
         waiting: deque[Call] = deque()
         while True:
             ending = self._fetch(waiting)
@@ -200,32 +203,20 @@ class SqliteStore(Store):
 
     def _read_loop(self, connection: sqlite3.Connection) -> None:
         session = SqliteSession(connection, writing=False)
+        transaction = QuickTransaction(session, self._statements, self._ways)
         while (call := self._reads.get()) is not None:
             if call.wanted:
-                self._read(connection, session, call)
+                _read(connection, transaction, call)
                 deliver([call])
         connection.close()
-
-    def _read(self, connection: sqlite3.Connection, session: SqliteSession, call: Call) -> None:
-        try:
-            connection.execute("BEGIN")
-            call.answer = call.work(SqlTransaction(session, self._statements))
-        except sqlite3.Error as error:
-            call.error = explained(error)
-            call.error.__cause__ = error
-        except BaseException as error:  # noqa: BLE001 - it is raised again where it is awaited
-            call.error = error
-        finally:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
 
 
 class _Writer:
     """Runs groups of functions on the one writing connection."""
 
-    def __init__(self, connection: sqlite3.Connection, statements: Statements) -> None:
+    def __init__(self, connection: sqlite3.Connection, transaction: Transaction) -> None:
         self._connection = connection
-        self._transaction = SqlTransaction(SqliteSession(connection, writing=True), statements)
+        self._transaction = transaction
         self._synced = False
 
     def run(self, waiting: deque[Call]) -> list[Call]:
@@ -302,6 +293,20 @@ class _Writer:
     def _roll_back(self) -> None:
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
+
+
+def _read(connection: sqlite3.Connection, transaction: Transaction, call: Call) -> None:
+    try:
+        connection.execute("BEGIN")
+        call.answer = call.work(transaction)
+    except sqlite3.Error as error:
+        call.error = explained(error)
+        call.error.__cause__ = error
+    except BaseException as error:  # noqa: BLE001 - it is raised again where it is awaited
+        call.error = error
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
 
 
 def _failed(group: list[Call], error: sqlite3.Error) -> list[Call]:
