@@ -16,7 +16,7 @@ from cyclopts import App, CycloptsError, Parameter
 from retaia_core.errors import RetaiaError, SettingsError
 
 from . import checks, telling
-from .play import Place, Story, play
+from .play import Place, Story, make_storage, play
 from .stage import Stage, console_for
 from .storage import ITEMS
 
@@ -86,15 +86,16 @@ def _perform(place: Place, stage: Stage, *, keep: bool, as_json: bool) -> int:
     started = time.monotonic()
     stage.say(f"Everything happens in {place.folder}; your own files are not touched.")
     try:
-        story = anyio.run(play, place, stage)
+        prints = make_storage(place, stage)
+        story = anyio.run(play, place, stage, prints)
     except KeyboardInterrupt:
         said = "it is kept" if keep else "it is removed"
         print(f"interrupted; the folder is {place.folder}, {said}", file=sys.stderr)
         return INTERRUPTED
-    except RetaiaError as error:
+    except (RetaiaError, OSError) as error:
         return _refused(error, as_json=as_json, code=FAILED)
     except BaseExceptionGroup as group:
-        known = group.subgroup(RetaiaError)
+        known = group.subgroup((RetaiaError, OSError))
         if known is None:
             raise
         return _refused(_first(known), as_json=as_json, code=FAILED)
@@ -102,7 +103,7 @@ def _perform(place: Place, stage: Stage, *, keep: bool, as_json: bool) -> int:
     return FAILED if story.problems else OK
 
 
-def _first(group: BaseExceptionGroup[RetaiaError]) -> RetaiaError:
+def _first(group: BaseExceptionGroup[Exception]) -> Exception:
     inner = group.exceptions[0]
     return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner
 
@@ -120,7 +121,7 @@ def _report(
 ) -> None:
     moved = checks.targets(story.plan)
     telling.tell_report(stage, ITEMS, moved, story.assets, story.problems)
-    further = telling.commands(ITEMS, moved, place.storage, place.data) if keep else []
+    further = telling.commands(ITEMS, moved, place.data) if keep else []
     if keep:
         telling.tell_commands(stage, further)
     stage.say()

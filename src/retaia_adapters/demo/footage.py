@@ -53,7 +53,7 @@ def write_clip(path: Path, clip: Clip) -> None:
 
 
 def _clip_streams(output: Any, clip: Clip) -> tuple[Any, Any]:
-    options = {"preset": "veryfast", "crf": "23", "g": "50"}
+    options = {"preset": "veryfast", "crf": "23", "g": "75"}
     if clip.black:
         options |= {"g": "1000", "sc_threshold": "0"}
     pictures = output.add_stream("libx264", rate=FRAMES_PER_SECOND, options=options)

@@ -93,18 +93,23 @@ class Story:
 def make_storage(place: Place, stage: Stage) -> checks.Prints:
     """Make every file; returns their prints. What is still being copied lies on the card."""
     stage.step("Make a storage", f"{len(ITEMS)} files, all generated")
-    prints = {}
+    prints: dict[str, checks.Print] = {}
+    before = None
     for item in ITEMS:
         root = place.card if item.fate is Fate.COPYING else place.storage
         prints[item.path] = checks.print_of(make_item(root, item))
-    telling.tell_items(stage, ITEMS)
+        telling.tell_item(stage, item, before)
+        before = item
     return prints
 
 
-async def play(place: Place, stage: Stage) -> Story:
-    """Go through it all; raises `RetaiaError` where something cannot be done at all."""
+async def play(place: Place, stage: Stage, prints: checks.Prints) -> Story:
+    """Go through the life of the assets of `make_storage`.
+
+    Raises:
+        RetaiaError: something cannot be done at all, or takes for ever.
+    """
     settings = place.settings()
-    prints = await anyio.to_thread.run_sync(make_storage, place, stage)
     growing = next(item for item in ITEMS if item.fate is Fate.COPYING)
     with SlowCopy(place.card / growing.path, place.storage / growing.path) as copy:
         async with open_services(settings, server=True) as services:

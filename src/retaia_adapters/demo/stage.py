@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 
 from attrs import define, field
 from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -23,8 +24,8 @@ Row = Sequence[str]
 def printable(text: str) -> str:
     r"""Show a text on one line whatever it contains: control and direction marks are escaped.
 
-    >>> printable("first light\nfrom the pier")
-    'first light\\nfrom the pier'
+    >>> printable("pier\nfirst light")
+    'pier\\nfirst light'
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
@@ -38,9 +39,10 @@ def console_for(*, as_json: bool) -> Console:
 
 @define
 class Stage:
-    """Shows what happens, step by step."""
+    """Shows what happens, step by step; ``moving`` says whether lines may change on a terminal."""
 
     console: Console
+    moving: bool = True
     _step: int = field(default=0, init=False)
 
     @property
@@ -61,42 +63,56 @@ class Stage:
         """One line."""
         self._print(Text(f"   {printable(text)}" if text else "", style=style))
 
-    def rows(self, rows: Iterable[Row], styles: Sequence[str] = ()) -> None:
-        """A table without lines."""
-        for line in _lines([[printable(cell) for cell in row] for row in rows], styles):
-            self._print(Text("   ") + line)
+    def command(self, line: str) -> None:
+        """A command to be copied: never broken into two lines."""
+        self.console.print(Text(f"   {line}", style="cyan"), soft_wrap=True)
+
+    def rows(self, rows: Sequence[Row], styles: Sequence[str] = ()) -> None:
+        """A table without lines; ``styles`` are those of its columns."""
+        if self.live:
+            self.console.print(Padding(_grid(rows, styles), (0, 0, 0, 3)))
+            return
+        for line in _lines([[printable(cell) for cell in row] for row in rows]):
+            self._print(Text(f"   {line}"))
 
     def box(self, title: str, rows: Sequence[Row], styles: Sequence[str], color: str) -> None:
         """A table with a title: in a frame on a terminal, else under its title."""
         if not rows:
             return
-        if not self.live:
-            self._print(Text(""))
-            self._print(Text(title))
-            self.rows(rows)
+        if self.live:
+            frame = Panel(_grid(rows, styles), title=title, title_align="left", border_style=color)
+            self.console.print(frame)
             return
-        lines = Table.grid(padding=(0, 2))
-        for style in styles:
-            lines.add_column(style=style, overflow="fold")
-        for row in rows:
-            lines.add_row(*(Text(printable(cell)) for cell in row))
-        self.console.print(Panel(lines, title=title, title_align="left", border_style=color))
+        self.say()
+        self._print(Text(title))
+        self.rows(rows)
 
     def _print(self, text: Text) -> None:
         self.console.print(text, soft_wrap=not self.live)
 
 
-def _lines(rows: Sequence[Row], styles: Sequence[str]) -> Iterable[Text]:
+def padded(text: str, columns: int) -> str:
+    """Fill a text up with spaces, so that lines which come one by one stand below each other."""
+    return text + " " * max(0, columns - cell_len(text))
+
+
+def _grid(rows: Sequence[Row], styles: Sequence[str]) -> Table:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    for number in range(max(len(row) for row in rows)):
+        grid.add_column(overflow="fold", style=styles[number] if number < len(styles) else "")
+    for row in rows:
+        grid.add_row(*(Text(printable(cell)) for cell in row))
+    return grid
+
+
+def _lines(rows: Sequence[Row]) -> Iterator[str]:
     """Rows as lines whose columns stand below each other."""
-    columns = max((len(row) for row in rows), default=0)
+    columns = max(len(row) for row in rows)
     widths = [max(cell_len(row[i]) for row in rows if i < len(row)) for i in range(columns)]
     for row in rows:
-        line = Text()
-        for number, cell in enumerate(row):
-            last = number == len(row) - 1
-            pad = "" if last else " " * (widths[number] - cell_len(cell) + 2)
-            line.append(cell + pad, style=styles[number] if number < len(styles) else "")
-        yield line
+        yield "  ".join(
+            padded(cell, width) for cell, width in zip(row, widths, strict=False)
+        ).rstrip()
 
 
 @define
@@ -110,7 +126,7 @@ class Working:
     _scan: str = field(default="", init=False)
 
     def __enter__(self) -> Working:
-        if self.stage.live:
+        if self.stage.live and self.stage.moving:
             self._live = Live(
                 console=self.stage.console, refresh_per_second=6, transient=True
             ).__enter__()

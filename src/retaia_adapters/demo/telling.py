@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import shutil
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -14,11 +16,11 @@ from retaia_core.domain.moves import Batch, MovePlan, Outcome, PlannedMove
 from retaia_core.domain.scans import ScanReport
 from retaia_core.usecases.operations import AssetReport
 
-from .stage import Stage
+from .stage import Stage, padded
 from .storage import Fate, Item
 
-_NAMES = 30
-"""Columns for a name, so that lines which come one by one stand below each other."""
+_NAMES, _FACTS = 25, 33
+"""Columns for a name and for facts, in lines that come one by one."""
 
 _ALONE = {
     "ambiguous_parent": "two photos have its name, and nothing is guessed",
@@ -28,11 +30,12 @@ _ALONE = {
 }
 
 
-def tell_items(stage: Stage, items: Sequence[Item]) -> None:
-    """What was made, folder by folder."""
-    for folder, group in groupby(items, lambda item: item.path.rpartition("/")[0]):
+def tell_item(stage: Stage, item: Item, before: Item | None) -> None:
+    """A file that was made; the folder is named where it is another than that of the one before."""
+    folder = _folder(item.path)
+    if before is None or _folder(before.path) != folder:
         stage.say(f"{folder}/", "bold")
-        stage.rows([(f"  {_name(item.path)}", item.says) for item in group], ("", "dim"))
+    stage.rows([("  " + padded(_name(item.path), _NAMES), item.says)], ("", "dim"))
 
 
 def tell_scan(stage: Stage, report: ScanReport) -> None:
@@ -55,10 +58,10 @@ def tell_prepared(stage: Stage, report: AssetReport) -> None:
     asset = report.asset
     if Flag.UNPROCESSABLE in asset.flags:
         said = "; ".join(_failures(report.jobs))
-        stage.rows([("✗", _name(asset.path).ljust(_NAMES), said)], ("red", "red", "red"))
+        stage.rows([("✗", padded(_name(asset.path), _NAMES), said)], ("red", "red", "red"))
         return
-    row = ("✓", _name(asset.path).ljust(_NAMES), _facts(asset).ljust(_NAMES), _derived(asset))
-    stage.rows([row], ("green", "", "", "dim"))
+    row = ("✓", padded(_name(asset.path), _NAMES), padded(_facts(asset), _FACTS), _derived(asset))
+    stage.rows([row], ("green", "", "bright_blue", "dim"))
     for warning in asset.warnings:
         stage.say(f"  {warning}", "yellow")
 
@@ -67,7 +70,7 @@ def tell_growing(stage: Stage, report: AssetReport) -> None:
     """The file that is still being copied."""
     text = f"still being copied: it is {report.asset.state}, and nobody touches it"
     stage.rows(
-        [("…", _name(report.asset.path).ljust(_NAMES), text)], ("yellow", "yellow", "yellow")
+        [("…", padded(_name(report.asset.path), _NAMES), text)], ("yellow", "yellow", "yellow")
     )
 
 
@@ -79,7 +82,7 @@ def tell_decisions(stage: Stage, items: Sequence[Item]) -> None:
             for item in items
             if item.verdict is verdict and item.fate is Fate.PREPARED
         ]
-        stage.rows([((verdict or "open").ljust(6), ", ".join(names))], (style,))
+        stage.rows([(padded(verdict or "open", 6), ", ".join(names))], (style,))
 
 
 def tell_plan(stage: Stage, plan: MovePlan) -> None:
@@ -88,7 +91,7 @@ def tell_plan(stage: Stage, plan: MovePlan) -> None:
         style = "green" if verdict is Verdict.KEEP else "magenta"
         stage.say(f"{verdict}  {folder}", style)
         for move in moves:
-            stage.rows(_move_rows(move), ("", "dim"))
+            stage.rows([_move_row(move)], ("", "yellow"))
             if move.nonce:
                 stage.say(f"    renamed, because {move.collides_with[0]} is taken", "yellow")
     for blocked in plan.blocked:
@@ -100,18 +103,16 @@ def _sorted(plan: MovePlan) -> list[PlannedMove]:
 
 
 def _direction(move: PlannedMove) -> tuple[Verdict, str]:
-    source, target = (p.rpartition("/")[0] for p in (move.files[0].source, move.files[0].target))
-    return move.verdict, f"{source}/ → {target}/"
+    file = move.files[0]
+    return move.verdict, f"{_folder(file.source)}/ → {_folder(file.target)}/"
 
 
-def _move_rows(move: PlannedMove) -> list[tuple[str, ...]]:
-    """The original with its new name, where it gets one; sidecars below it."""
-    rows: list[tuple[str, ...]] = []
-    for file in move.files:
-        mark = "    + " if file.role == "sidecar" else "  "
-        name, new = _name(file.source), _name(file.target)
-        rows.append((mark + name, "") if name == new else (mark + name, f"→ {new}"))
-    return rows
+def _move_row(move: PlannedMove) -> tuple[str, ...]:
+    """The original with the endings of its sidecars, and its new name where it gets one."""
+    original, *sidecars = move.files
+    name, new = _name(original.source), _name(original.target)
+    group = "".join(f" + .{file.source.rpartition('.')[2]}" for file in sidecars)
+    return (f"  {name}{group}",) if name == new else (f"  {name}{group}", f"→ {new}{group}")
 
 
 def tell_batch(stage: Stage, batch: Batch) -> None:
@@ -183,25 +184,31 @@ def why_alone(item: Item, assets: Mapping[str, AssetReport]) -> str:
     return ""
 
 
-def commands(
-    items: Sequence[Item], moved: Mapping[str, str], storage: Path, data: Path
-) -> list[str]:
+def commands(items: Sequence[Item], moved: Mapping[str, str], data: Path) -> list[str]:
     """Command lines that look further, ready to be pasted."""
     renamed = next(i for i in items if i.path in moved and _name(moved[i.path]) != _name(i.path))
     damaged = next(item for item in items if item.fate is Fate.DAMAGED)
     copied = next(item for item in items if item.fate is Fate.COPYING)
 
-    def command(words: str, path: str | None = None) -> str:
-        name = [str(storage / path)] if path else []
-        return shlex.join(["retaia", *words.split(), *name, "--data-dir", str(data)])
+    def command(*words: str) -> str:
+        return shlex.join([_program(), *words, "--data-dir", str(data)])
 
     return [
         command("why", moved[renamed.path]),
         command("why", damaged.path),
         command("history", moved[renamed.path]),
-        command("decide keep", copied.path),
-        command("batch preview"),
+        command("decide", "keep", copied.path),
+        command("batch", "preview"),
     ]
+
+
+def _program() -> str:
+    """How this program was called: by its name where the shell finds it, else by its path."""
+    called = Path(sys.argv[0])
+    found = shutil.which("retaia")
+    if called.name != "retaia" or (found and Path(found).resolve() == called.resolve()):
+        return "retaia"
+    return str(called)
 
 
 def tell_commands(stage: Stage, lines: Sequence[str]) -> None:
@@ -209,7 +216,7 @@ def tell_commands(stage: Stage, lines: Sequence[str]) -> None:
     stage.say()
     stage.say("Look further:", "bold")
     for line in lines:
-        stage.say(f"  {line}", "cyan")
+        stage.command(line)
 
 
 # Words
@@ -217,6 +224,10 @@ def tell_commands(stage: Stage, lines: Sequence[str]) -> None:
 
 def _name(path: str) -> str:
     return path.rpartition("/")[2].replace("\n", "\\n")
+
+
+def _folder(path: str) -> str:
+    return path.rpartition("/")[0]
 
 
 def _failures(jobs: Sequence[Job]) -> list[str]:
