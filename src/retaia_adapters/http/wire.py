@@ -18,6 +18,7 @@ _encode = msgspec.json.Encoder(enc_hook=str).encode
 _canonical = msgspec.json.Encoder(enc_hook=str, order="deterministic").encode
 _ODD = re.compile(rb"\\u0000|[0-9]{19}")
 _MOST = 2**63 - 1
+MAX_DEPTH = 64
 
 
 def encode(value: object) -> bytes:
@@ -35,31 +36,46 @@ def instant(time: datetime) -> str:
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _odd(value: object) -> bool:
-    """Whether some text has a NUL, or some integer more than 64 bits: no store takes these."""
+def _is_odd(value: object) -> bool:
     if isinstance(value, str):
         return "\0" in value
-    if isinstance(value, int):
-        return not -_MOST - 1 <= value <= _MOST
-    if isinstance(value, list):
-        return any(_odd(item) for item in value)
-    if isinstance(value, dict):
-        return any(_odd(key) or _odd(item) for key, item in value.items())
-    return False
+    return isinstance(value, int) and not -_MOST - 1 <= value <= _MOST
+
+
+def _problem(document: object) -> str | None:
+    """What no store takes: a NUL in a text, an integer beyond 64 bits, or too many levels."""
+    level = [document]
+    for _ in range(MAX_DEPTH):
+        if any(_is_odd(value) for value in level):
+            return "it has a NUL character or an integer beyond 64 bits"
+        keys = [key for value in level if isinstance(value, dict) for key in value]
+        inner = [item for value in level if isinstance(value, dict) for item in value.values()]
+        items = [item for value in level if isinstance(value, list) for item in value]
+        level = [*keys, *inner, *items]
+        if not level:
+            return None
+    return f"it is nested more than {MAX_DEPTH} levels deep"
+
+
+def _suspicious(raw: bytes) -> bool:
+    """Whether a look at the bytes cannot rule a problem out; of ordinary bodies it can."""
+    return bool(_ODD.search(raw)) or raw.count(b"[") + raw.count(b"{") >= MAX_DEPTH
 
 
 def decode(raw: bytes) -> Any:
     """Read a document.
 
     Raises:
-        WireRefused: 400 where it is no JSON, 422 where it has a NUL or an integer beyond 64 bits.
+        WireRefused: 400 where it is no JSON; 422 where it has a NUL, an integer beyond 64 bits, or
+            more than `MAX_DEPTH` levels.
     """
     try:
         value = msgspec.json.decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise refused(400, "the body is no JSON document", reason="MALFORMED_JSON") from error
-    if _ODD.search(raw) and _odd(value):
-        raise refused(422, "the body has a NUL character or an integer beyond 64 bits")
+    problem = _problem(value) if _suspicious(raw) else None
+    if problem:
+        raise refused(422, f"the body is refused: {problem}")
     return value
 
 

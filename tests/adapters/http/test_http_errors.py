@@ -73,6 +73,24 @@ class TestShape:
         )
         assert answer.status_code == 422
 
+    @pytest.mark.parametrize("leaf", ["1", "12345678901234567890", '"\\u0000"'])
+    @pytest.mark.parametrize("depth", [62, 100, 300, 900])
+    async def test_deep_nesting(self, served: Served, depth: int, leaf: str) -> None:
+        """A document that is nested beyond reason is refused, never a crash."""
+        asset = await served.house.ready("INBOX/A.jpg")
+        body = '{"fields": {"a": ' + "[" * depth + leaf + "]" * depth + "}}"
+        answer = await served.person.patch(
+            f"/assets/{asset.uuid}", content=body, headers={"content-type": "application/json"}
+        )
+        assert answer.status_code == 422
+
+    async def test_reasonable_nesting(self, served: Served) -> None:
+        """Many brackets side by side, and some levels, are fine."""
+        asset = await served.house.ready("INBOX/A.jpg")
+        fields = {"wide": [[]] * 500, "deep": [[[[[[[["x"]]]]]]]]}
+        answer = await served.person.patch(f"/assets/{asset.uuid}", json={"fields": fields})
+        assert answer.status_code == 200
+
     async def test_text_that_looks_odd_passes(self, served: Served) -> None:
         """A backslash before u0000, or a long row of digits in a text, is ordinary text."""
         asset = await served.house.ready("INBOX/A.jpg")
