@@ -240,6 +240,30 @@ def move(
     return None
 
 
+def settle(source: str, target: str) -> None:
+    """Remove the source of a move that was interrupted after its target was published.
+
+    Raises:
+        MoveRefused: one of them is not there or no regular file, or they differ; nothing was changed.
+        OSError: they could not be compared, or the source could not be removed.
+    """
+    _movable(source)
+    _movable(target)
+    if not _one_file(source, target) and _digest(source) != _digest(target):
+        raise MoveRefused("source and target are both there, and differ")
+    fsio.sync_folder(os.path.dirname(target))
+    os.unlink(source)
+    fsio.sync_folder(os.path.dirname(source))
+
+
+def _digest(path: str) -> bytes:
+    digest = hashlib.blake2b()
+    with fsio.reading(path) as handle:
+        for block in fsio.blocks(handle):
+            digest.update(block)
+    return digest.digest()
+
+
 def _make_target_folder(folder: str) -> None:
     try:
         fsio.make_folders(folder)

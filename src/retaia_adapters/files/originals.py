@@ -133,16 +133,35 @@ class FilesystemOriginals:
             StorageOffline: the storage went away.
             OSError: it failed in the middle; what stands on disk is to be looked at.
         """
-        self._require_online()
-        try:
-            old, new = self._absolute(source), self._absolute(target)
-        except ValidationFailed as error:
-            raise MoveRefused(error.message) from error
+        old, new = self._pair(source, target)
         try:
             moves.move(old, new, watch=self._passed)
         except OSError:
             self._require_online()
             raise
+
+    def settle(self, source: str, target: str) -> None:
+        """Finish a move that was interrupted after the target was published.
+
+        Raises:
+            MoveRefused: one of them is not there, or they differ; nothing was changed.
+            StorageOffline: the storage went away.
+            OSError: they could not be compared, or the source could not be removed.
+        """
+        old, new = self._pair(source, target)
+        try:
+            moves.settle(old, new)
+        except OSError:
+            self._require_online()
+            raise
+
+    def _pair(self, source: str, target: str) -> tuple[str, str]:
+        """The places of a move's two ends, on a storage that is online."""
+        self._require_online()
+        try:
+            return self._absolute(source), self._absolute(target)
+        except ValidationFailed as error:
+            raise MoveRefused(error.message) from error
 
     def _passed(self, step: moves.Step) -> None:
         """Called at every step of a move; a subclass may look on."""

@@ -29,6 +29,7 @@ class BlockReason(StrEnum):
     MISSING = "missing"
     SOURCE_CHANGED = "source_changed"
     LOCKED = "locked"
+    UNREADABLE = "unreadable"
     STORAGE_OFFLINE = "storage_offline"
     NAME_COLLISION_EXHAUSTED = "name_collision_exhausted"
     NAME_TOO_LONG = "name_too_long"
@@ -116,12 +117,14 @@ class World:
 
     ``files`` maps ``(storage_id, path)`` to what stands there, without an entry where nothing does;
     ``taken`` maps ``(storage_id, folder)`` to the names in it; ``locked`` are assets that somebody
-    holds; ``offline`` maps a storage to its reason.
+    holds, ``unreadable`` those whose files or target folder cannot be looked at, each with the reason;
+    ``offline`` maps a storage to its reason.
     """
 
     files: Mapping[tuple[StorageId, str], DiskFile] = field(factory=dict)
     taken: Mapping[tuple[StorageId, str], frozenset[str]] = field(factory=dict)
     locked: Mapping[AssetId, str] = field(factory=dict)
+    unreadable: Mapping[AssetId, str] = field(factory=dict)
     offline: Mapping[StorageId, str] = field(factory=dict)
     layouts: Mapping[StorageId, Layout] = field(factory=dict)
 
@@ -166,6 +169,8 @@ def _state_block(asset: Asset, world: World) -> BlockedMove | None:
         )
     if Flag.PARKED in asset.flags:
         return _block(asset, BlockReason.PARKED, "an earlier move could not be proven; see its why")
+    if asset.uuid in world.unreadable:
+        return _block(asset, BlockReason.UNREADABLE, world.unreadable[asset.uuid])
     if asset.uuid in world.locked:
         return _block(asset, BlockReason.LOCKED, world.locked[asset.uuid])
     return None

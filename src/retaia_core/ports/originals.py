@@ -106,6 +106,17 @@ class Originals(Protocol):
         """
         ...
 
+    def settle(self, source: str, target: str) -> None:
+        """Finish a move that was interrupted after the target was published: remove the source.
+
+        Done only where both stand and their contents are proven equal, byte for byte.
+
+        Raises:
+            MoveRefused: one is not there, or they differ; nothing was changed.
+            StorageOffline: the storage went away.
+        """
+        ...
+
 
 class OriginalsDriver(Protocol):
     """Opens storages, and lays out a new one when a person adopts a folder."""

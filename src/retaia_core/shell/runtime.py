@@ -208,6 +208,9 @@ class Runtime:
         return all(r is not None and (r.problem or not r.waiting) for r in reports)
 
     async def _busy(self) -> bool:
+        """Whether a batch is unfinished, a job is held, or one is left that can be done here."""
+        if await self.services.store.read(lambda tx: tx.batches(open_only=True, limit=1)):
+            return any(not report.problem for report in self.reports.values())
         processors = self.services.plugins.processors()
         offered = {c for p in processors if p.availability().available for c in p.capabilities}
         open_jobs = await self.services.store.read(

@@ -198,6 +198,12 @@ class MemoryOriginals(Originals):
         self.files[parse_rel_path(target)] = self.files.pop(source)
         self.renames.append((source, target))
 
+    def settle(self, source: str, target: str) -> None:
+        self._enter("settle", source)
+        if source not in self.files or self.files[source] != self.files.get(target):
+            raise MoveRefused("they are not both there, or differ")
+        del self.files[source]
+
 
 @define
 class _Pieces:

@@ -32,7 +32,14 @@ from ..domain.moves import (
     target_folder,
 )
 from ..domain.storage import Health, Storage
-from ..errors import ForbiddenActor, NotFound, RetaiaError, StateConflict, StorageOffline
+from ..errors import (
+    ForbiddenActor,
+    NotFound,
+    RetaiaError,
+    StateConflict,
+    StorageOffline,
+    Unavailable,
+)
 from ..ports.clock import Clock, Ids
 from ..ports.originals import MoveRefused, Originals
 from ..ports.store import Store, Transaction
@@ -59,6 +66,7 @@ class _Where(StrEnum):
 
     SOURCE = "source"
     TARGET = "target"
+    BOTH = "both"
     UNKNOWN = "unknown"
 
 
@@ -134,20 +142,41 @@ class Moves:
         }
         files: dict[tuple[StorageId, str], DiskFile] = {}
         taken: dict[tuple[StorageId, str], frozenset[str]] = {}
+        unreadable: dict[AssetId, str] = {}
         for asset in assets:
             if asset.storage_id in offline or asset.verdict is None:
                 continue
-            storage = storages[asset.storage_id]
-            originals = self.storages.open(storage)
-            for path in group_paths(asset):
-                found = originals.stat(path)
-                if found is not None:
-                    files[asset.storage_id, path] = found
-            key = (asset.storage_id, target_folder(asset, storage.layout))
-            if key not in taken:
-                taken[key] = originals.names_in(key[1])
+            try:
+                self._look_at(asset, storages[asset.storage_id], files, taken)
+            except StorageOffline as error:
+                offline[asset.storage_id] = error.message
+            except Unavailable as error:
+                unreadable[asset.uuid] = error.message
         layouts = {s.storage_id: s.layout for s in storages.values()}
-        return World(files=files, taken=taken, locked=locked, offline=offline, layouts=layouts)
+        return World(
+            files=files,
+            taken=taken,
+            locked=locked,
+            unreadable=unreadable,
+            offline=offline,
+            layouts=layouts,
+        )
+
+    def _look_at(
+        self,
+        asset: Asset,
+        storage: Storage,
+        files: dict[tuple[StorageId, str], DiskFile],
+        taken: dict[tuple[StorageId, str], frozenset[str]],
+    ) -> None:
+        originals = self.storages.open(storage)
+        for path in group_paths(asset):
+            found = originals.stat(path)
+            if found is not None:
+                files[asset.storage_id, path] = found
+        key = (asset.storage_id, target_folder(asset, storage.layout))
+        if key not in taken:
+            taken[key] = originals.names_in(key[1])
 
     # Executing
 
@@ -270,7 +299,7 @@ class Moves:
                 continue
             try:
                 done = await self._move(batch, result.move)
-            except StorageOffline:
+            except Unavailable:
                 left += 1
                 continue
             progress(done)
@@ -431,8 +460,8 @@ def _where(originals: Originals, file: PlannedFile) -> _Where:
         return _Where.TARGET if _stands(target, file) else _Where.UNKNOWN
     if source is None and _stands(target, file):
         return _Where.TARGET
-    if _stands(source, file) and not _stands(target, file):
-        return _Where.SOURCE
+    if _stands(source, file):
+        return _Where.BOTH if _stands(target, file) else _Where.SOURCE
     return _Where.UNKNOWN
 
 
@@ -451,17 +480,23 @@ def _move_group(originals: Originals, move: PlannedMove) -> str:
     done: list[PlannedFile] = []
     try:
         for file in move.files:
-            if _where(originals, file) is _Where.TARGET:
-                done.append(file)
-                continue
-            if not _stands(originals.stat(file.source), file):
-                raise MoveRefused(f"{file.source!r} is not as the plan says")
-            originals.rename(file.source, file.target)
+            _move_one(originals, file)
             done.append(file)
     except (MoveRefused, OSError, RetaiaError) as error:
         said = error.reason if isinstance(error, MoveRefused) else str(error)
         return _undo(originals, done, said)
     return ""
+
+
+def _move_one(originals: Originals, file: PlannedFile) -> None:
+    """Move a file, or finish what a crash left of its move."""
+    where = _where(originals, file)
+    if where is _Where.SOURCE:
+        originals.rename(file.source, file.target)
+    elif where is _Where.BOTH:
+        originals.settle(file.source, file.target)
+    elif where is _Where.UNKNOWN:
+        raise MoveRefused(f"{file.source!r} is not as the plan says")
 
 
 def _undo(originals: Originals, done: Sequence[PlannedFile], said: str) -> str:

@@ -470,3 +470,32 @@ def kill(step):
 
 move(sys.argv[1], sys.argv[2], watch=kill)
 """
+
+
+class TestSettle:
+    """A move that was interrupted after its target was published is finished, and only then."""
+
+    def test_equal_files_become_one(self, tmp_path: Path) -> None:
+        """The source goes where both are there with equal content."""
+        source, target = tmp_path / "a", tmp_path / "b"
+        source.write_bytes(b"content")
+        target.write_bytes(b"content")
+        moves.settle(str(source), str(target))
+        assert (source.exists(), target.read_bytes()) == (False, b"content")
+
+    def test_two_names_of_one_file_become_one(self, tmp_path: Path) -> None:
+        """A hard link that was left by a crash goes."""
+        source, target = tmp_path / "a", tmp_path / "b"
+        source.write_bytes(b"content")
+        target.hardlink_to(source)
+        moves.settle(str(source), str(target))
+        assert (source.exists(), target.read_bytes()) == (False, b"content")
+
+    def test_files_that_differ_are_both_left(self, tmp_path: Path) -> None:
+        """Of two files that differ neither is touched."""
+        source, target = tmp_path / "a", tmp_path / "b"
+        source.write_bytes(b"content")
+        target.write_bytes(b"Content")
+        with pytest.raises(MoveRefused, match="differ"):
+            moves.settle(str(source), str(target))
+        assert (source.read_bytes(), target.read_bytes()) == (b"content", b"Content")

@@ -10,11 +10,12 @@ from retaia_core.domain.assets import Flag
 from retaia_core.domain.identifiers import AssetId
 from retaia_core.domain.journal import Phase
 from retaia_core.domain.lifecycle import Action, State, Verdict
-from retaia_core.domain.moves import BatchStatus, Outcome
+from retaia_core.domain.moves import BatchStatus, BlockReason, Outcome
 from retaia_core.errors import (
     ForbiddenActor,
     IdempotencyConflict,
     StateConflict,
+    Unavailable,
     ValidationFailed,
 )
 from retaia_core.ports.originals import MoveRefused
@@ -178,6 +179,33 @@ class TestBatches:
         assert await house.moves.recover() == 1
         assert (await house.review.asset(two.uuid)).state is State.ARCHIVED
         assert set(house.originals.files) == {"ARCHIVE/A.jpg", "ARCHIVE/B.jpg"}
+
+    async def test_a_move_that_was_cut_after_its_copy_is_finished(self, house: House) -> None:
+        """Where a crash left source and target whole and equal, the source goes and the move is done."""
+        asset = await house.pending("INBOX/A.jpg", b"a")
+        await house.review.decide(PERSON, asset.uuid, Action.KEEP)
+        plan = await house.moves.preview()
+        batch = await house.moves.execute(PERSON, plan, plan.digest)
+        house.originals.files["ARCHIVE/A.jpg"] = house.originals.files["INBOX/A.jpg"]
+        done = await house.moves.run(batch.batch_id)
+        assert [result.outcome for result in done.results] == [Outcome.MOVED]
+        assert set(house.originals.files) == {"ARCHIVE/A.jpg"}
+
+    async def test_a_file_that_cannot_be_looked_at_blocks_itself_alone(self, house: House) -> None:
+        """An asset whose file cannot be read stays, with the reason; the others are planned."""
+        one = await house.pending("INBOX/A.jpg", b"a")
+        two = await house.pending("INBOX/B.jpg", b"b")
+        for asset in (one, two):
+            await house.review.decide(PERSON, asset.uuid, Action.KEEP)
+
+        def refuse(operation: str, path: str) -> None:
+            if path == "INBOX/A.jpg":
+                raise Unavailable("permission denied")
+
+        house.originals.fault = refuse
+        plan = await house.moves.preview()
+        assert [move.asset for move in plan.moves] == [two.uuid]
+        assert [(b.asset, b.reason) for b in plan.blocked] == [(one.uuid, BlockReason.UNREADABLE)]
 
     async def test_rejects_are_set_aside_and_can_be_kept_after_all(self, house: House) -> None:
         """Reopening moves nothing; the next batch moves the file from where it is."""
