@@ -47,9 +47,10 @@ def _limit(raw: object) -> int:
 
 
 def _include(raw: object) -> frozenset[Verdict]:
-    if raw not in _INCLUDE:
+    found = _INCLUDE.get(raw) if isinstance(raw, str) else None
+    if found is None:
         raise ValueError(f"must be one of {', '.join(_INCLUDE)}")
-    return _INCLUDE[str(raw)]
+    return found
 
 
 def _text(raw: object) -> str:
