@@ -132,8 +132,9 @@ class TestMoves:
     @pytest.mark.parametrize(
         "selection",
         [
-            {"asset_uuids": []}, {"include": "ALL"}, {"include": 1}, {"include": {}}, {"limit": 0}, {"limit": "1"},
-            {"uuids": ["x"]}, {"uuids": "x"}, {"uuids": [5]}, {"uuids": [[]]}, {"limit": True}, {"digest": 5},
+            {"asset_uuids": []}, {"include": "ALL"}, {"include": 1}, {"include": {}},
+            {"limit": 0}, {"limit": "1"}, {"limit": True}, {"digest": 5},
+            {"uuids": ["x"]}, {"uuids": "x"}, {"uuids": [5]}, {"uuids": [[]]},
         ],
     )  # fmt: skip
     async def test_selections_are_checked(self, served: Served, selection: dict[str, Any]) -> None:
