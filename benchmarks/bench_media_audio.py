@@ -212,20 +212,23 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=600, help="length of the long recordings")
     parser.add_argument("--files", type=int, default=200, help="number of small files")
+    parser.add_argument("--only", default="", help="only the cases whose name holds this text")
     parser.add_argument("--json", type=Path, help="where to write all figures")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        cases: dict[str, tuple[float, Measure]] = {
-            "review set of a WAV": (0.5, review_set(folder, options.seconds)),
-            "facts of small files": (0.1, many_facts(folder, options.files)),
-            "compliant MP3": (0.05, compliant(folder, options.seconds, "mp3")),
-            "compliant M4A": (0.05, compliant(folder, options.seconds, "m4a")),
+        cases: dict[str, tuple[float, Callable[[], Measure]]] = {
+            "review set of a WAV": (0.5, lambda: review_set(folder, options.seconds)),
+            "facts of small files": (0.1, lambda: many_facts(folder, options.files)),
+            "compliant MP3": (0.05, lambda: compliant(folder, options.seconds, "mp3")),
+            "compliant M4A": (0.05, lambda: compliant(folder, options.seconds, "m4a")),
         }
-        results = {
-            case: {"goal": goal, **medians([measure() for _ in range(options.rounds)])}
-            for case, (goal, measure) in cases.items()
-        }
+        results: dict[str, dict[str, float]] = {}
+        for case, (goal, prepare) in cases.items():
+            if options.only in case:
+                measure = prepare()
+                rounds = [measure() for _ in range(options.rounds)]
+                results[case] = {"goal": goal, **medians(rounds)}
     print(f"{'case':<24}{'goal':>6}{'ratio':>8}{'cpu':>8}   medians of {options.rounds} rounds")
     for case, figures in results.items():
         rest = [f"{k} {v:.3f}" for k, v in figures.items() if k not in {"goal", "ratio", "cpu"}]
