@@ -13,6 +13,7 @@ import numpy as np
 from attrs import field, frozen
 from av.stream import Disposition
 from PIL import Image
+from PIL.TiffImagePlugin import IFDRational
 
 from .scenery import Harbour, Picture
 from .sounds import RATE, Samples
@@ -146,9 +147,9 @@ class Exposure:
     taken: str
     lens: str = ""
     iso: int = 200
-    time_s: float = 0.004
-    aperture: float = 5.6
-    focal_mm: float = 35.0
+    time_s: Fraction = Fraction(1, 250)
+    aperture: Fraction = Fraction(28, 5)
+    focal_mm: Fraction = Fraction(35)
     place: tuple[float, float] | None = None
     orientation: int = 1
 
@@ -176,8 +177,9 @@ def _exif(exposure: Exposure) -> Image.Exif:
     exif.update({0x010F: exposure.make, 0x0110: exposure.model, 0x0112: exposure.orientation})
     exif[0x0132] = exposure.taken
     camera = exif.get_ifd(0x8769)
-    camera.update({0x829A: exposure.time_s, 0x829D: exposure.aperture, 0x8827: exposure.iso})
-    camera.update({0x9003: exposure.taken, 0x9011: "+00:00", 0x920A: exposure.focal_mm})
+    camera.update({0x829A: _rational(exposure.time_s), 0x829D: _rational(exposure.aperture)})
+    camera.update({0x8827: exposure.iso, 0x920A: _rational(exposure.focal_mm)})
+    camera.update({0x9003: exposure.taken, 0x9011: "+00:00"})
     if exposure.lens:
         camera[0xA434] = exposure.lens
     if exposure.place is not None:
@@ -193,10 +195,15 @@ def _exif(exposure: Exposure) -> Image.Exif:
     return exif
 
 
-def _sexagesimal(degrees: float) -> tuple[float, float, float]:
-    whole, minutes = divmod(abs(degrees) * 60, 60)
-    minute, seconds = divmod(minutes * 60, 60)
-    return (whole, minute, round(seconds, 2))
+def _sexagesimal(degrees: float) -> tuple[IFDRational, IFDRational, IFDRational]:
+    hundredths = round(abs(degrees) * 360_000)
+    whole, rest = divmod(hundredths, 360_000)
+    minutes, seconds = divmod(rest, 6_000)
+    return IFDRational(whole), IFDRational(minutes), IFDRational(seconds, 100)
+
+
+def _rational(number: Fraction) -> IFDRational:
+    return IFDRational(number.numerator, number.denominator)
 
 
 _XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
