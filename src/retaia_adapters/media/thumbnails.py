@@ -27,6 +27,9 @@ from .frames import Output, PictureFilter, at_width
 from .problems import RenderingProblem, problem_of
 
 if TYPE_CHECKING:
+    from av.packet import Packet
+    from av.stream import Stream
+
     from .probe import Recording
 
 WIDTH = 480
@@ -120,6 +123,7 @@ class FrameFinder:
         stream = self._container.streams[recording.video.index]
         assert isinstance(stream, VideoStream)
         self._stream = stream
+        self._walk = Walk(self._container, [stream])
         stream.codec_context.thread_type = thread_type
         for other in self._container.streams:
             other.discard = Discard.default if other is stream else Discard.all
@@ -132,28 +136,35 @@ class FrameFinder:
         """Close the container."""
         self._container.close()
 
+    def has_key(self, at: Fraction, *, within: Fraction) -> bool:
+        """Whether there is a key frame no further than ``within`` from a time; decodes nothing."""
+        return next(self._keys(at, within), None) is not None
+
     def key_frame(self, at: Fraction, *, within: Fraction) -> VideoFrame | None:
         """The key frame before a time, else the one after it; None where both are further than ``within``."""
+        for packet in self._keys(at, within):
+            frames = [*self._walk.decode(packet), *self._drain()]
+            if frames and isinstance(frames[0], VideoFrame):
+                return frames[0]
+        return None
+
+    def _keys(self, at: Fraction, within: Fraction) -> Iterator[Packet[Stream]]:
         self._seek(at)
-        walk = Walk(self._container, [self._stream])
-        for packet in walk.packets():
+        for packet in self._walk.packets():
             if not packet.size or packet.pts is None:
-                return None
+                return
             time = packet.pts * packet.time_base - self._origin
             if time >= at + within:
-                return None
+                return
             if packet.is_keyframe and time >= at - within:
-                frames = [*walk.decode(packet), *self._drain()]
-                if frames and isinstance(frames[0], VideoFrame):
-                    return frames[0]
-        return None
+                yield packet
 
     def frames_from(self, start: Fraction) -> Iterator[tuple[Fraction, VideoFrame]]:
         """Yield frames and their times, from the key frame before ``start``, leaving out what is earlier."""
         self._seek(start)
         self._stream.codec_context.flush_buffers()
         half = Fraction(1, 2) / (self._stream.guessed_rate or 25)
-        for frame in Walk(self._container, [self._stream]).frames():
+        for frame in self._walk.frames():
             if isinstance(frame, VideoFrame) and frame.pts is not None and frame.time_base:
                 time = frame.pts * frame.time_base - self._origin
                 if time + half >= start:
@@ -206,6 +217,18 @@ class StoryboardTap:
         """Give the times after the last frame that frame."""
         while not self.complete and self._last is not None:
             self._writer.put(self._last)
+
+
+def keys_suffice(recording: Recording) -> bool:
+    """Whether each tenth of a recording has a key frame, which makes a storyboard cheap."""
+    start, end = recording.pictures
+    half = (end - start) / (2 * STORYBOARD)
+    try:
+        with FrameFinder(recording) as finder:
+            times = storyboard_times(start, end)
+            return all(finder.has_key(time, within=half) for time in times)
+    except RenderingProblem:
+        return False
 
 
 def write_key_storyboard(recording: Recording, writer: StillWriter) -> bool:

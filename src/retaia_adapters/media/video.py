@@ -1,7 +1,7 @@
 """The bundle of a recording with pictures: each track is decoded once, whatever is made of it.
 
-Facts come at once, then stills (out of key frames). The sound is decoded by a thread of its own while
-the pictures are encoded, so that everything but the proxy is there early.
+Facts come at once. Stills (out of key frames) and sound are worked on by a thread each while the
+pictures are encoded, so that everything but the proxy is there early.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ from .sound import SoundReport, Spool, run_sound
 from .thumbnails import (
     StillWriter,
     StoryboardTap,
+    keys_suffice,
     write_decoded_storyboard,
     write_key_storyboard,
     write_representative,
@@ -97,6 +98,7 @@ class _Bundle:
         self._sound: Future[SoundReport] | None = None
         self._stop = threading.Event()
         self._taps: list[_Tap] = []
+        self._drawings: list[Future[Outcome]] = []
         self._shown = 0
         self._metrics: Mapping[str, object] = {}
 
@@ -104,13 +106,13 @@ class _Bundle:
         """Do the work, cheapest first."""
         yield from self._stated()
         yield from self._copied()
-        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="sound") as pool:
+        with ThreadPoolExecutor(max_workers=2, thread_name_prefix="media") as pool:
             try:
                 yield from self._opened()
                 yield from self._listening(pool)
-                yield from self._stills()
+                self._start_drawing(pool)
                 yield from self._encoded()
-                yield from self._heard(patiently=True)
+                yield from self._early(patiently=True)
             finally:
                 self._close()
 
@@ -174,12 +176,13 @@ class _Bundle:
             for said in self._encode(file):
                 warnings.extend(said)
                 yield from self._tapped()
-                yield from self._heard()
+                yield from self._early()
         except _TROUBLE as error:
             problem = problem_of(error, EncodingProblem)
             yield from self._fail_proxies(problem)
             yield from self._fail_taps(problem)
             return
+        yield from self._early(patiently=True)
         yield from self._proxy_done(tuple(warnings), self._metrics)
 
     def _encode(self, file: ProxyFile) -> Iterator[tuple[str, ...]]:
@@ -311,7 +314,7 @@ class _Bundle:
             if spool is not None:
                 spool.close()
 
-    def _heard(self, *, patiently: bool = False) -> Iterator[Outcome]:
+    def _heard(self, *, patiently: bool) -> Iterator[Outcome]:
         """The waveforms, once the sound has been decoded."""
         if not self._waveforms or self._sound is None:
             return
@@ -349,31 +352,39 @@ class _Bundle:
         file = DerivedFile(kind="waveform", path=path, content_type="application/json")
         return Done(job_id=task.job_id, files=(file,), warnings=warnings)
 
-    # Stills: of key frames at once, or out of the decode of the pictures.
+    # Stills: of key frames by a thread of its own, or out of the decode of the pictures.
 
-    def _stills(self) -> Iterator[Outcome]:
+    def _start_drawing(self, pool: ThreadPoolExecutor) -> None:
         for index, task in enumerate(self._tasks("generate_thumbnails")):
             writer = StillWriter(self._recording, self._work.workspace, f"thumb-{index}")
-            try:
-                written = self._write_stills(task, writer)
-            except _TROUBLE as error:
-                writer.discard()
-                yield failed(task.job_id, problem_of(error, RenderingProblem))
-                continue
-            if written:
-                yield Done(job_id=task.job_id, files=tuple(writer.files))
+            if self._waits_for_decode(task):
+                self._taps.append(_Tap(task, writer, StoryboardTap(writer, self._recording)))
+            else:
+                self._drawings.append(pool.submit(self._draw, task, writer))
 
-    def _write_stills(self, task: Task, writer: StillWriter) -> bool:
-        """Write the stills of a task; False where they wait for the decode of the pictures."""
-        if not task.parameters.get("storyboard", False):
-            write_representative(self._recording, writer)
-        elif not write_key_storyboard(self._recording, writer):
-            if self._file is not None and self._proxies:
-                board = StoryboardTap(writer, self._recording)
-                self._taps.append(_Tap(task, writer, board))
-                return False
-            write_decoded_storyboard(self._recording, writer)
-        return True
+    def _waits_for_decode(self, task: Task) -> bool:
+        """Whether a storyboard costs less as a guest of the proxy's decode."""
+        encoding_follows = self._file is not None and bool(self._proxies)
+        return encoding_follows and _is_storyboard(task) and not keys_suffice(self._recording)
+
+    def _draw(self, task: Task, writer: StillWriter) -> Outcome:
+        try:
+            if not _is_storyboard(task):
+                write_representative(self._recording, writer)
+            elif not write_key_storyboard(self._recording, writer):
+                write_decoded_storyboard(self._recording, writer)
+        except _TROUBLE as error:
+            writer.discard()
+            return failed(task.job_id, problem_of(error, RenderingProblem))
+        return Done(job_id=task.job_id, files=tuple(writer.files))
+
+    def _early(self, *, patiently: bool = False) -> Iterator[Outcome]:
+        """The stills and waveforms that are ready; all of them where ``patiently``."""
+        for drawing in tuple(self._drawings):
+            if patiently or drawing.done():
+                self._drawings.remove(drawing)
+                yield drawing.result()
+        yield from self._heard(patiently=patiently)
 
     def _tapped(self) -> Iterator[Outcome]:
         for tap in [tap for tap in self._taps if tap.board.complete]:
@@ -393,6 +404,10 @@ class _Bundle:
                 f"the {what} can be decoded up to {float(end - self._recording.origin):.1f} s"
                 f" of {float(expected - self._recording.origin):.1f} s; the rest is missing or damaged"
             )
+
+
+def _is_storyboard(task: Task) -> bool:
+    return bool(task.parameters.get("storyboard", False))
 
 
 def _only(container: InputContainer, index: int) -> VideoStream:
