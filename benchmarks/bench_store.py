@@ -5,10 +5,10 @@
 
 Claims and submits go through the port, one commit each, with the listing of claimable jobs (a page of
 50) included; the bare loop is one connection of the same driver on the same table, with the same
-durability, that only runs the two UPDATEs. Contenders take turns within a round, so that a ratio
-compares neighbours. PostgreSQL is the one of ``--postgres`` (a superuser's URL), else a private server
-with fsync on; ``--postgres none`` leaves it out. Procrastinate and pgqueuer take part where they are
-installed.
+durability, that takes the next job by one UPDATE and completes it by another. Contenders take turns
+within a round, so that a ratio compares neighbours. PostgreSQL is the one of ``--postgres`` (a
+superuser's URL), else a private server with fsync on; ``--postgres none`` leaves it out. Procrastinate
+and pgqueuer take part where they are installed.
 """
 
 from __future__ import annotations
@@ -64,9 +64,11 @@ BUNDLE = 5
 
 CLAIM = """UPDATE jobs SET status = 'claimed', offered_as = NULL, claimed_by = {0}, lock_token = {0},
     locked_until = {0}, attempts = attempts + 1, updated_at = {0}
-    WHERE job_id = {0} AND status = 'pending'"""
+    WHERE seq = (SELECT seq FROM jobs WHERE offered_as = {0}
+        ORDER BY priority DESC, created_at, job_id LIMIT 1) RETURNING job_id"""
 COMPLETE = """UPDATE jobs SET status = 'completed', claimed_by = NULL, lock_token = NULL,
     locked_until = NULL, updated_at = {0} WHERE job_id = {0} AND lock_token = {0}"""
+LANE = f"extract_facts {CAPABILITY}"
 
 
 @frozen(kw_only=True)
@@ -155,27 +157,28 @@ async def port_pairs(store: Store, count: int, *, callers: int, durable: bool) -
         done += len(page)
 
 
-def bare_sqlite(path: str, ids: Sequence[str], *, durable: bool) -> None:
+def bare_sqlite(path: str, count: int, *, durable: bool) -> None:
     """The two statements on a connection of their own, each committed by itself."""
     connection = sqlite3.connect(path, isolation_level=None, timeout=30)
     connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
-    claim, complete = CLAIM.format("?"), COMPLETE.format("?")
-    for job_id in ids:
-        token = os.urandom(16).hex()
-        assert connection.execute(claim, (AGENT, token, 1, 1, job_id)).rowcount == 1
-        assert connection.execute(complete, (1, job_id, token)).rowcount == 1
+    bare_pairs(connection, "?", count)
     connection.close()
 
 
-def bare_postgres(url: str, ids: Sequence[str], *, durable: bool) -> None:
+def bare_postgres(url: str, count: int, *, durable: bool) -> None:
     """The same on PostgreSQL: psycopg, prepared, one round trip and commit per statement."""
     with psycopg.connect(url, autocommit=True, prepare_threshold=0) as connection:
         connection.execute(f"SET synchronous_commit = {'on' if durable else 'off'}")
-        claim, complete = CLAIM.format("%s"), COMPLETE.format("%s")
-        for job_id in ids:
-            token = os.urandom(16).hex()
-            assert connection.execute(claim, (AGENT, token, 1, 1, job_id)).rowcount == 1
-            assert connection.execute(complete, (1, job_id, token)).rowcount == 1
+        bare_pairs(connection, "%s", count)
+
+
+def bare_pairs(connection: Any, mark: str, count: int) -> None:
+    """Claim the next job and complete it."""
+    claim, complete = CLAIM.format(mark), COMPLETE.format(mark)
+    for _ in range(count):
+        token = os.urandom(16).hex()
+        ((job_id,),) = connection.execute(claim, (AGENT, token, 1, 1, LANE)).fetchall()
+        assert connection.execute(complete, (1, job_id, token)).rowcount == 1
 
 
 async def timed(work: Awaitable[Any]) -> float:
@@ -199,14 +202,13 @@ async def bench_pairs(
             store, make_jobs(max(0, need - have + spent), per_subject=1, start=have), "add_jobs"
         )
         have += max(0, need - have + spent)
-        last = have
         for durable, callers in itertools.product((False, True), (1, 16)):
             ratios, rates, others = [], [], []
             for _ in range(options.rounds):
-                ids = [f"{n:010d}" for n in range(last - options.pairs, last)]
-                last -= options.pairs
                 other = await timed(
-                    asyncio.to_thread(bare, url.removeprefix("sqlite:///"), ids, durable=durable)
+                    asyncio.to_thread(
+                        bare, url.removeprefix("sqlite:///"), options.pairs, durable=durable
+                    )
                 )
                 mine = await timed(
                     port_pairs(store, options.pairs, callers=callers, durable=durable)

@@ -22,7 +22,7 @@ from .calls import Call, deliver
 from .dialects import POSTGRES
 from .postgres_session import Connection, PostgresSession, connect, explained, worth_a_new_try
 from .session import Again
-from .short_ways import QuickTransaction, ShortWays
+from .short_ways import PostgresTransaction, PostgresWays
 from .transaction import Statements
 
 T = TypeVar("T")
@@ -42,7 +42,7 @@ class PostgresStore(Store):
     def __init__(self, url: str) -> None:
         self._url = url
         self._statements = Statements.build(POSTGRES)
-        self._ways = ShortWays.build(POSTGRES)
+        self._ways = PostgresWays()
         self._writes: SimpleQueue[Call | None] = SimpleQueue()
         self._reads: SimpleQueue[Call | None] = SimpleQueue()
         self._writers: list[threading.Thread] = []
@@ -145,7 +145,7 @@ class _Worker:
 
     _url: str
     _statements: Statements
-    _ways: ShortWays
+    _ways: PostgresWays
     _writing: bool = field(kw_only=True)
     _connection: Connection | None = None
     _synced: bool = True
@@ -193,7 +193,7 @@ class _Worker:
             with connection.pipeline() as pipeline:
                 self._begin(connection, durable=call.durable)
                 session = PostgresSession(connection, pipeline, writing=self._writing)
-                transaction = QuickTransaction(session, self._statements, self._ways)
+                transaction = PostgresTransaction(session, self._statements, self._ways)
                 answer = call.work(transaction)
                 call.committing = True
                 connection.execute("COMMIT")

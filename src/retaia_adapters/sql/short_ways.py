@@ -12,16 +12,17 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 from sqlalchemy import BigInteger, Text, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from retaia_core.domain.identifiers import JobId
 from retaia_core.domain.jobs import Job
+from retaia_core.domain.leases import Lock, LockKind
 from retaia_core.ports.store import Claim, Claimed
 
 from . import claiming
-from .dialects import Dialect, Row, Statement
+from .dialects import POSTGRES, SQLITE, Dialect, Row, Statement
 from .job_rows import COLUMNS, job_of, lock_of
 from .schema import locks
 from .session import Again, Session
@@ -49,18 +50,10 @@ _WANTED_SQLITE = """
     AND (:job_ids IS NULL OR j.job_id IN (SELECT value FROM json_each(:job_ids)))
 """
 
-_LEASE = f"""
-INSERT INTO locks AS l ({_LOCK})
-SELECT :subject_kind, :subject_id, 'job_lease', :agent_id, :token, 1, :until
-WHERE (SELECT count(*) FROM {{open}}) >= :at_least
-  AND NOT EXISTS (
-    SELECT 1 FROM jobs j WHERE j.subject_kind = :subject_kind
-    AND j.subject_id = :subject_id AND j.status = 'claimed')
-ON CONFLICT (subject_kind, subject_id) DO UPDATE SET
-    kind = excluded.kind, holder = excluded.holder, token = excluded.token,
-    fencing = l.fencing + 1, expires_at = excluded.expires_at
-WHERE l.token = ''
-RETURNING {{lock}}
+_NONE_CLAIMED = """
+NOT EXISTS (
+    SELECT 1 FROM jobs other WHERE other.subject_kind = :subject_kind
+    AND other.subject_id = :subject_id AND other.status = 'claimed')
 """
 _TAKE = """
 UPDATE jobs AS j SET
@@ -83,9 +76,19 @@ def _of(alias: str, columns: str) -> str:
     return ", ".join(f"{alias}.{name}" for name in columns.split(", "))
 
 
+_LEASE = f"""
+INSERT INTO locks AS l ({_LOCK})
+SELECT :subject_kind, :subject_id, 'job_lease', :agent_id, :token, 1, :until
+WHERE (SELECT count(*) FROM open) >= :at_least AND {_NONE_CLAIMED}
+ON CONFLICT (subject_kind, subject_id) DO UPDATE SET
+    kind = excluded.kind, holder = excluded.holder, token = excluded.token,
+    fencing = l.fencing + 1, expires_at = excluded.expires_at
+WHERE l.token = ''
+RETURNING {_of("l", _LOCK)}
+"""
 _CLAIM = f"""
 WITH open AS (SELECT j.seq FROM jobs j WHERE {_OPEN} {_WANTED}),
-lease AS ({_LEASE.format(open="open", lock=_of("l", _LOCK))}),
+lease AS ({_LEASE}),
 won AS (
     {_TAKE.format(fencing="lease.fencing")} FROM lease, open
     WHERE j.seq = open.seq AND j.offered_as IS NOT NULL RETURNING {_of("j", _JOB)}
@@ -114,10 +117,14 @@ WITH won AS (
 SELECT {_of("won", _JOB)} FROM won
 """
 
-_LEASE_SQLITE = _LEASE.format(open=f"jobs j WHERE {_OPEN} {_WANTED_SQLITE}", lock=_LOCK)
+_SUBJECT = "subject_kind = :subject_kind AND subject_id = :subject_id"
 _TAKE_SQLITE = f"""
-{_TAKE.format(fencing=":fencing")} WHERE {_OPEN} {_WANTED_SQLITE} RETURNING {_JOB}
+{_TAKE.format(fencing=f"1 + coalesce((SELECT fencing FROM locks WHERE {_SUBJECT}), 0)")}
+WHERE {_OPEN} {_WANTED_SQLITE} AND {_NONE_CLAIMED}
+  AND NOT EXISTS (SELECT 1 FROM locks WHERE {_SUBJECT} AND token <> '')
+RETURNING {_JOB}
 """
+_COUNT_SQLITE = f"SELECT count(*) FROM jobs j WHERE {_OPEN} {_WANTED_SQLITE}"
 _COMPLETE_SQLITE = f"""
 {_FINISH}
 WHERE j.job_id = :job_id AND j.status = 'claimed' AND j.lock_token = :token
@@ -126,7 +133,7 @@ RETURNING {_JOB}
 """
 
 _TEXTS = ("subject_kind", "subject_id", "agent_id", "token", "job_id", "result", "warnings")
-_NUMBERS = ("now", "until", "at_least", "fencing")
+_NUMBERS = ("now", "until", "at_least")
 _LISTS = ("capabilities", "job_types", "job_ids")
 
 
@@ -137,63 +144,34 @@ def _compile(dialect: Dialect, query: str) -> Statement:
     return dialect.compile(text(query).bindparams(*named))
 
 
-@frozen(kw_only=True)
-class ShortWays:
-    """The statements of this module, built once.
+class SqliteTransaction(SqlTransaction):
+    """The transaction with the short ways of SQLite, where nobody comes in between statements."""
 
-    ``claim`` answers lock and jobs at once (PostgreSQL), or the lock alone, and ``take`` the jobs;
-    ``hold`` is what a submit must wait for first.
-    """
-
-    claim: Statement
-    take: Statement | None
-    hold: Statement | None
-    complete: Statement
-
-    @classmethod
-    def build(cls, dialect: Dialect) -> ShortWays:
-        """Compile them for one database."""
-        if dialect.postgres:
-            return cls(
-                claim=_compile(dialect, _CLAIM),
-                take=None,
-                hold=_compile(dialect, _HOLD),
-                complete=_compile(dialect, _COMPLETE),
-            )
-        return cls(
-            claim=_compile(dialect, _LEASE_SQLITE),
-            take=_compile(dialect, _TAKE_SQLITE),
-            hold=None,
-            complete=_compile(dialect, _COMPLETE_SQLITE),
-        )
-
-
-class QuickTransaction(SqlTransaction):
-    """The transaction with its short ways."""
-
-    def __init__(self, session: Session, statements: Statements, ways: ShortWays) -> None:
+    def __init__(self, session: Session, statements: Statements) -> None:
         super().__init__(session, statements)
-        self._ways = ways
+        self._take = _compile(SQLITE, _TAKE_SQLITE)
+        self._count = _compile(SQLITE, _COUNT_SQLITE)
+        self._complete = _compile(SQLITE, _COMPLETE_SQLITE)
 
     def claim(self, claim: Claim) -> Claimed:
         named = None if claim.job_ids is None else list(dict.fromkeys(claim.job_ids))
-        self._session.serialise(f"lock {claim.subject}")
-        lock, jobs = self._taken(_values(claim, named, self._session.dialect))
-        if not jobs:
+        values = _values(claim, named, SQLITE)
+        rows: Sequence[Row] = ()
+        if named is None or self._session.rows(self._count, values)[0][0] == len(named):
+            rows = self._session.rows(self._take, values)
+        if not rows:
             return super().claim(claim)
-        won = sorted(map(job_of, jobs), key=claiming.offer_order)
-        if named is not None and len(won) < len(named):
-            raise Again
-        return Claimed(lock=lock_of(lock), jobs=tuple(won))
-
-    def _taken(self, values: dict[str, object]) -> tuple[Row, Sequence[Row]]:
-        """The lease's row and those of the jobs under it; nothing where it was not to be had."""
-        rows = self._session.rows(self._ways.claim, values)
-        if self._ways.take is None or not rows:
-            width = len(locks.c)
-            return (rows[0][:width] if rows else ()), [row[width:] for row in rows]
-        (lock,) = rows
-        return lock, self._session.rows(self._ways.take, values | {"fencing": lock[5]})
+        jobs = tuple(sorted(map(job_of, rows), key=claiming.offer_order))
+        lock = Lock(
+            subject=claim.subject,
+            kind=LockKind.JOB_LEASE,
+            holder=claim.agent_id,
+            token=claim.token,
+            fencing=jobs[0].fencing,
+            expires_at=claim.until,
+        )
+        self.save_lock(lock)
+        return Claimed(lock=lock, jobs=jobs)
 
     def complete(
         self,
@@ -204,17 +182,68 @@ class QuickTransaction(SqlTransaction):
         result: Mapping[str, object] | None = None,
         warnings: tuple[str, ...] = (),
     ) -> Job:
-        if self._ways.hold is not None:
-            self._session.send(self._ways.hold, {"job_id": job_id})
-        said = {"result": dump(result), "warnings": dump(warnings)}
-        values = {"job_id": job_id, "token": token or "", "now": micros(now), **said}
-        rows = self._session.rows(self._ways.complete, values)
+        rows = self._session.rows(self._complete, _submit(job_id, token, now, result, warnings))
         if not rows:
             return super().complete(job_id, token=token, now=now, result=result, warnings=warnings)
         done = job_of(rows[0])
-        if self._ways.hold is None:
-            self._end_lease(done.subject, token, now)
+        self._end_lease(done.subject, token, now)
         return done
+
+
+@frozen(kw_only=True)
+class PostgresWays:
+    """The statements of PostgreSQL's short ways, built once for many transactions."""
+
+    claim: Statement = field(factory=lambda: _compile(POSTGRES, _CLAIM))
+    hold: Statement = field(factory=lambda: _compile(POSTGRES, _HOLD))
+    complete: Statement = field(factory=lambda: _compile(POSTGRES, _COMPLETE))
+
+
+class PostgresTransaction(SqlTransaction):
+    """The transaction with the short ways of PostgreSQL: one round trip each."""
+
+    def __init__(self, session: Session, statements: Statements, ways: PostgresWays) -> None:
+        super().__init__(session, statements)
+        self._ways = ways
+
+    def claim(self, claim: Claim) -> Claimed:
+        named = None if claim.job_ids is None else list(dict.fromkeys(claim.job_ids))
+        self._session.serialise(f"lock {claim.subject}")
+        rows = self._session.rows(self._ways.claim, _values(claim, named, POSTGRES))
+        if not rows:
+            return super().claim(claim)
+        width = len(locks.c)
+        jobs = sorted((job_of(row[width:]) for row in rows), key=claiming.offer_order)
+        if named is not None and len(jobs) < len(named):
+            raise Again
+        return Claimed(lock=lock_of(rows[0][:width]), jobs=tuple(jobs))
+
+    def complete(
+        self,
+        job_id: JobId,
+        *,
+        token: str,
+        now: datetime,
+        result: Mapping[str, object] | None = None,
+        warnings: tuple[str, ...] = (),
+    ) -> Job:
+        self._session.send(self._ways.hold, {"job_id": job_id})
+        values = _submit(job_id, token, now, result, warnings)
+        rows = self._session.rows(self._ways.complete, values)
+        if rows:
+            return job_of(rows[0])
+        return super().complete(job_id, token=token, now=now, result=result, warnings=warnings)
+
+
+def _submit(
+    job_id: JobId,
+    token: str,
+    now: datetime,
+    result: Mapping[str, object] | None,
+    warnings: tuple[str, ...],
+) -> dict[str, object]:
+    said = {"result": dump(result), "warnings": dump(warnings)}
+    return {"job_id": job_id, "token": token or "", "now": micros(now), **said}
 
 
 def _values(claim: Claim, named: Sequence[JobId] | None, dialect: Dialect) -> dict[str, object]:

@@ -28,7 +28,7 @@ from retaia_core.ports.store import Store, Transaction, Work
 from . import lockfile, migrate
 from .calls import Call, deliver
 from .dialects import SQLITE
-from .short_ways import QuickTransaction, ShortWays
+from .short_ways import SqliteTransaction
 from .sqlite_session import SqliteSession, connect, explained
 from .transaction import Statements
 
@@ -50,7 +50,6 @@ class SqliteStore(Store):
         self._path = path
         self._server = server
         self._statements = Statements.build(SQLITE)
-        self._ways = ShortWays.build(SQLITE)
         self._writes: SimpleQueue[Call | None] = SimpleQueue()
         self._reads: SimpleQueue[Call | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
@@ -167,7 +166,7 @@ class SqliteStore(Store):
 
     def _write_loop(self, connection: sqlite3.Connection) -> None:
         session = SqliteSession(connection, writing=True)
-        writer = _Writer(connection, QuickTransaction(session, self._statements, self._ways))
+        writer = _Writer(connection, SqliteTransaction(session, self._statements))
         waiting: deque[Call] = deque()
         while True:
             ending = self._fetch(waiting)
@@ -203,7 +202,7 @@ class SqliteStore(Store):
 
     def _read_loop(self, connection: sqlite3.Connection) -> None:
         session = SqliteSession(connection, writing=False)
-        transaction = QuickTransaction(session, self._statements, self._ways)
+        transaction = SqliteTransaction(session, self._statements)
         while (call := self._reads.get()) is not None:
             if call.wanted:
                 _read(connection, transaction, call)
