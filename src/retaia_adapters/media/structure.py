@@ -88,7 +88,7 @@ def _vint(file: BinaryIO) -> tuple[int, int] | None:
 def _ebml_structure(file: BinaryIO, size: int) -> Structure:
     file.seek(4)
     header = _vint(file)
-    if header is None:
+    if header is None or header[0] > size:
         return Structure.UNKNOWN
     file.seek(header[0], 1)
     if file.read(4) != _SEGMENT:

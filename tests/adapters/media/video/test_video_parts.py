@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from retaia_adapters.media import plugin
@@ -123,6 +123,7 @@ class TestTone:
 
 
 class TestStructure:
+    @example(bytes.fromhex("01FFFFFFFFFFFFFF"))
     @given(st.binary(max_size=300))
     def test_anything_can_be_looked_at(self, content):
         """No bytes make it fail."""
