@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from attrs import evolve
 from hypothesis import strategies as st
 
 from ..domain.assets import (
@@ -24,9 +25,9 @@ from ..domain.identifiers import AgentId, AssetId, Capability, JobId, RelPath, S
 from ..domain.jobs import Failure, Job, JobProgress, JobStatus
 from ..domain.leases import Lock, LockKind
 from ..domain.lifecycle import State, Verdict
-from ..domain.media import MEDIA_FORMATS, MediaType
+from ..domain.media import MEDIA_FORMATS, MediaType, media_type_of, table_of
 from ..domain.moves import MAX_NAME_BYTES
-from ..domain.profiles import PROFILES
+from ..domain.profiles import PROFILES, default_profile
 from ..domain.query import Position, Sort, SortKey
 from ..domain.storage import Layout
 from .clock import START
@@ -45,7 +46,7 @@ def texts(max_size: int = 30) -> st.SearchStrategy[str]:
     """Any valid text without NUL, odd pieces more often than chance would have them."""
     characters = st.characters(codec="utf-8", exclude_characters="\0")
     plain = st.text(characters, max_size=max_size)
-    odd = st.lists(st.sampled_from(ODD_PIECES) | st.sampled_from("abcXYZ"), max_size=max_size // 2)
+    odd = st.lists(st.sampled_from([*ODD_PIECES, *"abcXYZ"]), max_size=max_size // 3)
     return plain | odd.map("".join)
 
 
@@ -143,7 +144,9 @@ def mtimes() -> st.SearchStrategy[int]:
 
 def seen_files(path: st.SearchStrategy[RelPath] | None = None) -> st.SearchStrategy[SeenFile]:
     """Files as a scan sees them."""
-    return st.builds(SeenFile, path=path or rel_paths(), size=sizes(), mtime_ns=mtimes())
+    return st.builds(
+        SeenFile, path=rel_paths() if path is None else path, size=sizes(), mtime_ns=mtimes()
+    )
 
 
 def _fact_values(row: FactField) -> st.SearchStrategy[FactValue]:
@@ -160,27 +163,29 @@ def _fact_values(row: FactField) -> st.SearchStrategy[FactValue]:
     return st.floats(low, high)
 
 
+_FACT_VALUES = {name: _fact_values(row) for name, row in FACTS.items()}
+
+
 def facts(required: Sequence[str] = ()) -> st.SearchStrategy[Facts]:
-    """Valid facts: those required, and any others of the table."""
-    values = {name: _fact_values(row) for name, row in FACTS.items()}
-    return st.fixed_dictionaries(
-        {name: values.pop(name) for name in required}, optional=values
-    ).map(dict)
+    """Valid facts: those required, and up to three others of the table."""
+    others = st.lists(st.sampled_from(sorted(FACTS)), max_size=3, unique=True)
+    chosen = others.map(lambda names: {name: _FACT_VALUES[name] for name in (*required, *names)})
+    return chosen.flatmap(st.fixed_dictionaries)
 
 
-def json_values(max_leaves: int = 8) -> st.SearchStrategy[Any]:
+def json_values(max_leaves: int = 4) -> st.SearchStrategy[Any]:
     """Plain JSON data."""
-    leaves = st.none() | st.booleans() | JSON_NUMBERS | texts(10)
+    leaves = st.none() | st.booleans() | JSON_NUMBERS | texts(6)
     return st.recursive(
         leaves,
-        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts(5), inner, max_size=3),
+        lambda inner: st.lists(inner, max_size=2) | st.dictionaries(texts(4), inner, max_size=2),
         max_leaves=max_leaves,
     )
 
 
 def json_objects() -> st.SearchStrategy[dict[str, Any]]:
     """Plain JSON objects."""
-    return st.dictionaries(texts(8), json_values(), max_size=3)
+    return st.dictionaries(texts(6), json_values(), max_size=2)
 
 
 def sidecars() -> st.SearchStrategy[AttachedSidecar]:
@@ -234,10 +239,6 @@ def suggestions() -> st.SearchStrategy[Suggestion]:
     )
 
 
-def _profile(media_type: MediaType) -> st.SearchStrategy[str]:
-    return st.sampled_from([p.name for p in PROFILES if p.media_type is media_type])
-
-
 def assets(**fixed: st.SearchStrategy[Any]) -> st.SearchStrategy[Asset]:
     """Assets with anything in any field; a strategy by field name takes that field's place.
 
@@ -276,13 +277,14 @@ def assets(**fixed: st.SearchStrategy[Any]) -> st.SearchStrategy[Asset]:
         ).map(tuple),
         "path_history": st.lists(
             st.builds(PathRecord, path=rel_paths(), until=times(), cause=st.just("move")),
-            max_size=2,
+            max_size=1,
         ).map(tuple),
         "review_version": st.integers(1, 9),
     }
     return st.builds(Asset, **values | fixed)
 
 
+_TABLE = table_of(MEDIA_FORMATS)
 _VERDICTS = {
     State.DECIDED_KEEP: Verdict.KEEP,
     State.ARCHIVED: Verdict.KEEP,
@@ -292,31 +294,28 @@ _VERDICTS = {
 }
 
 
-def verdict_of(state: State) -> st.SearchStrategy[Verdict | None]:
-    """The verdicts that go with a state."""
-    if state is State.MOVE_QUEUED:
-        return st.sampled_from(Verdict)
-    return st.just(_VERDICTS.get(state))
+def verdict_in(state: State, moving: Verdict = Verdict.KEEP) -> Verdict | None:
+    """The verdict that goes with a state; that of a moving asset is given."""
+    return moving if state is State.MOVE_QUEUED else _VERDICTS.get(state)
 
 
 def standing_assets(
     states: st.SearchStrategy[State] | None = None, **fixed: st.SearchStrategy[Any]
 ) -> st.SearchStrategy[Asset]:
-    """Assets whose verdict goes with their state, and whose profile goes with their media type."""
+    """Assets whose verdict goes with their state, and media type and profile with their name."""
 
-    def build(pair: tuple[State, MediaType]) -> st.SearchStrategy[Asset]:
-        state, media_type = pair
-        agreeing: dict[str, st.SearchStrategy[Any]] = {
-            "state": st.just(state),
-            "verdict": verdict_of(state),
-            "media_type": st.just(media_type),
-            "profile": _profile(media_type),
-            "path": rel_paths(media_type=media_type),
-        }
-        return assets(**agreeing | fixed)
+    def agreed(one: Asset, state: State, moving: Verdict) -> Asset:
+        media_type = media_type_of(one.path, _TABLE) or one.media_type
+        return evolve(
+            one,
+            state=state,
+            verdict=verdict_in(state, moving),
+            media_type=media_type,
+            profile=default_profile(media_type, PROFILES).name,
+        )
 
-    chosen = states or st.sampled_from(State)
-    return st.tuples(chosen, st.sampled_from(MediaType)).flatmap(build)
+    chosen = st.sampled_from(State) if states is None else states
+    return st.builds(agreed, assets(**fixed), chosen, st.sampled_from(Verdict))
 
 
 def subjects() -> st.SearchStrategy[Subject]:
@@ -391,7 +390,7 @@ def locks(subject: st.SearchStrategy[Subject] | None = None) -> st.SearchStrateg
         st.integers(1, 2**40),
         soon(),
     )
-    return st.builds(consistent, parts, subject or subjects())
+    return st.builds(consistent, parts, subjects() if subject is None else subject)
 
 
 def sorts() -> st.SearchStrategy[Sort]:
