@@ -1,67 +1,61 @@
-"""A whole capability in one file: the brightness histogram of a photo."""
+"""A capability of one's own in one file: the brightness histogram of a photo."""
 
 import json
 
 from retaia_core import Capability, DerivedKind, JobType, MediaType, Profile, hookimpl
 from retaia_core.ports.processor import Availability, DerivedFile, Done, Failed
 
-KIND = DerivedKind(name="histogram", suffixes={"application/json": ".json"})
-JOB = JobType(
-    name="make_histogram",
-    capabilities={MediaType.PHOTO: Capability("photo.histogram@1")},
-    outputs={MediaType.PHOTO: ("histogram",)},
-    fatal=("SOURCE_UNREADABLE",),
-)
-PROFILE = Profile(
-    name="photo_histogram",
-    media_type=MediaType.PHOTO,
-    required=("extract_facts", "generate_proxy", "generate_thumbnails", "make_histogram"),
-)
+CAPABILITY = Capability("photo.histogram@1")
+
+
+@hookimpl
+def retaia_derived_kinds():
+    yield DerivedKind(name="histogram", suffixes={"application/json": ".json"})
+
+
+@hookimpl
+def retaia_job_types():
+    yield JobType(
+        name="make_histogram",
+        capabilities={MediaType.PHOTO: CAPABILITY},
+        outputs={MediaType.PHOTO: ("histogram",)},
+        fatal=("SOURCE_UNREADABLE",),
+    )
+
+
+@hookimpl
+def retaia_profiles():
+    jobs = ("extract_facts", "generate_proxy", "generate_thumbnails", "make_histogram")
+    yield Profile(name="photo_histogram", media_type=MediaType.PHOTO, required=jobs)
 
 
 class Histogram:
     name, version = "histogram", "1.0.0"
-    capabilities = frozenset({"photo.histogram@1"})
+    capabilities = frozenset({CAPABILITY})
     job_types = frozenset({"make_histogram"})
 
     def availability(self):
         return Availability(available=True)
 
     def process(self, work, report):
-        from PIL import Image
-
         for task in work.tasks:
-            try:
-                counts = Image.open(work.source).convert("L").histogram()
-            except OSError as error:
-                yield Failed(
-                    job_id=task.job_id,
-                    code="SOURCE_UNREADABLE",
-                    message=str(error),
-                    retryable=False,
-                )
-                continue
-            path = work.workspace / "histogram.json"
-            path.write_text(json.dumps({"counts": counts}))
-            file = DerivedFile(kind="histogram", path=path, content_type="application/json")
-            yield Done(job_id=task.job_id, files=(file,))
+            yield self.measure(task.job_id, work)
 
+    def measure(self, job_id, work):
+        from PIL import Image  # here, and not above: every `retaia` command loads this module
 
-@hookimpl
-def retaia_derived_kinds():
-    return [KIND]
-
-
-@hookimpl
-def retaia_job_types():
-    return [JOB]
-
-
-@hookimpl
-def retaia_profiles():
-    return [PROFILE]
+        try:
+            with Image.open(work.source) as photo:
+                counts = photo.convert("L").histogram()
+        except OSError:
+            said = "Pillow cannot read this photo"
+            return Failed(job_id=job_id, code="SOURCE_UNREADABLE", message=said, retryable=False)
+        path = work.workspace / "histogram.json"
+        path.write_text(json.dumps({"counts": counts}))
+        file = DerivedFile(kind="histogram", path=path, content_type="application/json")
+        return Done(job_id=job_id, files=(file,))
 
 
 @hookimpl
 def retaia_processors():
-    return [Histogram()]
+    yield Histogram()
