@@ -18,13 +18,15 @@ BROUGHT = {"exceptiongroup", "idna", "sniffio", "typing_extensions"}
 FOR_PLUGIN_AUTHORS = {"hypothesis", "pytest"}
 
 IMPORT_EVERYTHING = """
-import json, pkgutil, sys
+import json, sys
 from importlib import import_module
+from pathlib import Path
 before = {name.partition(".")[0] for name in sys.modules}
 import retaia_core
-names = [m.name for m in pkgutil.walk_packages(retaia_core.__path__, prefix="retaia_core.")]
-wanted = [n for n in names if not n.startswith("retaia_core.testing") and not n.endswith("__main__")]
-for name in wanted if sys.argv[1] == "everything" else ():
+root = Path(retaia_core.__file__).parent
+files = [path.relative_to(root).with_suffix("").parts for path in root.rglob("*.py")]
+parts = [p[:-1] if p[-1] == "__init__" else p for p in files if p[0] not in ("testing", "__main__")]
+for name in [".".join(("retaia_core", *p)) for p in parts] if sys.argv[1] == "everything" else ():
     import_module(name)
 loaded = {name.partition(".")[0] for name in sys.modules} - before - sys.stdlib_module_names
 print(json.dumps(sorted(loaded)))

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from retaia_core.domain.actors import Actor, ActorKind
 from retaia_core.errors import ForbiddenActor
-from retaia_core.ports.server import ServerOptions
+from retaia_core.shell.server import ServerOptions
 from retaia_core.shell.services import Services
 
 from .call import Call, Handler, Serving, Spawn

@@ -16,8 +16,8 @@ from retaia_core.domain.actors import Actor
 from retaia_core.domain.agents import AgentRecord
 from retaia_core.domain.identifiers import AssetId, JobId, parse_asset_id
 from retaia_core.errors import NotFound, ValidationFailed
-from retaia_core.ports.server import ServerOptions
 from retaia_core.ports.store import Replay, Transaction
+from retaia_core.shell.server import ServerOptions
 from retaia_core.shell.services import Services
 from retaia_core.usecases.idempotency import once
 

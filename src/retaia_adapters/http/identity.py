@@ -12,7 +12,7 @@ from retaia_core.domain.actors import Actor, ActorKind
 from retaia_core.domain.agents import AgentRecord
 from retaia_core.domain.identifiers import AgentId
 from retaia_core.errors import ForbiddenActor, NotFound, Unauthorized
-from retaia_core.ports.server import ServerOptions
+from retaia_core.shell.server import ServerOptions
 from retaia_core.shell.services import Services
 
 AGENT_HEADER = "X-Retaia-Agent"

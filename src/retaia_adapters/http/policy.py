@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from retaia_core.ports.server import ServerOptions
+from retaia_core.shell.server import ServerOptions
 from retaia_core.shell.services import Services
 
 from .errors import refused

@@ -12,7 +12,7 @@ import anyio
 import uvicorn
 
 from retaia_core.errors import RetaiaError, SettingsError
-from retaia_core.ports.server import ServerOptions
+from retaia_core.shell.server import ServerOptions
 from retaia_core.shell.services import Services
 
 from .app import build_application

@@ -28,3 +28,4 @@ class Actor:
 
 
 SYSTEM = Actor(kind=ActorKind.SYSTEM, id="retaia")
+"""The actor of everything that nobody ordered: scans, recovery, the end of a job."""

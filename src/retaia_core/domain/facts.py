@@ -18,6 +18,7 @@ _TYPE_NAMES = {int: "an integer", float: "a number", str: "a text"}
 
 FactValue = int | float | str
 Facts = Mapping[str, FactValue]
+"""Facts that passed the table, by name."""
 
 
 @frozen(kw_only=True)
@@ -74,6 +75,7 @@ FACTS: Mapping[str, FactField] = {
         FactField(name="gps_altitude_m", type=float, unit="m"),
     )
 }
+"""The table: every fact that may be stated, by name."""
 
 _MINIMUM: Mapping[MediaType, tuple[str, ...]] = {
     MediaType.PHOTO: ("media_format", "width", "height"),

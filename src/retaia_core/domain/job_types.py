@@ -76,7 +76,7 @@ _PROXY_OUTPUT: Mapping[MediaType | None, tuple[str, ...]] = {
     MediaType.PHOTO: ("proxy_photo",),
 }
 _UNREADABLE = ("SOURCE_UNREADABLE", "SOURCE_TRUNCATED", "SOURCE_TOO_LARGE")
-_RESOURCES = ("TIMEOUT", "OUT_OF_MEMORY")
+_RESOURCES = ("TIMEOUT", "OUT_OF_MEMORY", "WORKSPACE_FULL")
 
 JOB_TYPES: tuple[JobType, ...] = (
     JobType(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import pluggy
 from attrs import field, frozen
@@ -17,8 +16,18 @@ from ._markers import PROJECT
 from .lifecycle import LifecycleHook
 from .roles import Command, Provider, Role, Route
 
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
 T = TypeVar("T")
 GROUP = "retaia"
+
+
+def _installed() -> Iterable[EntryPoint]:
+    # Loaded here because it is as heavy as the whole domain, and only a shell needs it.
+    from importlib.metadata import entry_points
+
+    return entry_points(group=GROUP)
 
 
 @frozen(kw_only=True)
@@ -142,7 +151,7 @@ def load_plugins(
     Raises:
         PluginError: a plugin implements a hook that does not exist.
     """
-    found = entries() if entries else entry_points(group=GROUP)
+    found = (entries or _installed)()
     manager, reports = _manager(), {}
     off = frozenset(disabled)
     for entry in sorted(found, key=lambda e: e.name):

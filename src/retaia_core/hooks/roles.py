@@ -17,7 +17,7 @@ class Role(StrEnum):
     ``STORE``                 ``(url: str, *, server: bool) -> ports.store.Store``
     ``ORIGINALS``             ``() -> ports.originals.OriginalsDriver``
     ``DERIVED``               ``(root: str, storage_id) -> ports.derived_storage.DerivedStorage``
-    ``SERVER``                ``() -> ports.server.ServerTransport``
+    ``SERVER``                ``() -> shell.server.ServerTransport``
     ``AGENT_TRANSPORT``       ``(url: str, token: str) -> ports.transport.Transport``
     ``AGENT``                 ``() -> ports.agent.AgentShell``
     ``COMMAND_LINE``          ``() -> Callable[[Sequence[str] | None], int]``

@@ -22,11 +22,11 @@ from ..domain.storage import Health
 from ..errors import RetaiaError
 from ..hooks.roles import Role
 from ..ports.agent import AgentEvent, AgentOptions, AgentShell
-from ..ports.server import ServerOptions, ServerTransport
 from ..ports.transport import Transport
 from ..settings import Settings
 from ..usecases.discovery import ScanOptions
 from .credentials import Credentials, local_person
+from .server import ServerOptions, ServerTransport
 from .services import Services
 from .wiring import scan_options
 

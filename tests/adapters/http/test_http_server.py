@@ -27,7 +27,7 @@ from retaia_adapters.http.plugin import retaia_providers
 from retaia_adapters.http.server import HttpServer
 from retaia_core.errors import SettingsError
 from retaia_core.hooks import Role
-from retaia_core.ports.server import ServerOptions
+from retaia_core.shell.server import ServerOptions
 
 
 @define

@@ -15,7 +15,7 @@ from starlette.routing import compile_path
 from retaia_adapters.http.app import Application, build_application
 from retaia_adapters.http.document import BASE, load_document, resolve, validator
 from retaia_core.hooks import Plugins, plugins_from
-from retaia_core.ports.server import ServerOptions
+from retaia_core.shell.server import ServerOptions
 from retaia_core.shell.services import Services
 from retaia_tests.house import House
 

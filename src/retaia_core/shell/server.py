@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from attrs import frozen
 
-if TYPE_CHECKING:
-    from ..shell.services import Services
+from .services import Services
 
 
 @frozen(kw_only=True)
