@@ -9,7 +9,7 @@ from .domain.job_types import JOB_TYPES, JobType
 from .domain.media import MEDIA_FORMATS, MediaFormat
 from .domain.profiles import PROFILES, Profile
 from .domain.sidecars import SIDECAR_RULES, SidecarRule
-from .hooks._markers import hookimpl
+from .hooks.markers import hookimpl
 
 
 @hookimpl

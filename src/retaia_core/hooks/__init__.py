@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ._markers import hookimpl, hookspec
 from .lifecycle import HookCall, HookPoint, HookReply, LifecycleHook
 from .manager import PluginReport, Plugins, load_plugins, plugins_from
+from .markers import hookimpl, hookspec
 from .roles import Command, Provider, Role, Route
 
 __all__ = [

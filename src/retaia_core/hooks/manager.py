@@ -12,8 +12,8 @@ from ..catalog import Catalog, build_catalog
 from ..errors import PluginError
 from ..ports.processor import Processor
 from . import specs
-from ._markers import PROJECT
 from .lifecycle import LifecycleHook
+from .markers import PROJECT
 from .roles import Command, Provider, Role, Route
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from ..domain.media import MediaFormat
 from ..domain.profiles import Profile
 from ..domain.sidecars import SidecarRule
 from ..ports.processor import Processor
-from ._markers import hookspec
 from .lifecycle import LifecycleHook
+from .markers import hookspec
 from .roles import Command, Provider, Route
 
 

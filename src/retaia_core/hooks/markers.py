@@ -1,3 +1,5 @@
+"""The markers of hooks: `hookimpl` for plugins, `hookspec` for the specifications."""
+
 from __future__ import annotations
 
 import pluggy
