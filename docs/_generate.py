@@ -12,6 +12,8 @@ from typing import TypeVar
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import _commands
+from _commands import table
 from _diagram import draw
 
 from retaia_core.domain.derived import DERIVED_KINDS
@@ -28,16 +30,6 @@ from retaia_core.hooks import Role, hookspec, specs
 TARGET = Path(__file__).parent / "reference" / "_generated"
 _NOTE = "<!-- Written by docs/_generate.py from the code; do not edit. -->"
 _Key = TypeVar("_Key")
-
-
-def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """Return a Markdown table; a bar inside a cell is escaped."""
-
-    def line(cells: Iterable[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-    columns = list(head)
-    return "\n".join([line(columns), line("---" for _ in columns), *map(line, rows)])
 
 
 def lifecycle() -> str:
@@ -223,6 +215,16 @@ def hooks() -> str:
     )
 
 
+def command_line() -> str:
+    """Describe the commands, their options and the exit codes."""
+    return _page("The command line", _commands.command_line())
+
+
+def settings() -> str:
+    """Describe the settings."""
+    return _page("Settings", _commands.settings())
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
     "lifecycle.md": lifecycle,
     "lifecycle.svg": lambda: draw(TRANSITIONS),
@@ -235,6 +237,8 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "sidecars.md": sidecars,
     "errors.md": errors,
     "hooks.md": hooks,
+    "command-line.md": command_line,
+    "settings.md": settings,
 }
 
 

@@ -176,16 +176,20 @@ def _fits(kind: str, value: object) -> bool:
     return isinstance(value, str)
 
 
+def allowed_of(attribute: attrs.Attribute[Any]) -> str:
+    """What a key accepts, in words."""
+    return str(attribute.metadata.get("allowed", _SAID[str(attribute.type)]))
+
+
 def _value(
     attribute: attrs.Attribute[Any], source: str, key: str, value: object
 ) -> tuple[object, _Problem | None]:
     kind = str(attribute.type)
-    allowed = attribute.metadata.get("allowed", _SAID[kind])
     if not _fits(kind, value):
         return None, _Problem(source=source, key=key, value=value, allowed=_SAID[kind])
     check = attribute.metadata.get("check")
     if check is not None and not check(value):
-        return None, _Problem(source=source, key=key, value=value, allowed=allowed)
+        return None, _Problem(source=source, key=key, value=value, allowed=allowed_of(attribute))
     if isinstance(value, list):
         return tuple(value), None
     return float(value) if kind == "float" and isinstance(value, int) else value, None

@@ -1,4 +1,4 @@
-"""Exit codes, documented in ``docs/reference/command-line.md``."""
+"""Exit codes, documented in the reference (``docs/_commands.py`` writes the page)."""
 
 from __future__ import annotations
 
