@@ -83,11 +83,8 @@ def _stretches(query: AssetQuery) -> Iterator[_Stretch]:
     key, after = query.sort.key, query.after
     begin = {"after_uuid": after.uuid, "after_value": after.value} if after else {}
     if key in _VALUES:
-        values = _VALUES[key][:: -1 if query.sort.descending else 1]
-        if after is not None:
-            values = values[values.index(str(after.value)) :]
-        for n, value in enumerate(values):
-            behind = after is not None and n == 0
+        for value in _values_from(query):
+            behind = after is not None and value == after.value
             yield _Stretch("equal", behind, {"value": value, **(begin if behind else {})})
         return
     if after is None or after.value is not None:
@@ -95,6 +92,18 @@ def _stretches(query: AssetQuery) -> Iterator[_Stretch]:
     if key in _UNKNOWN_LAST:
         inside = after is not None and after.value is None
         yield _Stretch("unknown", inside, begin if inside else {})
+
+
+def _values_from(query: AssetQuery) -> list[str]:
+    """The values of a column of few values, in the order of the list, from its position on."""
+    after, descending = query.after, query.sort.descending
+    values = sorted(_VALUES[query.sort.key], reverse=descending)
+    if after is None:
+        return values
+    at = after.value
+    if not isinstance(at, str):
+        return []
+    return [value for value in values if value == at or (value > at) is not descending]
 
 
 def _filters(query: AssetQuery) -> dict[str, object]:

@@ -42,6 +42,15 @@ def connect(url: str) -> Connection:
     return connection
 
 
+def hung_up(connection: Connection) -> bool:
+    """Whether the server closed an idle connection; looks only at what has arrived already."""
+    try:
+        connection.pgconn.consume_input()
+    except psycopg.OperationalError:
+        return True
+    return connection.pgconn.status != psycopg.pq.ConnStatus.OK
+
+
 def worth_a_new_try(error: BaseException) -> bool:
     """Whether running the whole function again may succeed."""
     return isinstance(error, _AGAIN)

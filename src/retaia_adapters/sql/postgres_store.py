@@ -20,7 +20,14 @@ from retaia_core.ports.store import Store, Work
 from . import migrate
 from .calls import Call, deliver
 from .dialects import POSTGRES
-from .postgres_session import Connection, PostgresSession, connect, explained, worth_a_new_try
+from .postgres_session import (
+    Connection,
+    PostgresSession,
+    connect,
+    explained,
+    hung_up,
+    worth_a_new_try,
+)
 from .session import Again
 from .short_ways import PostgresTransaction, PostgresWays
 from .transaction import Statements
@@ -176,6 +183,8 @@ class _Worker:
         raise AssertionError("the last try returns or raises")
 
     def _connected(self) -> Connection:
+        if self._connection is not None and hung_up(self._connection):
+            self.close()
         if self._connection is None:
             self._connection = connect(self._url)
             self._synced = True
@@ -216,9 +225,10 @@ class _Worker:
             connection.execute("ROLLBACK")
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection, if there is one."""
         if self._connection is not None:
             self._connection.close()
+            self._connection = None
 
 
 _IDLE = psycopg.pq.TransactionStatus.IDLE
