@@ -45,6 +45,8 @@ def connect(url: str) -> Connection:
 def hung_up(connection: Connection) -> bool:
     """Whether the server closed an idle connection; looks only at what has arrived already."""
     try:
+        # The first look may find the server's last words, the second that nothing follows them.
+        connection.pgconn.consume_input()
         connection.pgconn.consume_input()
     except psycopg.OperationalError:
         return True
