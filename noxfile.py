@@ -26,9 +26,9 @@ SPREAD = ("-n", "logical", "--dist", "worksteal")
 NO_TESTS_COLLECTED = 5
 
 
-def _install(session: nox.Session) -> None:
+def _install(session: nox.Session, extras: str = "dev") -> None:
     if session.virtualenv.is_sandboxed:
-        session.install("-e", ".[dev]")
+        session.install("-e", f".[{extras}]")
 
 
 def _python(session: nox.Session, *arguments: str, may_be_empty: bool = False) -> str:
@@ -114,11 +114,8 @@ def e2e(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure, each figure beside the one that it is compared with, in one run."""
-    _install(session)
-    if _present("benchmarks/__main__.py"):
-        _python(session, "-m", "benchmarks", *session.posargs)
-    else:
-        session.warn("Nothing here yet: benchmarks/__main__.py is not written.")
+    _install(session, "dev,bench")
+    _python(session, "-m", "benchmarks", *session.posargs)
 
 
 @nox.session

@@ -1,0 +1,175 @@
+"""Every goal, with the sentence that says what is compared with what."""
+
+from __future__ import annotations
+
+import re
+
+from attrs import frozen
+
+
+@frozen(kw_only=True)
+class Goal:
+    """A bound on the ratios of some cases of a benchmark.
+
+    ``case`` is a regular expression that is searched for in the names of its cases.
+    """
+
+    benchmark: str
+    case: str
+    compares: str
+    at_most: float | None = None
+    at_least: float | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if (self.at_most is None) == (self.at_least is None):
+            raise ValueError(f"{self.benchmark}, {self.case!r}: one bound, and one only")
+
+    def names(self, benchmark: str, case: str) -> bool:
+        """Whether the goal is that of a case."""
+        return self.benchmark == benchmark and re.search(self.case, case) is not None
+
+    def met(self, ratio: float) -> bool:
+        """Whether a ratio keeps the bound.
+
+        >>> Goal(benchmark="b", case="c", compares="", at_most=1.05).met(1.05)
+        True
+        """
+        if self.at_most is not None:
+            return ratio <= self.at_most
+        assert self.at_least is not None
+        return ratio >= self.at_least
+
+    def worst(self, ratios: list[float]) -> float:
+        """The ratio that is furthest on the wrong side."""
+        return max(ratios) if self.at_most is not None else min(ratios)
+
+    def __str__(self) -> str:
+        bound = self.at_least if self.at_most is None else self.at_most
+        return f"{'≥' if self.at_most is None else '≤'} {bound:.3g}"
+
+
+GOALS: tuple[Goal, ...] = (
+    Goal(
+        benchmark="media_video",
+        case=r"review set / proxy by ffmpeg",
+        at_most=1.05,
+        compares="The review set of a clip (facts, proxy, storyboard, waveform), beside the `ffmpeg` "
+        "program making the proxy alone with the same encoder settings; whole processes",
+    ),
+    Goal(
+        benchmark="media_video",
+        case=r"review set / four calls",
+        at_most=0.7,
+        compares="The review set of a clip, beside four separate calls of `ffprobe` and `ffmpeg`",
+    ),
+    Goal(
+        benchmark="media_video",
+        case=r"early outputs / four calls",
+        at_most=0.10,
+        compares="What needs no encoder (facts, storyboard, waveform), beside those four calls",
+    ),
+    Goal(
+        benchmark="media_video",
+        case=r"compliant source",
+        at_most=0.05,
+        compares="Copying a video that already is what its proxy must be, beside encoding it",
+    ),
+    Goal(
+        benchmark="media_audio",
+        case=r"review set of a WAV",
+        at_most=0.5,
+        compares="Facts, proxy and waveform of a long stereo WAV, beside the separate calls",
+    ),
+    Goal(
+        benchmark="media_audio",
+        case=r"facts of small files",
+        at_most=0.1,
+        compares="Facts of many small files by one worker, beside one call of `ffprobe` for each",
+    ),
+    Goal(
+        benchmark="media_audio",
+        case=r"compliant",
+        at_most=0.05,
+        compares="Copying a recording that already is what its proxy must be, beside `ffmpeg` "
+        "encoding it",
+    ),
+    Goal(
+        benchmark="agent",
+        case=r"claim to last submit",
+        at_most=1.05,
+        compares="An embedded agent preparing a clip through a real server on loopback with SQLite, "
+        "from the claim to the last submit, beside the same processor's call with the same tasks",
+    ),
+    Goal(
+        benchmark="agent",
+        case=r"worker start to last submit",
+        at_most=1.05,
+        compares="The same from the start of the worker process, beside a fresh process that calls "
+        "the processor, its start included",
+    ),
+    Goal(
+        benchmark="scan",
+        case=r"walk again$",
+        at_most=1.5,
+        compares="The files adapter alone walking folders that did not change, beside a bare "
+        "`os.scandir` walk with `stat`",
+    ),
+    Goal(
+        benchmark="scan",
+        case=r"scan again$",
+        at_most=1.5,
+        compares="A whole rescan in which nothing changed, beside the bare walk",
+    ),
+    Goal(
+        benchmark="scan",
+        case=r"first scan$",
+        at_most=4.0,
+        compares="The first scan, from nothing to every file an asset in SQLite, beside the bare walk",
+    ),
+    Goal(
+        benchmark="scan",
+        case=r", memory",
+        at_most=2.0,
+        compares="Memory that a scan of all files adds, beside a scan of a tenth of them (linear "
+        "growth would be 10; flat is read as at most 2; less than 1 MiB counts as 1 MiB)",
+    ),
+    Goal(
+        benchmark="store",
+        case=r"pairs/s beside the bare loop",
+        at_least=1 / 3,
+        compares="Claims and submits at the store's port, one commit each, beside a bare loop of the "
+        "driver that runs the two SQL statements with the same durability; with several callers the "
+        "port commits in groups",
+    ),
+    Goal(
+        benchmark="store",
+        case=r"longest queue beside the shortest",
+        at_least=0.8,
+        compares="Those pairs a second at the longest queue, beside the same at the shortest (flat is "
+        "read as at least 0.8)",
+    ),
+    Goal(
+        benchmark="store",
+        case=r"beside Procrastinate's",
+        at_least=5,
+        compares="Claims and submits, beside Procrastinate's fetch and finish on the same PostgreSQL",
+    ),
+    Goal(
+        benchmark="store",
+        case=r"beside pgqueuer's",
+        at_least=1,
+        compares="Bundle claims and grouped submits, beside pgqueuer's batched dequeue and log",
+    ),
+    Goal(
+        benchmark="store",
+        case=r"p95 ms beside the bare query",
+        at_most=3,
+        compares="A page of assets at the store's port, beside the bare SQL of the same page; 95th "
+        "percentiles; without HTTP",
+    ),
+)
+
+
+def goal_of(benchmark: str, case: str) -> Goal | None:
+    """The goal of a case; None where it is only for information."""
+    return next((goal for goal in GOALS if goal.names(benchmark, case)), None)
