@@ -29,7 +29,13 @@ _NOT_NOW = (
 )
 
 
-def connect(url: str) -> Connection:
+# Writing statements look rows up by key: planning them anew each time costs more than they do, and a
+# plan that was made while a table was small must not scan it when it has grown.
+_BY_KEY = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET jit = off"
+_BY_ESTIMATE = "SET jit = off"
+
+
+def connect(url: str, *, writing: bool = False) -> Connection:
     """Open a connection on which the caller begins and ends transactions itself."""
     connection = psycopg.connect(
         url,
@@ -39,6 +45,7 @@ def connect(url: str) -> Connection:
         application_name="retaia",
     )
     connection.prepared_max = 1000
+    connection.execute(_BY_KEY if writing else _BY_ESTIMATE, prepare=False)
     return connection
 
 

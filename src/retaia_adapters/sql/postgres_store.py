@@ -186,7 +186,7 @@ class _Worker:
         if self._connection is not None and hung_up(self._connection):
             self.close()
         if self._connection is None:
-            self._connection = connect(self._url)
+            self._connection = connect(self._url, writing=self._writing)
             self._synced = True
         return self._connection
 
