@@ -163,6 +163,7 @@ class JobTransaction:
         self._session.send(self._jobs.change, {"which": job.job_id, **changing_of(job)})
 
     def claimable(self, query: ClaimableQuery) -> Sequence[Job]:
+        self._session.in_index_order()
         values = {"now": micros(query.now), "agent_id": query.agent_id, "limit": query.limit}
         found = [
             [job_of(row) for row in self._session.rows(self._jobs.offered, values | {"lane": lane})]

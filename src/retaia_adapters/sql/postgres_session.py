@@ -20,6 +20,11 @@ from .session import Taken
 Connection = psycopg.Connection[Row]
 
 _SERIALISE = "SELECT pg_advisory_xact_lock(hashtextextended(%s::text, 0))"
+# After a large scan the planner knows nothing of its rows yet, and would sort the whole queue.
+_INDEX_ORDER = "SELECT " + ", ".join(
+    f"set_config('enable_{way}', 'off', true)"
+    for way in ("sort", "incremental_sort", "bitmapscan", "hashjoin", "mergejoin", "seqscan")
+)
 _AGAIN = (errors.SerializationFailure, errors.DeadlockDetected, errors.UniqueViolation)
 _NOT_NOW = (
     errors.InsufficientResources,
@@ -125,3 +130,6 @@ class PostgresSession:
 
     def serialise(self, name: str) -> None:
         self._execute(_SERIALISE, (name,))
+
+    def in_index_order(self) -> None:
+        self._execute(_INDEX_ORDER, ())

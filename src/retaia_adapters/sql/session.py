@@ -49,3 +49,7 @@ class Session(Protocol):
     def serialise(self, name: str) -> None:
         """Let only one transaction at a time pass this point under a name, until it ends."""
         ...
+
+    def in_index_order(self) -> None:
+        """Let the queries that follow walk their index, whatever the database believes of its tables."""
+        ...

@@ -93,6 +93,9 @@ class SqliteSession:
     def serialise(self, name: str) -> None:
         """Nothing to do: only one transaction writes at a time."""
 
+    def in_index_order(self) -> None:
+        """Nothing to do: that is what SQLite does where it knows nothing else."""
+
 
 def _taken(error: sqlite3.IntegrityError) -> Exception:
     return Taken(str(error)) if error.sqlite_errorcode in _UNIQUE else error
