@@ -5,6 +5,7 @@ from __future__ import annotations
 import pkgutil
 import shutil
 import sys
+from functools import cache
 from importlib import import_module
 from importlib.metadata import version as version_of
 from pathlib import Path
@@ -17,6 +18,8 @@ from sphinx.environment import BuildEnvironment
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
+
+from _commands import table  # noqa: E402 - it lies beside this file
 
 project = "Retaia"
 author = "The Retaia authors"
@@ -67,6 +70,17 @@ _PAGE = """\
 .. automodule:: {name}
 ```
 """
+# The package itself: its names are documented where they live, once.
+_SURFACE = """\
+# {name}
+
+```{{eval-rst}}
+.. automodule:: {name}
+   :no-members:
+```
+
+{table}
+"""
 
 
 def _modules(package: str) -> list[str]:
@@ -79,10 +93,26 @@ def _modules(package: str) -> list[str]:
     return [package, *sorted(inside)]
 
 
+@cache
+def _public_modules() -> tuple[str, ...]:
+    return tuple(name for package in PUBLIC_PACKAGES for name in _modules(package))
+
+
+def _surface(package: str) -> str:
+    """Say which names a package offers, and where each is described."""
+    homes: dict[str, str] = import_module(package)._HOMES
+    rows = (
+        (f"{{py:mod}}`{package}.{home}`", ", ".join(f"`{name}`" for name in names.split()))
+        for home, names in homes.items()
+    )
+    return _SURFACE.format(name=package, table=table(("described in", "names"), rows))
+
+
 def write_api_pages(app: Sphinx) -> None:
     """Write one page for every public module, so that a new module is documented by being there."""
-    names = [name for package in PUBLIC_PACKAGES for name in _modules(package)]
+    names = _public_modules()
     pages = {f"{name}.md": _PAGE.format(name=name) for name in names}
+    pages |= {f"{name}.md": _surface(name) for name in PUBLIC_PACKAGES}
     toctree = "\n".join(names)
     pages["index.md"] = f"# Modules\n\n```{{toctree}}\n:maxdepth: 1\n\n{toctree}\n```\n"
     if {path.name for path in API.glob("*")} - pages.keys():
@@ -99,8 +129,10 @@ def leave_type_variables(
 ) -> nodes.TextElement | None:
     """A type variable is a letter of the signature's grammar and has no place to point to."""
     module, _, name = str(node.get("reftarget", "")).rpartition(".")
-    known = sys.modules.get(module)
-    return shown if isinstance(getattr(known, name, None), TypeVar) else None
+    if module not in _public_modules():
+        return None
+    # Pages are read by several processes, so this one may not have the module yet.
+    return shown if isinstance(getattr(import_module(module), name, None), TypeVar) else None
 
 
 def setup(app: Sphinx) -> None:
