@@ -1,7 +1,8 @@
 """What an agent and its worker process say to each other: one JSON object a line.
 
 JSON escapes newlines and lone surrogates, so that any file name passes. The worker runs decoders on
-strangers' files; what it says is checked like any input, and `BadFrame` ends its life.
+strangers' files; what it says is checked like any input, and `BadFrame` ends its life. A value is
+written as an object of its fields; one of several classes bears its class's name as ``is``.
 
 ::
 
@@ -18,12 +19,16 @@ from pathlib import Path
 from typing import Any
 
 from attrs import field, frozen
+from cattrs import Converter
+from cattrs.cols import homogenous_tuple_structure_factory, is_sequence
+from cattrs.errors import CattrsError
+from cattrs.strategies import configure_tagged_union
 
-from retaia_core.domain.facts import Facts
+from retaia_core.domain.facts import Facts, FactValue
 from retaia_core.domain.media import MediaType
-from retaia_core.ports.processor import DerivedFile, Done, Failed, Outcome, Progress, Task
+from retaia_core.ports.processor import Outcome, Progress, Task
 
-Raw = Mapping[str, Any]
+Read = Callable[[Any, Any], Any]
 LONGEST = 64 * 2**20
 """No frame is longer, in bytes: a transcript of many hours fits."""
 
@@ -98,56 +103,32 @@ FromWorker = Ready | StartProblem | Progress | Said | Raised | Finished
 
 def encode_start(start: Start) -> bytes:
     """Write the first line of a worker's input."""
-    return _line(
-        {
-            "memory_limit": start.memory_limit,
-            "niceness": start.niceness,
-            "disabled_plugins": start.disabled_plugins,
-            "plugin_modules": start.plugin_modules,
-            "processors": start.processors,
-            "search_path": start.search_path,
-        }
-    )
+    return _write(start, Start)
 
 
 def decode_start(line: bytes) -> Start:
-    """Read the first line of a worker's input."""
-    raw = _object(line)
-    return Start(
-        memory_limit=raw["memory_limit"],
-        niceness=raw["niceness"],
-        disabled_plugins=tuple(raw["disabled_plugins"]),
-        plugin_modules=tuple(raw["plugin_modules"]),
-        processors=tuple(raw["processors"]),
-        search_path=tuple(raw["search_path"]),
-    )
+    """Read the first line of a worker's input.
+
+    Raises:
+        BadFrame: it is none.
+    """
+    start: Start = _read(line, Start)
+    return start
 
 
 def encode_order(order: Order) -> bytes:
     """Write an order."""
-    return _line(
-        {
-            "source": str(order.source),
-            "media_type": order.media_type.value,
-            "tasks": [[t.job_id, t.job_type, dict(t.parameters)] for t in order.tasks],
-            "workspace": str(order.workspace),
-            "facts": dict(order.facts),
-            "derived_inputs": {k: [str(p) for p in v] for k, v in order.derived_inputs.items()},
-        }
-    )
+    return _write(order, Order)
 
 
 def decode_order(line: bytes) -> Order:
-    """Read an order."""
-    raw = _object(line)
-    return Order(
-        source=Path(raw["source"]),
-        media_type=MediaType(raw["media_type"]),
-        tasks=tuple(Task(job_id=i, job_type=t, parameters=p) for i, t, p in raw["tasks"]),
-        workspace=Path(raw["workspace"]),
-        facts=raw["facts"],
-        derived_inputs={k: tuple(map(Path, v)) for k, v in raw["derived_inputs"].items()},
-    )
+    """Read an order.
+
+    Raises:
+        BadFrame: it is none.
+    """
+    order: Order = _read(line, Order)
+    return order
 
 
 def encode(message: FromWorker) -> bytes:
@@ -156,20 +137,7 @@ def encode(message: FromWorker) -> bytes:
     Raises:
         TypeError, ValueError: a result holds what is no plain JSON data.
     """
-    match message:
-        case Ready():
-            return _line({"is": "ready"})
-        case StartProblem():
-            return _line({"is": "start_problem", "message": message.message})
-        case Progress():
-            return _line({"is": "progress", **_progress(message)})
-        case Said():
-            who = {"processor": message.processor, "version": message.version}
-            return _line({**_outcome(message.outcome), **who})
-        case Raised():
-            return _line({"is": "raised", **_failure(message)})
-        case Finished():
-            return _line({"is": "finished", "memory": message.memory})
+    return _write(message, FromWorker)
 
 
 def decode(line: bytes) -> FromWorker:
@@ -178,128 +146,49 @@ def decode(line: bytes) -> FromWorker:
     Raises:
         BadFrame: it is none.
     """
-    try:
-        raw = _object(line)
-        return _READERS[raw["is"]](raw)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadFrame(f"the worker sent what is no message: {error!r}") from error
+    message: FromWorker = _read(line, FromWorker)
+    return message
 
 
-def _line(raw: Mapping[str, object]) -> bytes:
+_MALFORMED = (ValueError, LookupError, TypeError, AttributeError, RecursionError, CattrsError)
+
+
+def _write(value: object, kind: Any) -> bytes:
+    raw = _CONVERTER.unstructure(value, unstructure_as=kind)
     return json.dumps(raw, allow_nan=False, separators=(",", ":")).encode() + b"\n"
 
 
-def _object(line: bytes) -> dict[str, Any]:
-    raw = json.loads(line)
-    if not isinstance(raw, dict):
-        raise TypeError("a message is a JSON object")
-    return raw
+def _read(line: bytes, kind: Any) -> Any:
+    try:
+        return _only(dict, _CONVERTER.structure)(json.loads(line), kind)
+    except _MALFORMED as error:
+        raise BadFrame(f"what was sent is no message: {error!r:.300}") from error
 
 
-def _progress(value: Progress) -> dict[str, object]:
-    return {
-        "job_id": value.job_id,
-        "current": value.current,
-        "total": value.total,
-        "text": value.text,
-    }
+def _only(kind: type, read: Read) -> Read:
+    """Read nothing but one JSON type: ``True`` is no integer, and a text is no list of letters."""
+
+    def strictly(value: object, target: Any) -> Any:
+        if type(value) is not kind:
+            raise TypeError(f"expected {kind.__name__}, not {type(value).__name__}")
+        return read(value, target)
+
+    return strictly
 
 
-def _failure(value: Failed | Raised) -> dict[str, object]:
-    return {"code": value.code, "message": value.message, "retryable": value.retryable}
-
-
-def _outcome(value: Outcome) -> dict[str, object]:
-    if isinstance(value, Failed):
-        return {"is": "failed", "job_id": value.job_id, **_failure(value)}
-    return {
-        "is": "done",
-        "job_id": value.job_id,
-        "facts": dict(value.facts),
-        "files": [[f.kind, str(f.path), f.content_type, f.index] for f in value.files],
-        "data": dict(value.data),
-        "warnings": list(value.warnings),
-        "metrics": dict(value.metrics),
-    }
-
-
-def _text(raw: Raw, key: str) -> str:
-    value = raw[key]
-    if not isinstance(value, str):
-        raise TypeError(f"{key} must be a text")
-    return value
-
-
-def _number(raw: Raw, key: str) -> int:
-    value = raw[key]
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{key} must be an integer")
-    return value
-
-
-def _table(raw: Raw, key: str) -> Mapping[str, Any]:
-    value = raw[key]
-    if not isinstance(value, dict):
-        raise TypeError(f"{key} must be an object")
-    return value
-
-
-def _read_file(raw: list[Any]) -> DerivedFile:
-    kind, path, content_type, index = raw
-    row = {"kind": kind, "path": path, "content_type": content_type, "index": index}
-    return DerivedFile(
-        kind=_text(row, "kind"),
-        path=Path(_text(row, "path")),
-        content_type=_text(row, "content_type"),
-        index=_number(row, "index"),
+def _converter() -> Converter:
+    """Stops at the first thing wrong: a broken worker must not fill the agent's memory with errors."""
+    converter = Converter(forbid_extra_keys=True, detailed_validation=False)
+    for target, kind in ((str, str), (Path, str), (int, int), (bool, bool)):
+        converter.register_structure_hook(target, _only(kind, lambda v, t: t(v)))
+    converter.register_structure_hook_factory(
+        is_sequence, lambda t: _only(list, homogenous_tuple_structure_factory(t, converter))
     )
+    # Facts and data are judged by whoever gets them: a wrong one is the fault of one task alone.
+    converter.register_structure_hook_func(lambda t: t in (object, FactValue), lambda v, _: v)
+    for union in (Outcome, FromWorker):
+        configure_tagged_union(union, converter, tag_name="is")
+    return converter
 
 
-def _read_done(raw: Raw) -> Said:
-    done = Done(
-        job_id=_text(raw, "job_id"),
-        facts=_table(raw, "facts"),
-        files=tuple(_read_file(row) for row in raw["files"]),
-        data=_table(raw, "data"),
-        warnings=tuple(str(text) for text in raw["warnings"]),
-        metrics=_table(raw, "metrics"),
-    )
-    return Said(outcome=done, processor=_text(raw, "processor"), version=_text(raw, "version"))
-
-
-def _read_failed(raw: Raw) -> Said:
-    failed = Failed(
-        job_id=_text(raw, "job_id"),
-        code=_text(raw, "code"),
-        message=_text(raw, "message"),
-        retryable=raw["retryable"] is True,
-    )
-    return Said(outcome=failed, processor=_text(raw, "processor"), version=_text(raw, "version"))
-
-
-def _read_progress(raw: Raw) -> Progress:
-    return Progress(
-        job_id=_text(raw, "job_id"),
-        current=_number(raw, "current"),
-        total=_number(raw, "total"),
-        text=_text(raw, "text"),
-    )
-
-
-def _read_raised(raw: Raw) -> Raised:
-    return Raised(
-        code=_text(raw, "code"),
-        message=_text(raw, "message"),
-        retryable=raw["retryable"] is True,
-    )
-
-
-_READERS: Mapping[str, Callable[[Raw], FromWorker]] = {
-    "ready": lambda raw: Ready(),
-    "start_problem": lambda raw: StartProblem(message=_text(raw, "message")),
-    "progress": _read_progress,
-    "done": _read_done,
-    "failed": _read_failed,
-    "raised": _read_raised,
-    "finished": lambda raw: Finished(memory=_number(raw, "memory")),
-}
+_CONVERTER = _converter()

@@ -99,11 +99,9 @@ json_values = scalars | st.lists(scalars | st.lists(scalars, max_size=4), max_si
 
 
 @given(
-    st.sampled_from(["ready", "progress", "done", "failed", "raised", "finished", "other"]),
+    st.sampled_from(["Ready", "Progress", "Said", "Raised", "Finished", "other"]),
     st.dictionaries(
-        st.sampled_from(
-            ["job_id", "code", "message", "retryable", "facts", "files", "data", "memory", "text"]
-        ),
+        st.sampled_from(["job_id", "code", "message", "retryable", "memory", "text", "outcome"]),
         json_values,
     ),
 )
@@ -115,6 +113,56 @@ def test_nonsense_is_no_message(name: str, fields: dict[str, object]) -> None:
     except BadFrame:
         return
     assert isinstance(message, FromWorker)
+
+
+WRONG_VALUES: dict[str, list[object]] = {
+    "is": [None, "done", ["Done"], {}],
+    "job_id": [None, 1, True, ["j"], {}],
+    "facts": [None, "", [], [["width", 1]]],
+    "files": [None, "", {}, ["k"], [[]], [{"kind": "k", "path": 1, "content_type": "c"}]],
+    "data": [None, "", []],
+    "warnings": [None, "abc", {"a": 1}, [1], [["a"]]],
+    "unknown": [1],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in WRONG_VALUES.items() for value in values]
+)
+def test_a_value_of_another_type_is_not_converted(name: str, value: object) -> None:
+    """A text is no list of letters, a number no text, and what nobody knows is refused."""
+    right = {"is": "Done", "job_id": "j", "files": [], "warnings": []}
+    assert isinstance(decode(json.dumps({"is": "Said", "outcome": right}).encode()), Said)
+    with pytest.raises(BadFrame):
+        decode(json.dumps({"is": "Said", "outcome": {**right, name: value}}).encode())
+
+
+@pytest.mark.parametrize("memory", [None, True, 1.0, "1", [1]])
+def test_only_an_integer_is_one(memory: object) -> None:
+    """Neither is the text of one, nor a truth value."""
+    with pytest.raises(BadFrame):
+        decode(json.dumps({"is": "Finished", "memory": memory}).encode())
+
+
+def test_facts_and_data_are_judged_by_whoever_gets_them() -> None:
+    """A wrong fact is the fault of one task, and does not end the worker's life."""
+    said = Said(outcome=Done(job_id="j", facts={"width": "wide", "iso": True}, data={"x": [None]}))
+    assert decode(encode(said)) == said
+
+
+@pytest.mark.parametrize("line", [b"[]", b"null", b'"x"', b"{", b"", b"[" * 100_000])
+def test_a_broken_order_or_start_is_told_apart(line: bytes) -> None:
+    """The worker checks what it hears like the agent does."""
+    for read in (decode_start, decode_order, decode):
+        with pytest.raises(BadFrame):
+            read(line)
+
+
+def test_a_complaint_is_short() -> None:
+    """However much nonsense is sent, the message about it stays one that a person can read."""
+    with pytest.raises(BadFrame) as caught:
+        decode(json.dumps({"is": "x" * 100_000}).encode())
+    assert len(str(caught.value)) < 400
 
 
 @given(st.binary())
