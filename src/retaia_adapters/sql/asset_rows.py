@@ -18,6 +18,7 @@ from retaia_core.domain.assets import (
     Suggestion,
     Transcript,
 )
+from retaia_core.domain.discovery import Found
 from retaia_core.domain.facts import Facts
 from retaia_core.domain.identifiers import AssetId, RelPath
 from retaia_core.domain.lifecycle import State, Verdict
@@ -226,6 +227,18 @@ def new_row_of(asset: Asset) -> tuple[object, ...]:
         since,
         fold(name),
     )
+
+
+def found_rows_of(found: Found) -> list[tuple[object, ...]]:
+    """The rows of files that a scan found, as `new_row_of` has them."""
+    at, storage_id, folder = micros(found.at), found.storage_id, found.folder
+    profiles, state = found.profiles, State.DISCOVERED.value
+    kinds = {media_type: (media_type.value, profiles[media_type]) for media_type in profiles}
+    return [
+        (uuid, storage_id, folder, name, kind, state, size, mtime, profile, at, at, at, fold(name))
+        for uuid, name, media_type, size, mtime in found.files
+        for kind, profile in (kinds[media_type],)
+    ]
 
 
 def _path(folder: str, name: str) -> RelPath:

@@ -12,13 +12,14 @@ from attrs import evolve, frozen
 from sqlalchemy import and_, bindparam, delete, func, literal_column, or_, select, text, update
 
 from retaia_core.domain.assets import Asset
+from retaia_core.domain.discovery import Found
 from retaia_core.domain.identifiers import AssetId, StorageId, folder_of, name_of
 from retaia_core.domain.lifecycle import State
 from retaia_core.domain.query import AssetPage, AssetQuery
 from retaia_core.errors import StateConflict
 
 from . import listing
-from .asset_rows import COLUMNS, NEW, asset_of, is_new, new_row_of, row_of
+from .asset_rows import COLUMNS, NEW, asset_of, found_rows_of, is_new, new_row_of, row_of
 from .dialects import Dialect, Statement, parameters
 from .schema import asset_tags, assets
 from .session import Session, Taken
@@ -70,7 +71,9 @@ class AssetStatements:
             at=dialect.compile(_whole.where(*there, _a.name == bindparam("name"), _living)),
             in_folder=dialect.compile(_whole.where(*there, _living).order_by(_a.name)),
             like=dialect.compile(
-                _whole.select_from(shape.join(assets, alike)).where(here, _living)
+                _whole.select_from(shape.join(assets, alike)).where(
+                    here, _living, _a.fingerprint.is_not(None)
+                )
             ),
             in_state=dialect.compile(page),
             in_state_of=dialect.compile(page.where(here)),
@@ -175,15 +178,20 @@ class AssetTransaction:
             else:
                 others.append(asset)
         rows = [row_of(asset, asset.revision) for asset in others]
-        many = ((self._assets.insert_new, plain), (self._assets.insert, rows))
+        self._insert((self._assets.insert_new, plain), (self._assets.insert, rows))
+        for asset in others:
+            self._add_tags(asset)
+
+    def _insert(self, *many: tuple[Statement, list[tuple[object, ...]]]) -> None:
         try:
             self._session.insert_all(*((statement, rows) for statement, rows in many if rows))
         except Taken as taken:
             raise StateConflict(
                 "one of the assets, or its path, is there already; scan again"
             ) from taken
-        for asset in others:
-            self._add_tags(asset)
+
+    def add_found(self, found: Found) -> None:
+        self._insert((self._assets.insert_new, found_rows_of(found)))
 
     def save_asset(self, asset: Asset) -> Asset:
         row = dict(zip(COLUMNS, row_of(asset, asset.revision), strict=True))

@@ -83,7 +83,7 @@ assets = Table(
 )
 """``search`` is the folded text that ``q`` looks in; ``country`` and ``city`` are folded as well."""
 
-# What a first scan pays for: identity, place, shape, state and age. Identifiers are time-ordered, so
+# What a first scan pays for: identity, place, state and age. Identifiers are time-ordered, so
 # most of these grow at their end.
 Index("assets_uuid", assets.c.uuid, unique=True)
 _living = text("state <> 'PURGED'")
@@ -96,7 +96,14 @@ Index(
     sqlite_where=_living,
     postgresql_where=_living,
 )
-Index("assets_shape", assets.c.mtime_ns, assets.c.size)
+_proven = assets.c.fingerprint.is_not(None)
+Index(
+    "assets_shape",
+    assets.c.mtime_ns,
+    assets.c.size,
+    sqlite_where=_proven,
+    postgresql_where=_proven,
+)
 Index("assets_state", assets.c.state, assets.c.uuid)
 Index("assets_created", assets.c.created_at, assets.c.uuid)
 # The other orders leave out what was only just discovered (`listing` adds it), so that a first scan

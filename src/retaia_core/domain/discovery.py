@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 from attrs import evolve, field, frozen
 
 from .actors import SYSTEM
 from .assets import Asset, Flag, advanced, flagged, relocated, without_results
-from .identifiers import AssetId, RelPath
+from .identifiers import AssetId, ProfileName, RelPath, StorageId
 from .lifecycle import Action, State
+from .media import MediaType
 
 QUIET_PERIOD = timedelta(seconds=300)
 STABLE_SIGHTINGS = 2
@@ -57,6 +59,48 @@ class SeenFile:
     path: RelPath
     size: int
     mtime_ns: int
+
+
+class FoundFile(NamedTuple):
+    """A media file that nobody knows, and the identity that it gets; see `Found`."""
+
+    uuid: AssetId
+    name: str
+    media_type: MediaType
+    size: int
+    mtime_ns: int
+
+
+@frozen(kw_only=True)
+class Found:
+    """The files of one folder that become assets: what a first scan makes by the hundred thousand.
+
+    They have no sidecars; ``profiles`` has the one that each media type gets.
+    """
+
+    storage_id: StorageId
+    folder: str
+    at: datetime
+    profiles: Mapping[MediaType, ProfileName]
+    files: Sequence[FoundFile]
+
+
+def discovered(found: Found) -> Iterator[Asset]:
+    """The assets that found files become."""
+    prefix = f"{found.folder}/" if found.folder else ""
+    for file in found.files:
+        yield Asset(
+            uuid=file.uuid,
+            storage_id=found.storage_id,
+            path=RelPath(prefix + file.name),
+            media_type=file.media_type,
+            size=file.size,
+            mtime_ns=file.mtime_ns,
+            profile=found.profiles[file.media_type],
+            created_at=found.at,
+            updated_at=found.at,
+            state_since=found.at,
+        )
 
 
 class Noted(StrEnum):

@@ -16,6 +16,7 @@ from attrs import frozen
 
 from ..domain.agents import AgentRecord
 from ..domain.assets import Asset
+from ..domain.discovery import Found
 from ..domain.identifiers import AgentId, AssetId, BatchId, Capability, JobId, StorageId, Subject
 from ..domain.jobs import Job, JobProgress, JobStatus
 from ..domain.journal import Event, JournalEntry
@@ -108,7 +109,7 @@ class Transaction(Protocol):
     def assets_like(
         self, storage_id: StorageId, shapes: Iterable[tuple[int, int]]
     ) -> Sequence[Asset]:
-        """The assets that have one of these ``(size, mtime_ns)`` (purged ones aside)."""
+        """The assets with a fingerprint that have one of these ``(size, mtime_ns)`` (purged aside)."""
         ...
 
     def assets_in_states(
@@ -127,6 +128,14 @@ class Transaction(Protocol):
 
         Raises:
             StateConflict: a UUID or a ``(storage_id, path)`` is there already.
+        """
+        ...
+
+    def add_found(self, found: Found) -> None:
+        """Insert the assets that found files become, as `discovery.discovered` says.
+
+        Raises:
+            StateConflict: as `add_assets`.
         """
         ...
 

@@ -14,6 +14,7 @@ from ..domain import jobs as job_rules
 from ..domain import leases
 from ..domain.agents import AgentRecord
 from ..domain.assets import Asset
+from ..domain.discovery import Found, discovered
 from ..domain.identifiers import AgentId, AssetId, BatchId, JobId, StorageId, Subject, folder_of
 from ..domain.jobs import Job, JobProgress, JobStatus
 from ..domain.journal import Event, JournalEntry
@@ -114,7 +115,8 @@ class MemoryTransaction(Transaction):
         self, storage_id: StorageId, shapes: Iterable[tuple[int, int]]
     ) -> Sequence[Asset]:
         wanted = set(shapes)
-        return [a for a in self._living(storage_id) if (a.size, a.mtime_ns) in wanted]
+        here = self._living(storage_id)
+        return [a for a in here if a.fingerprint is not None and (a.size, a.mtime_ns) in wanted]
 
     def assets_in_states(
         self,
@@ -167,6 +169,9 @@ class MemoryTransaction(Transaction):
             added, self._undo[before:] = self._undo[before:], []
             rewind(added)
             raise
+
+    def add_found(self, found: Found) -> None:
+        self.add_assets(discovered(found))
 
     def save_asset(self, asset: Asset) -> Asset:
         stored = self._tables.assets.get(asset.uuid)

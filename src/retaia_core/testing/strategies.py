@@ -116,7 +116,8 @@ def rel_paths(
 
 def layouts() -> st.SearchStrategy[Layout]:
     """Layouts whose folders do not overlap, with the whole root as the inbox among them."""
-    names = st.lists(file_stems(), min_size=3, max_size=3, unique_by=str.casefold)
+    tops = file_stems().filter(lambda name: name[1:2] != ":")  # that would be a drive
+    names = st.lists(tops, min_size=3, max_size=3, unique_by=str.casefold)
     given_names = names.map(
         lambda three: Layout(inbox=three[0], archive=RelPath(three[1]), rejects=RelPath(three[2]))
     )

@@ -18,6 +18,8 @@ from ..domain.assets import Asset, AttachedSidecar, Flag
 from ..domain.discovery import (
     Arrival,
     Finding,
+    Found,
+    FoundFile,
     Noted,
     SeenFile,
     Skip,
@@ -26,7 +28,7 @@ from ..domain.discovery import (
     moved_by_hand,
     sight,
 )
-from ..domain.identifiers import AssetId, RelPath, StorageId
+from ..domain.identifiers import AssetId, RelPath, StorageId, folder_of, name_of
 from ..domain.lifecycle import State
 from ..domain.media import MediaType, extension_of
 from ..domain.scans import FolderRecord, ScanReport, UnmatchedSidecar
@@ -117,6 +119,7 @@ class _Folder:
     listing: FolderListing
     findings: tuple[tuple[Asset, Finding], ...]
     fresh: tuple[Asset, ...]
+    found: Found | None
     traces: tuple[Trace, ...]
     empty: tuple[str, ...]
 
@@ -321,10 +324,12 @@ class Discovery:
             for asset in known:
                 finding = self._sight(asset, seen.get(asset.path), sidecars, tally, originals, now)
                 findings.append((asset, finding))
+        fresh, found = self._fresh(contents, known, sidecars, tally, now)
         return _Folder(
             listing=contents.listing,
             findings=tuple(findings),
-            fresh=self._fresh(contents, known, sidecars, tally, now),
+            fresh=fresh,
+            found=found,
             traces=traces,
             empty=contents.empty,
         )
@@ -336,17 +341,38 @@ class Discovery:
         sidecars: Mapping[str, tuple[AttachedSidecar, ...]],
         tally: _Tally,
         now: datetime,
-    ) -> tuple[Asset, ...]:
-        """New assets for the files of an inbox folder that nobody knows and that are not held back."""
+    ) -> tuple[tuple[Asset, ...], Found | None]:
+        """What becomes of the files of an inbox folder that nobody knows and that are not held back.
+
+        Those with sidecars are whole assets; all others, nearly all of a first scan, are `Found`.
+        """
         folder = contents.listing.folder
-        if not _discovers(tally.storage.layout, folder):
-            return ()
-        taken = {asset.path for asset in known} | tally.held_back
-        return tuple(
-            self._new(path, entry, media_type, sidecars, tally.storage, now)
-            for entry, media_type in contents.media
-            if (path := _join(folder, entry.name)) not in taken
+        if not contents.media or not _discovers(tally.storage.layout, folder):
+            return (), None
+        strangers: Sequence[tuple[Entry, MediaType]] = contents.media
+        taken = {asset.name for asset in known}
+        taken |= {name_of(path) for path in tally.held_back if folder_of(path) == folder}
+        if taken:
+            strangers = [(e, m) for e, m in strangers if e.name not in taken]
+        fresh = tuple(
+            self._new(_join(folder, e.name), e, m, sidecars, tally.storage, now)
+            for e, m in strangers
+            if e.name in sidecars
         )
+        uuid = self.ids.uuid
+        files = [
+            FoundFile(AssetId(uuid()), e.name, m, e.size, e.mtime_ns)
+            for e, m in strangers
+            if e.name not in sidecars
+        ]
+        found = Found(
+            storage_id=tally.storage.storage_id,
+            folder=folder,
+            at=now,
+            profiles=self.catalog.default_profiles,
+            files=files,
+        )
+        return fresh, found if files else None
 
     def _attach(self, contents: _Contents, policies: frozenset[str]) -> tuple[Trace, ...]:
         if not contents.sidecars:
@@ -408,6 +434,9 @@ class Discovery:
     def _write(self, folders: Sequence[_Folder], tally: _Tally, tx: Transaction) -> None:
         now = self.clock.now()
         tx.add_assets(asset for folder in folders for asset in folder.fresh)
+        for folder in folders:
+            if folder.found is not None:
+                tx.add_found(folder.found)
         for folder in folders:
             for before, finding in folder.findings:
                 if finding.asset != before:
@@ -573,7 +602,7 @@ def _folder_record(folder: _Folder, tally: _Tally) -> FolderRecord:
         storage_id=tally.storage.storage_id,
         folder=folder.listing.folder,
         digest=folder.listing.digest,
-        settled=not (folder.fresh or held or waiting),
+        settled=not (folder.fresh or folder.found or held or waiting),
         files=len(folder.listing.files),
         skipped=_passed_over(folder),
     )
@@ -581,8 +610,9 @@ def _folder_record(folder: _Folder, tally: _Tally) -> FolderRecord:
 
 def _count(folder: _Folder, tally: _Tally) -> None:
     tally.counts["seen"] += len(folder.listing.files)
-    tally.counts["new"] += len(folder.fresh)
-    tally.counts["waiting"] += len(folder.fresh)
+    fresh = len(folder.fresh) + (len(folder.found.files) if folder.found else 0)
+    tally.counts["new"] += fresh
+    tally.counts["waiting"] += fresh
     for _, finding in folder.findings:
         tally.counts.update(noted.value for noted in finding.noted)
         tally.counts["waiting"] += _waits(finding.asset)

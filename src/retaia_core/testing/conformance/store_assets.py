@@ -17,7 +17,8 @@ from ...domain.assets import (
     Suggestion,
     Transcript,
 )
-from ...domain.identifiers import AssetId, RelPath, StorageId
+from ...domain.discovery import Found, FoundFile, discovered
+from ...domain.identifiers import AssetId, ProfileName, RelPath, StorageId
 from ...domain.lifecycle import State, Verdict
 from ...domain.media import MediaType
 from ...errors import StateConflict
@@ -265,10 +266,11 @@ class AssetRules(StoreSuite):
         assert not db.read(lambda tx: tx.assets_in_folder(StorageId("other"), "a"))
 
     def test_assets_are_found_by_size_and_mtime(self, db: Database) -> None:
-        """`assets_like` answers those with both numbers of one of the shapes."""
+        """`assets_like` answers those with a fingerprint and both numbers of one of the shapes."""
         shapes = ((2**62, 2**62 + 1), (2**62, 5), (7, 2**62 + 1))
-        found = [asset(n, size=s, mtime_ns=m) for n, (s, m) in enumerate(shapes)]
-        db.write(lambda tx: tx.add_assets(found))
+        found = [asset(n, size=s, mtime_ns=m, fingerprint="f") for n, (s, m) in enumerate(shapes)]
+        unknown = asset(9, size=shapes[0][0], mtime_ns=shapes[0][1], fingerprint=None)
+        db.write(lambda tx: tx.add_assets([*found, unknown]))
 
         def like(*wanted: tuple[int, int]) -> set[AssetId]:
             return set(ids(db.read(lambda tx: tx.assets_like(NAS, wanted))))
@@ -276,6 +278,26 @@ class AssetRules(StoreSuite):
         assert like(shapes[0]) == {asset_id(0)}
         assert like(shapes[1], shapes[2], (1, 1)) == {asset_id(1), asset_id(2)}
         assert like((7, 5)) == like() == set()
+
+    def test_found_files_become_assets(self, db: Database) -> None:
+        """`add_found` writes what `discovered` says, whole or not at all."""
+        found = Found(
+            storage_id=NAS,
+            folder="INBOX/day 1",
+            at=START,
+            profiles={MediaType.PHOTO: ProfileName("photo_standard")},
+            files=(
+                FoundFile(asset_id(1), "Ä\n🎬.jpg", MediaType.PHOTO, 2**40, 2**62),
+                FoundFile(asset_id(2), "b.jpg", MediaType.PHOTO, 1, 2),
+            ),
+        )
+        db.write(lambda tx: tx.add_found(found))
+        stored = db.read(lambda tx: tx.assets_in_folder(NAS, "INBOX/day 1"))
+        assert sorted(stored, key=lambda a: a.uuid) == list(discovered(found))
+        again = evolve(found, files=(found.files[0]._replace(uuid=asset_id(3)),))
+        with pytest.raises(StateConflict):
+            db.write(lambda tx: tx.add_found(again))
+        assert db.read(lambda tx: tx.asset(asset_id(3))) is None
 
     def test_assets_are_paged_by_state(self, db: Database) -> None:
         """`assets_in_states` answers whole assets in UUID order, after the one given."""

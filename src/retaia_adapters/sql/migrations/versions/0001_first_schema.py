@@ -99,7 +99,7 @@ def _create_assets() -> None:
         unique=True,
         where="state <> 'PURGED'",
     )
-    _index("assets_shape", "assets", "mtime_ns", "size")
+    _index("assets_shape", "assets", "mtime_ns", "size", where="fingerprint IS NOT NULL")
     _index("assets_state", "assets", "state", "uuid")
     _index("assets_updated", "assets", "updated_at", "uuid", where="state <> 'DISCOVERED'")
     _index("assets_uuid", "assets", "uuid", unique=True)
