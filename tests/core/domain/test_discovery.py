@@ -75,7 +75,7 @@ class TestStability:
         for n in range(scans):
             size = one.size if same else one.size + n + 1
             one, _ = look(one, size=size)
-        quiet = age_s >= 301
+        quiet = age_s >= 300
         assert (one.state is State.READY) is (same and quiet)
         assert 1 <= one.sightings <= 2
 

@@ -65,7 +65,7 @@ class TestRelativePaths:
 
     @given(st.text("ab./\\:C\0 é", max_size=12))
     def test_what_is_accepted_stays_below_the_root(self, raw: str) -> None:
-        """Whatever is accepted, joined to a root, is below it, on every system's reading of it."""
+        """Whatever is accepted, joined to a root, does not leave it, however a system reads it."""
         try:
             path = parse_rel_path(raw)
         except ValidationFailed:
@@ -73,7 +73,7 @@ class TestRelativePaths:
         assert path == raw
         for spelling in (path, path.replace("\\", "/")):
             joined = posixpath.normpath(posixpath.join("/root", spelling))
-            assert joined.startswith("/root/")
+            assert joined == "/root" or joined.startswith("/root/")
         assert "\0" not in path
         assert posixpath.normpath(path) == path
 
