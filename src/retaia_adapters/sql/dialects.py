@@ -157,5 +157,5 @@ SQLITE = Dialect(
 )
 _psycopg: Callable[..., SqlAlchemyDialect] = PGDialect_psycopg
 POSTGRES = Dialect(
-    name="postgresql", engine=_psycopg(paramstyle="format"), insert_into=postgresql.insert
+    name="postgresql", engine=_psycopg(paramstyle="numeric_dollar"), insert_into=postgresql.insert
 )

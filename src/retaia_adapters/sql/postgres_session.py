@@ -1,9 +1,4 @@
-"""Transactions on PostgreSQL, and what its errors mean.
-
-A transaction runs in the driver's pipeline mode: what needs no answer is queued, and travels with the
-next question. A claim of its own then costs two round trips, one for everything up to its answer and
-one for the commit.
-"""
+"""Transactions on PostgreSQL, and what its errors mean."""
 
 from __future__ import annotations
 
@@ -15,11 +10,10 @@ from psycopg import errors
 from retaia_core.errors import RetaiaError, StoreError, StoreUnavailable
 
 from .dialects import POSTGRES, Row, Statement, Values
+from .postgres_wire import Wire
 from .session import Taken
 
-Connection = psycopg.Connection[Row]
-
-_SERIALISE = "SELECT pg_advisory_xact_lock(hashtextextended(%s::text, 0))"
+_SERIALISE = "SELECT pg_advisory_xact_lock(hashtextextended($1::text, 0))"
 # After a large scan the planner knows nothing of its rows yet, and would sort the whole queue.
 _INDEX_ORDER = "SELECT " + ", ".join(
     f"set_config('enable_{way}', 'off', true)"
@@ -40,29 +34,9 @@ _BY_KEY = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; S
 _BY_ESTIMATE = "SET jit = off"
 
 
-def connect(url: str, *, writing: bool = False) -> Connection:
-    """Open a connection on which the caller begins and ends transactions itself."""
-    connection = psycopg.connect(
-        url,
-        autocommit=True,
-        prepare_threshold=0,
-        connect_timeout=10,
-        application_name="retaia",
-    )
-    connection.prepared_max = 1000
-    connection.execute(_BY_KEY if writing else _BY_ESTIMATE, prepare=False)
-    return connection
-
-
-def hung_up(connection: Connection) -> bool:
-    """Whether the server closed an idle connection; looks only at what has arrived already."""
-    try:
-        # The first look may find the server's last words, the second that nothing follows them.
-        connection.pgconn.consume_input()
-        connection.pgconn.consume_input()
-    except psycopg.OperationalError:
-        return True
-    return connection.pgconn.status != psycopg.pq.ConnStatus.OK
+def connect(url: str, *, writing: bool) -> Wire:
+    """Open a connection for transactions that write, or that only read."""
+    return Wire(url, _BY_KEY if writing else _BY_ESTIMATE)
 
 
 def worth_a_new_try(error: BaseException) -> bool:
@@ -88,48 +62,39 @@ def explained(error: psycopg.Error) -> RetaiaError:
 
 
 class PostgresSession:
-    """One open transaction on one connection, in pipeline mode."""
+    """One open transaction on one connection."""
 
     dialect = POSTGRES
 
-    def __init__(
-        self, connection: Connection, pipeline: psycopg.Pipeline, *, writing: bool
-    ) -> None:
-        self._connection = connection
-        self._pipeline = pipeline
+    def __init__(self, wire: Wire, *, writing: bool) -> None:
+        self._wire = wire
         self.writing = writing
 
-    def _execute(self, query: str, values: Sequence[object]) -> psycopg.Cursor[Row]:
-        return self._connection.execute(query, values, binary=True)
-
     def rows(self, statement: Statement, values: Values) -> Sequence[Row]:
-        return self._execute(statement.text, statement.bind(values)).fetchall()
+        return self._wire.rows(statement.text, statement.bind(values))
 
     def send(self, statement: Statement, values: Values) -> None:
-        self._execute(statement.text, statement.bind(values))
+        self._wire.send(statement.text, statement.bind(values))
 
     def change(self, statement: Statement, values: Values) -> int:
-        cursor = self._execute(statement.text, statement.bind(values))
-        self._pipeline.sync()
-        return cursor.rowcount
+        return self._wire.count(statement.text, statement.bind(values))
 
     def insert_all(self, *many: tuple[Statement, Sequence[tuple[object, ...]]]) -> None:
         if not any(rows for _, rows in many):
             return
-        self._execute("SAVEPOINT many", ())
+        self._wire.send("SAVEPOINT many")
         try:
             for statement, rows in many:
                 if rows:
-                    self._execute(statement.bulk, list(map(list, zip(*rows, strict=True))))
-            self._pipeline.sync()
+                    self._wire.send(statement.bulk, list(map(list, zip(*rows, strict=True))))
+            self._wire.finish()
         except errors.UniqueViolation as error:
-            self._pipeline.sync()
-            self._execute("ROLLBACK TO SAVEPOINT many", ())
+            self._wire.send("ROLLBACK TO SAVEPOINT many")
             raise Taken(str(error)) from error
-        self._execute("RELEASE SAVEPOINT many", ())
+        self._wire.send("RELEASE SAVEPOINT many")
 
     def serialise(self, name: str) -> None:
-        self._execute(_SERIALISE, (name,))
+        self._wire.send(_SERIALISE, (name,))
 
     def in_index_order(self) -> None:
-        self._execute(_INDEX_ORDER, ())
+        self._wire.send(_INDEX_ORDER)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
 import time
@@ -20,14 +21,8 @@ from retaia_core.ports.store import Store, Work
 from . import migrate
 from .calls import Call, deliver
 from .dialects import POSTGRES
-from .postgres_session import (
-    Connection,
-    PostgresSession,
-    connect,
-    explained,
-    hung_up,
-    worth_a_new_try,
-)
+from .postgres_session import PostgresSession, connect, explained, worth_a_new_try
+from .postgres_wire import Wire
 from .session import Again
 from .short_ways import PostgresTransaction, PostgresWays
 from .transaction import Statements
@@ -115,7 +110,7 @@ class PostgresStore(Store):
         self._readers = [self._thread(self._reads, writing=False) for _ in range(READERS)]
 
     def _revision(self) -> str | None:
-        with connect(self._url) as connection:
+        with psycopg.connect(self._url, connect_timeout=10) as connection:
             known = connection.execute("SELECT to_regclass('alembic_version')").fetchone()
             if known is None or known[0] is None:
                 return None
@@ -154,7 +149,7 @@ class _Worker:
     _statements: Statements
     _ways: PostgresWays
     _writing: bool = field(kw_only=True)
-    _connection: Connection | None = None
+    _wire: Wire | None = None
     _synced: bool = True
 
     def run(self, call: Call) -> None:
@@ -169,7 +164,7 @@ class _Worker:
 
     def _run(self, call: Call) -> object:
         for left in reversed(range(TRIES)):
-            fresh = self._connection is None
+            fresh = self._wire is None
             try:
                 return self._attempt(self._connected(), call)
             except (psycopg.Error, Again) as error:
@@ -182,56 +177,58 @@ class _Worker:
                     time.sleep(random.uniform(0, 0.002 * 2 ** (TRIES - left)))
         raise AssertionError("the last try returns or raises")
 
-    def _connected(self) -> Connection:
-        if self._connection is not None and hung_up(self._connection):
+    def _connected(self) -> Wire:
+        if self._wire is not None and self._wire.hung_up():
             self.close()
-        if self._connection is None:
-            self._connection = connect(self._url, writing=self._writing)
+        if self._wire is None:
+            self._wire = connect(self._url, writing=self._writing)
             self._synced = True
-        return self._connection
+        return self._wire
 
     def _lost(self) -> bool:
         """Let go of a connection that was lost; says whether it was."""
-        if self._connection is not None and self._connection.closed:
-            self._connection = None
-        return self._connection is None
+        if self._wire is not None and not self._wire.alive:
+            self.close()
+        return self._wire is None
 
-    def _attempt(self, connection: Connection, call: Call) -> object:
+    def _attempt(self, wire: Wire, call: Call) -> object:
         call.committing = False
         try:
-            with connection.pipeline() as pipeline:
-                self._begin(connection, durable=call.durable)
-                session = PostgresSession(connection, pipeline, writing=self._writing)
-                transaction = PostgresTransaction(session, self._statements, self._ways)
-                answer = call.work(transaction)
-                call.committing = True
-                connection.execute("COMMIT")
+            self._begin(wire, durable=call.durable)
+            session = PostgresSession(wire, writing=self._writing)
+            answer = call.work(PostgresTransaction(session, self._statements, self._ways))
+            call.committing = True
+            wire.send("COMMIT")
+            wire.finish()
         except BaseException:
-            self._roll_back(connection)
+            _roll_back(wire)
             raise
         return answer
 
-    def _begin(self, connection: Connection, *, durable: bool) -> None:
+    def _begin(self, wire: Wire, *, durable: bool) -> None:
         if not self._writing:
-            connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            wire.send("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             return
         if durable is not self._synced:
-            connection.execute(f"SET synchronous_commit = {'on' if durable else 'off'}")
+            wire.send(f"SET synchronous_commit = {'on' if durable else 'off'}")
             self._synced = durable
-        connection.execute("BEGIN")
-
-    def _roll_back(self, connection: Connection) -> None:
-        if not connection.closed and connection.info.transaction_status != _IDLE:
-            connection.execute("ROLLBACK")
+        wire.send("BEGIN")
 
     def close(self) -> None:
         """Close the connection, if there is one."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        if self._wire is not None:
+            self._wire.close()
+            self._wire = None
 
 
-_IDLE = psycopg.pq.TransactionStatus.IDLE
+def _roll_back(wire: Wire) -> None:
+    """Leave no transaction open, whatever became of the queries on their way."""
+    with contextlib.suppress(psycopg.Error):  # what went wrong is being raised already
+        wire.finish()
+    with contextlib.suppress(psycopg.Error):
+        if wire.alive and not wire.idle:
+            wire.send("ROLLBACK")
+            wire.finish()
 
 
 def _final(error: psycopg.Error | Again) -> psycopg.Error | RetaiaError:

@@ -37,8 +37,8 @@ def _event(name: str) -> Event:
 
 def _show(tx: Transaction, setting: str) -> str:
     session: Any = vars(tx)["_session"]
-    row = session._connection.execute(f"SHOW {setting}").fetchone()
-    return str(row[0])
+    ((shown,),) = session._wire.rows(f"SHOW {setting}")
+    return str(shown)
 
 
 async def test_only_job_traffic_may_be_lost_with_the_power(store: Store) -> None:
@@ -56,7 +56,7 @@ async def test_a_lost_connection_is_opened_again(store: Store, postgres_url: str
     await asyncio.gather(*(store.transact(lambda tx: tx.add_event(_event("1"))) for _ in range(9)))
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
     await asyncio.gather(*(store.transact(lambda tx: tx.add_event(_event("2"))) for _ in range(9)))
