@@ -38,7 +38,7 @@ class ServerSettings:
         metadata={"allowed": "0 to 65535", "check": lambda value: 0 <= value <= 65535},
     )
     provider: str = "http"
-    min_poll_interval: float = field(default=5.0, metadata=_positive())
+    min_poll_interval: float = field(default=1.0, metadata=_positive())
     max_parallel_jobs: int = field(default=4, metadata=_positive())
 
 
@@ -77,7 +77,10 @@ class ProcessingSettings:
 
 @frozen(kw_only=True)
 class AgentSettings:
-    """``[agent]``: how an agent on this machine works. Memory in MiB (0: no limit), times in seconds."""
+    """``[agent]``: how an agent on this machine works. Memory in MiB (0: no limit), times in seconds.
+
+    ``poll_interval`` is for an agent of its own; one that is embedded asks as often as the server allows.
+    """
 
     name: str = ""
     url: str = ""
@@ -87,6 +90,7 @@ class AgentSettings:
     parallel: int = field(default=1, metadata=_positive())
     memory_limit: int = field(default=8192, metadata=_not_negative())
     time_limit: float = field(default=3600.0, metadata=_positive())
+    poll_interval: float = field(default=5.0, metadata=_positive())
     workspace: str = ""
     mounts: Mapping[str, str] = field(factory=dict)
 

@@ -247,7 +247,7 @@ def _confirmed(out: Output, plan: MovePlan) -> bool:
     if out.as_json or not out.errors.is_terminal:
         out.tell("nothing was moved; look at the plan, then run again with --yes")
         return False
-    return out.errors.input("Move these files now? [y/N] ").strip().lower() in ("y", "yes")
+    return out.ask("Move these files now?")
 
 
 def _print_result(out: Output, result: MoveResult) -> None:

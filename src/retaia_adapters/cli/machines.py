@@ -131,8 +131,7 @@ def _ask_layout(out: Output, root: Path, found: FolderFound) -> str | None:
     out.tell(text)
     for example in found.examples:
         out.tell(f"    {example}")
-    answer = out.errors.input("Take this folder itself as the inbox? [y/N] ")
-    return "." if answer.strip().lower() in ("y", "yes") else None
+    return "." if out.ask("Take this folder itself as the inbox?") else None
 
 
 async def _run(

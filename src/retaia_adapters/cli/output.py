@@ -83,6 +83,14 @@ class Output:
         """Print a line about what is going on, to standard error."""
         self.errors.print(Text(text, style=style))
 
+    def ask(self, question: str) -> bool:
+        """Ask a person who looks on; anything but a clear yes is a no."""
+        try:
+            answer = self.errors.input(Text(f"{question} [y/N] "))
+        except EOFError:
+            return False
+        return answer.strip().lower() in ("y", "yes")
+
     def table(self, headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Print a table: drawn on a terminal, tab-separated elsewhere."""
         if self.as_json:

@@ -11,7 +11,7 @@ from typing import cast
 
 import anyio
 import anyio.abc
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from ..domain.assets import Flag
 from ..domain.identifiers import AssetId, StorageId
@@ -191,7 +191,8 @@ class Runtime:
     async def _agent_options(self) -> AgentOptions:
         settings = self.settings
         storages = await self.services.storages.all()
-        return agent_options(settings, mounts={s.storage_id: s.root for s in storages})
+        options = agent_options(settings, mounts={s.storage_id: s.root for s in storages})
+        return evolve(options, poll_interval=settings.server.min_poll_interval)
 
     # Until idle
 
@@ -252,7 +253,7 @@ def agent_options(
         max_parallel=int(agent.parallel),
         memory_limit=int(agent.memory_limit) * 2**20 or None,
         time_limit=agent.time_limit,
-        poll_interval=settings.server.min_poll_interval,
+        poll_interval=agent.poll_interval,
         stop_when_idle=stop_when_idle,
         disabled_plugins=settings.plugins.disabled,
     )
