@@ -49,6 +49,7 @@ MEANINGS = {
     "agent.parallel": "assets at once",
     "agent.memory_limit": "MiB of private memory for one worker process; 0 is no limit",
     "agent.time_limit": "seconds for one asset's jobs in a worker process",
+    "agent.poll_interval": "seconds between an agent's questions for work, where it is not embedded",
     "agent.workspace": "the folder for results under way; empty is `workspace` in the data folder",
     "agent.mounts": "where storages are mounted on this machine, by storage id",
     "plugins.disabled": "plugins that are not loaded",
