@@ -13,9 +13,13 @@ from .events import Teller
 
 @frozen(kw_only=True)
 class Offer:
-    """The available processors by name, and the capabilities that are declared with them."""
+    """The available processors by name, and the capabilities that are declared with them.
+
+    ``versions`` has each processor as ``name/version``, sorted: results depend on them.
+    """
 
     processors: tuple[str, ...]
+    versions: tuple[str, ...]
     capabilities: tuple[str, ...]
     job_types: frozenset[str]
 
@@ -36,6 +40,7 @@ def offer_of(processors: Sequence[Processor], *, only: Sequence[str] | None, tel
     declared = frozenset[str]().union(*(p.capabilities for p in usable))
     return Offer(
         processors=tuple(processor.name for processor in usable),
+        versions=tuple(sorted(f"{p.name}/{p.version}" for p in usable)),
         capabilities=tuple(sorted(declared if allowed is None else declared & allowed)),
         job_types=frozenset[str]().union(*(p.job_types for p in usable)),
     )

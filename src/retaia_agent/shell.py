@@ -100,7 +100,7 @@ def _start(options: AgentOptions, offer: Offer) -> Start:
 def _registration(options: AgentOptions, offer: Offer) -> Registration:
     return Registration(
         name=options.name,
-        version=_own_version(),
+        version=" ".join((_own_version(), *offer.versions)),
         platform=f"{platform.system()} {platform.machine()}".lower(),
         capabilities=offer.capabilities,
         max_parallel_jobs=options.max_parallel,

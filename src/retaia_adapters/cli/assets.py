@@ -149,9 +149,11 @@ def _print_scan(out: Output, report: ScanReport) -> None:
 
 def assets_list(
     *,
-    state: Annotated[list[State] | None, Parameter(help="May be repeated.")] = None,
+    state: Annotated[list[State] | None, Parameter(negative="", help="May be repeated.")] = None,
     media_type: MediaType | None = None,
-    tag: Annotated[list[str] | None, Parameter(help="May be repeated; all must be there.")] = None,
+    tag: Annotated[
+        list[str] | None, Parameter(negative="", help="May be repeated; all must be there.")
+    ] = None,
     text: str = "",
     sort: SortKey = SortKey.NAME,
     descending: Annotated[bool, Parameter(negative="")] = False,

@@ -17,7 +17,7 @@ from retaia_core.errors import RetaiaError, SettingsError
 from retaia_core.shell.credentials import local_person
 from retaia_core.shell.services import Services
 
-from .context import DEFAULT, Common, find_asset, find_ids, perform, services_for
+from .context import DEFAULT, Common, find_asset, find_ids, perform, report_error, services_for
 from .exits import Exit, exit_of
 from .output import Output, plain, printable, size_text
 
@@ -45,6 +45,9 @@ def register(app: App) -> None:
 
 def _do(common: Common, names: tuple[str, ...], deed: Deed, said: str) -> int:
     """Do one thing to each of several assets; one refusal does not stop the others."""
+    if not names:
+        error = SettingsError("name at least one asset, by UUID or by path")
+        return report_error(common.out, error)
 
     async def work(out: Output) -> Exit:
         actor, code, results = local_person(), Exit.OK, []

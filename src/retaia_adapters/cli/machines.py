@@ -246,7 +246,7 @@ def agent_run(
     url: str | None = None,
     token_file: Path | None = None,
     mount: Annotated[
-        list[str] | None, Parameter(help="STORAGE_ID=FOLDER; may be repeated.")
+        list[str] | None, Parameter(negative="", help="STORAGE_ID=FOLDER; may be repeated.")
     ] = None,
     name: str | None = None,
     parallel: int | None = None,

@@ -231,7 +231,7 @@ def _decoder() -> Iterator[None]:
     except Exception as error:
         said = str(error).strip() or type(error).__name__
         if "truncated" in said.lower() or isinstance(error, EOFError):
-            raise SourceTruncated(f"the file is cut off: {said}") from error
+            raise SourceTruncated("the file is cut off: the picture data ends too early") from error
         raise SourceUnreadable(f"the picture cannot be decoded: {said}") from error
 
 

@@ -129,9 +129,27 @@ def completed(
     return evolve(done, result=result or {}, warnings=warnings)
 
 
+NOT_THE_FILE = frozenset(
+    {"STORAGE_NOT_MOUNTED", "STORAGE_OFFLINE", "SOURCE_CHANGED", "WORKSPACE_FULL"}
+)
+"""Failures of a machine or a moment, which say nothing about the file: they cost no attempt."""
+
+PAUSE_ELSEWHERE = timedelta(seconds=30)
+
+
 def failed(job: Job, failure: Failure) -> Job:
-    """A try failed: back to pending after a pause while tries are left and it may help, else for good."""
+    """A try failed: back to pending after a pause while tries are left and it may help, else for good.
+
+    A lost mount or a full disk of an agent never makes a file unprocessable (`NOT_THE_FILE`).
+    """
     let_go = evolve(_let_go(job, failure.at), failure=failure)
+    if failure.retryable and failure.code in NOT_THE_FILE:
+        return evolve(
+            let_go,
+            status=JobStatus.PENDING,
+            attempts=max(0, job.attempts - 1),
+            not_before=failure.at + PAUSE_ELSEWHERE,
+        )
     if failure.retryable and job.attempts < job.max_attempts:
         return evolve(
             let_go, status=JobStatus.PENDING, not_before=failure.at + backoff(job.attempts)

@@ -16,12 +16,17 @@ from .identifiers import AssetId
 
 @frozen(kw_only=True)
 class StoredResult:
-    """The result of a completed job, under its `result_key`."""
+    """The result of a completed job, under its `result_key`.
+
+    ``version`` names the versions of agent and processors that made it; it is used again only for an
+    agent that would make it with the same.
+    """
 
     key: str
     asset: AssetId
     facts: Facts = field(factory=dict)
     derived: tuple[DerivedRef, ...] = ()
+    version: str = ""
     warnings: tuple[str, ...] = ()
     created_at: datetime
 
@@ -29,8 +34,8 @@ class StoredResult:
 def result_key(source_digest: str, job_type: str, parameters: Mapping[str, object]) -> str:
     """The key of a result: SHA-256 (hex) over what it is a function of.
 
-    The processor's version is checked by the reader of the record, since a server learns it only with
-    the result.
+    The processor's version is no part of it: a result is kept for the newest version alone, and whoever
+    reads the record compares `StoredResult.version`.
     """
     document = [source_digest, job_type, dict(parameters)]
     text = json.dumps(document, sort_keys=True, separators=(",", ":"))

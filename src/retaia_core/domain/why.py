@@ -69,6 +69,8 @@ def _sentence(asset: Asset, jobs: Sequence[Job], offered: frozenset[str], now: d
         return f"required work failed for good: {'; '.join(sorted(reasons))}"
     if asset.state is State.READY:
         return f"{_STATES[asset.state]}: {_held_back(jobs, offered, now)}"
+    if Flag.UNPROCESSABLE in asset.flags and asset.state is State.DECISION_PENDING:
+        return "its failed work was waived, and it waits for a person's decision"
     if asset.state in _STATES:
         return _STATES[asset.state]
     last = asset.decisions[-1] if asset.decisions else None

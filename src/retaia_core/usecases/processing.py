@@ -54,6 +54,9 @@ from .lifecycle_hooks import HookRunner
 from .scheduling import after_job, begin_processing, let_go, open_later
 from .trail import record, save_step
 
+MOST_LOOKED_AT = 20_000
+"""How many pending jobs are looked at, at most, to find some whose file can be reached."""
+
 OpenDerived = Callable[[Storage], DerivedStorage]
 
 
@@ -242,7 +245,18 @@ class Processing:
         return await self.store.read(partial(self._offered, query))
 
     def _offered(self, query: ClaimableQuery, tx: Transaction) -> tuple[OfferedJob, ...]:
-        jobs = tx.claimable(query)
+        """Look further while what comes first lies on a storage that is offline, or is missing."""
+        wider = query
+        while True:
+            jobs = tx.claimable(wider)
+            offers = self._reachable(jobs, tx)
+            if len(offers) >= query.limit or len(jobs) < wider.limit:
+                return offers[: query.limit]
+            if wider.limit >= MOST_LOOKED_AT:
+                return offers
+            wider = evolve(wider, limit=wider.limit * 8)
+
+    def _reachable(self, jobs: Sequence[Job], tx: Transaction) -> tuple[OfferedJob, ...]:
         wanted = {AssetId(job.subject.id) for job in jobs if job.subject.kind == "asset"}
         assets = tx.assets(wanted)
         offline = {s.storage_id for s in tx.storages() if s.health is Health.OFFLINE}
@@ -336,7 +350,7 @@ class Processing:
         known = await self.store.read(
             lambda tx: [r for key in keys if (r := tx.known_result(key)) is not None]
         )
-        usable = [r for r in known if r.asset != bundle.asset.uuid]
+        usable = [r for r in known if r.asset != bundle.asset.uuid and r.version == agent.version]
         if not usable:
             return bundle
         storage = await self.store.read(lambda tx: tx.storage(bundle.asset.storage_id))
@@ -437,7 +451,7 @@ class Processing:
             return done, asset
         merged = _merged(asset, job, facts, refs, submission.warnings, submission.data, now)
         saved = tx.save_asset(merged)
-        self._remember(tx, saved, job, facts, refs, submission, now)
+        self._remember(tx, saved, job, facts, refs, submission, agent, now)
         return done, after_job(tx, saved, Cause.COMPLETED, now)
 
     def _refs(
@@ -477,6 +491,7 @@ class Processing:
         facts: Facts,
         refs: tuple[DerivedRef, ...],
         submission: Submission,
+        agent: AgentRecord,
         now: datetime,
     ) -> None:
         digest = source_digest(asset)
@@ -487,6 +502,7 @@ class Processing:
             asset=asset.uuid,
             facts=facts,
             derived=refs,
+            version=agent.version,
             warnings=submission.warnings,
             created_at=now,
         )

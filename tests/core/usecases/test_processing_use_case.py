@@ -84,6 +84,17 @@ class TestClaims:
         await house.scan()
         assert await house.processing.offered(agent) == ()
 
+    async def test_what_cannot_be_reached_hides_nothing(self, house: House) -> None:
+        """However many jobs lie on missing files, work that can be done is offered."""
+        for number in range(30):
+            await house.ready(f"INBOX/gone/{number}.jpg", f"{number}".encode())
+        await house.ready("INBOX/here.jpg", b"here")
+        for path in [path for path in house.originals.files if "gone" in path]:
+            del house.originals.files[path]
+        await house.scan()
+        offers = await house.processing.offered(await house.agent(), limit=2)
+        assert [offer.asset.path for offer in offers] == ["INBOX/here.jpg"] * 2
+
 
 class TestResults:
     async def test_a_finished_review_waits_for_a_decision(self, house: House) -> None:
@@ -142,6 +153,15 @@ class TestResults:
         assert after.facts == first.facts
         assert {ref.ref for ref in after.derived}.isdisjoint({ref.ref for ref in first.derived})
 
+    async def test_a_result_of_another_version_is_not_used(self, house: House) -> None:
+        """A known result is used again only for an agent of the same versions."""
+        await house.pending("INBOX/A.jpg", b"the same content")
+        copy = await house.ready("INBOX/copy.jpg", b"the same content")
+        newer, _ = await house.processing.register(
+            "client", "newer", "2", "test", (await house.agent()).capabilities
+        )
+        assert len((await house.processing.claim_bundle(newer, copy.uuid)).jobs) == 3
+
 
 class TestFailures:
     async def test_a_fatal_failure_makes_the_asset_unprocessable(self, house: House) -> None:
@@ -187,6 +207,24 @@ class TestFailures:
             assert "extract_facts" not in waiting
             house.clock.advance(timedelta(minutes=20))
         assert Flag.UNPROCESSABLE in (await house.review.asset(asset.uuid)).flags
+
+    @pytest.mark.parametrize("code", ["STORAGE_OFFLINE", "STORAGE_NOT_MOUNTED", "WORKSPACE_FULL"])
+    async def test_an_agents_own_trouble_is_not_the_files(self, house: House, code: str) -> None:
+        """A lost mount or a full disk of an agent costs no attempt, however often it happens."""
+        asset = await house.ready("INBOX/A.jpg")
+        agent = await house.agent()
+        for _ in range(5):
+            bundle = await house.processing.claim_bundle(agent, asset.uuid)
+            for job in bundle.jobs:
+                await house.processing.fail(
+                    agent, job.job_id, bundle.lock.token, code, "not here", retryable=True
+                )
+            assert await house.processing.offered(agent) == ()
+            house.clock.advance(timedelta(seconds=31))
+        after = await house.review.asset(asset.uuid)
+        assert (after.state, after.flags) == (State.READY, frozenset())
+        await house.finish(agent, await house.processing.claim_bundle(agent, asset.uuid))
+        assert (await house.review.asset(asset.uuid)).state is State.DECISION_PENDING
 
     async def test_a_lost_lease_returns_the_work(self, house: House) -> None:
         """When a lease runs out the jobs are claimable at once, and the late holder is refused."""
