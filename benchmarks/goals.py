@@ -167,6 +167,12 @@ GOALS: tuple[Goal, ...] = (
         compares="A page of assets at the store's port, beside the bare SQL of the same page; 95th "
         "percentiles; without HTTP",
     ),
+    Goal(
+        benchmark="http",
+        case=r"beside the bare query",
+        at_most=3,
+        compares="`GET /assets` over a socket, beside the bare SQL of the same page; 95th percentiles",
+    ),
 )
 
 

@@ -167,4 +167,13 @@ SUITES: tuple[Suite, ...] = (
         },
         derive=flat_queue,
     ),
+    Suite(
+        name="http",
+        title="Lists over HTTP",
+        sizes={
+            Size.QUICK: {"assets": 1_000, "pages": 20},
+            Size.USUAL: {"assets": 100_000, "pages": 200},
+            Size.FULL: {"assets": 1_000_000, "pages": 200},
+        },
+    ),
 )
