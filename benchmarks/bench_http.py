@@ -117,7 +117,7 @@ async def serve(folder: Path) -> None:
 
     async with open_services(settings) as services, anyio.create_task_group() as tasks:
         tasks.start_soon(bare.serve)
-        while not bare.started:
+        while not bare.started:  # noqa: ASYNC110 - uvicorn tells by a flag
             await asyncio.sleep(0.01)
         await HttpServer().serve(services, options, ready)
 
