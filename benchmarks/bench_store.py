@@ -452,7 +452,9 @@ async def bench_lists(name: str, url: str, options: argparse.Namespace) -> list[
         bare.execute("PRAGMA mmap_size=268435456")
         bare.execute("ANALYZE")
     else:
-        bare = psycopg.connect(url, autocommit=True, prepare_threshold=0)
+        bare = psycopg.connect(
+            url, autocommit=True, prepare_threshold=0, cursor_factory=psycopg.RawCursor
+        )
         bare.execute("ANALYZE")
     rows = []
     for what, query in LISTS.items():
