@@ -292,6 +292,7 @@ def summary_of(row: Row) -> AssetSummary:
     """A line of a list from a row, whose columns are `SUMMARY_COLUMNS`."""
     (uuid, storage_id, folder, name, media_type, state, flags, created, updated) = row[:9]
     captured, duration, tags, has_proxy, thumbs = row[9:14]
+    created_at = time_of(created)
     return AssetSummary(
         uuid=AssetId(uuid),
         storage_id=storage_id,
@@ -300,8 +301,8 @@ def summary_of(row: Row) -> AssetSummary:
         media_type=_MEDIA[media_type],
         state=_STATES[state],
         flags=_flags(flags),
-        created_at=time_of(created),
-        updated_at=time_of(updated),
+        created_at=created_at,
+        updated_at=created_at if updated == created else time_of(updated),
         captured_at=maybe_time(captured),
         duration_ms=duration,
         tags=tags_of(tags),

@@ -31,12 +31,12 @@ def maybe_micros(time: datetime | None) -> int | None:
 
 def time_of(value: int) -> datetime:
     """The time back from `micros`, aware and exact."""
-    return _EPOCH + timedelta(microseconds=value)
+    return _EPOCH + timedelta(0, 0, value)
 
 
 def maybe_time(value: int | None) -> datetime | None:
     """The same, for a time that may be unknown."""
-    return None if value is None else _EPOCH + timedelta(microseconds=value)
+    return None if value is None else _EPOCH + timedelta(0, 0, value)
 
 
 def dump(value: object) -> str:
