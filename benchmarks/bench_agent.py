@@ -41,7 +41,7 @@ from retaia_core.shell.credentials import local_credentials, local_person
 from retaia_core.shell.runtime import Notice, Runtime
 from retaia_core.shell.services import Services
 from retaia_core.shell.wiring import open_services
-from retaia_core.usecases.discovery import ScanOptions
+from retaia_core.usecases.scan_tally import ScanOptions
 
 MOST_ADDED = 1.05
 SCANS_UNTIL_READY = 3

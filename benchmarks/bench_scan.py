@@ -107,7 +107,8 @@ async def _scan(root: Path, database: Path) -> float:
     from retaia_core.domain.identifiers import StorageId
     from retaia_core.domain.storage import Layout
     from retaia_core.shell.clock import RandomIds, SystemClock
-    from retaia_core.usecases.discovery import Discovery, ScanOptions
+    from retaia_core.usecases.discovery import Discovery
+    from retaia_core.usecases.scan_tally import ScanOptions
     from retaia_core.usecases.storages import Storages
 
     store = open_store(f"sqlite:///{database}")

@@ -73,7 +73,7 @@ async def calling_agent(services: Services, client_id: str, headers: Headers) ->
         if not mine:
             raise NotFound("this client has no registered agent; register one first")
         return max(mine, key=lambda agent: agent.last_seen_at)
-    agent = await services.processing.agent(AgentId(named))
+    agent = await services.agents.agent(AgentId(named))
     if agent.client_id != client_id:
         raise ForbiddenActor("this agent was registered by another client")
     return agent

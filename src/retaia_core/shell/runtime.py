@@ -24,7 +24,7 @@ from ..hooks.roles import Role
 from ..ports.agent import AgentEvent, AgentOptions, AgentShell
 from ..ports.transport import Transport
 from ..settings import Settings
-from ..usecases.discovery import ScanOptions
+from ..usecases.scan_tally import ScanOptions
 from .credentials import Credentials, local_person
 from .server import ServerOptions, ServerTransport
 from .services import Services

@@ -8,6 +8,7 @@ from ..catalog import Catalog
 from ..hooks.manager import Plugins
 from ..ports.clock import Clock, Ids
 from ..ports.store import Store
+from ..usecases.agents import Agents
 from ..usecases.discovery import Discovery
 from ..usecases.moves import Moves
 from ..usecases.operations import Operations
@@ -28,6 +29,7 @@ class Services:
     plugins: Plugins
     storages: Storages
     discovery: Discovery
+    agents: Agents
     processing: Processing
     uploads: Uploads
     review: Review

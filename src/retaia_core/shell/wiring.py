@@ -17,12 +17,14 @@ from ..ports.derived_storage import DerivedStorage
 from ..ports.originals import OriginalsDriver
 from ..ports.store import Store
 from ..settings import Settings
-from ..usecases.discovery import Discovery, ScanOptions
+from ..usecases.agents import Agents
+from ..usecases.discovery import Discovery
 from ..usecases.lifecycle_hooks import HookRunner
 from ..usecases.moves import Moves
 from ..usecases.operations import Operations
 from ..usecases.processing import Processing
 from ..usecases.review import Review
+from ..usecases.scan_tally import ScanOptions
 from ..usecases.storages import Storages
 from ..usecases.uploads import Uploads
 from .clock import RandomIds, SystemClock
@@ -50,6 +52,7 @@ def wire(settings: Settings, plugins: Plugins, store: Store) -> Services:
     provider = plugins.provider(Role.ORIGINALS, settings.storage.originals)
     driver = cast("OriginalsDriver", provider.factory())
     open_derived = _derived_opener(plugins, settings)
+    agents = Agents(store=store, clock=clock, ids=ids, catalog=catalog)
     storages = Storages(store=store, clock=clock, ids=ids, driver=driver, catalog=catalog)
     hooks = HookRunner(
         store=store,
@@ -65,11 +68,13 @@ def wire(settings: Settings, plugins: Plugins, store: Store) -> Services:
         plugins=plugins,
         storages=storages,
         discovery=Discovery(store=store, clock=clock, ids=ids, catalog=catalog, storages=storages),
+        agents=agents,
         processing=Processing(
             store=store,
             clock=clock,
             ids=ids,
             catalog=catalog,
+            agents=agents,
             open_derived=open_derived,
             hooks=hooks,
             switched_on=frozenset(settings.processing.enabled),

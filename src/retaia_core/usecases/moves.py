@@ -43,7 +43,7 @@ from ..errors import (
 from ..ports.clock import Clock, Ids
 from ..ports.originals import MoveRefused, Originals
 from ..ports.store import Store, Transaction
-from .processing import need_asset
+from .lookups import need_asset
 from .review import refuse_if_locked
 from .storages import Storages
 from .trail import record, save_step

@@ -20,7 +20,7 @@ from ..domain.why import Explanation, explain_asset
 from ..errors import NotFound
 from ..ports.clock import Clock
 from ..ports.store import Store, Transaction
-from .processing import need_asset
+from .lookups import need_asset
 
 
 @frozen(kw_only=True)

@@ -1,28 +1,19 @@
-"""The stories of agents and jobs: register, list, claim, heartbeat, submit, fail, release."""
+"""The stories of jobs: list, claim, heartbeat, submit, fail, give back, recover."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 
 import anyio.to_thread
-from attrs import evolve, field, frozen
+from attrs import evolve, frozen
 
 from ..catalog import Catalog
-from ..domain.actors import SYSTEM, Actor, ActorKind
+from ..domain.actors import SYSTEM
 from ..domain.agents import AgentRecord
-from ..domain.assets import (
-    Asset,
-    DerivedRef,
-    Flag,
-    Suggestion,
-    Transcript,
-    advanced,
-)
-from ..domain.facts import Facts, missing_facts, parse_facts
-from ..domain.identifiers import AgentId, AssetId, Capability, JobId, parse_capability
-from ..domain.job_types import JobType
+from ..domain.assets import Asset, DerivedRef, Flag, advanced
+from ..domain.identifiers import AssetId, JobId
 from ..domain.jobs import (
     Failure,
     Job,
@@ -34,30 +25,24 @@ from ..domain.jobs import (
 )
 from ..domain.leases import DURATIONS, Lock, LockKind, check, release
 from ..domain.lifecycle import Action, State
-from ..domain.results import StoredResult, result_key
+from ..domain.results import StoredResult
 from ..domain.scheduling import Cause
-from ..domain.storage import Health, Storage
-from ..domain.uploads import Upload, UploadStatus
-from ..errors import (
-    NotFound,
-    RetaiaError,
-    StaleLockToken,
-    StateConflict,
-    StorageOffline,
-    ValidationFailed,
-)
+from ..domain.storage import Health
+from ..errors import StaleLockToken, StateConflict, StorageOffline
 from ..hooks.lifecycle import HookPoint
 from ..ports.clock import Clock, Ids
-from ..ports.derived_storage import DerivedStorage
 from ..ports.store import Claim, ClaimableQuery, Claimed, Store, Transaction
+from .agents import Agents, agent_actor
+from .known_results import apply_known, cloned, jobs_by_key, remember, usable
 from .lifecycle_hooks import HookRunner
+from .lookups import asset_of, need_asset, need_job
+from .results import Submission, check_domain, derived_refs, merged
 from .scheduling import after_job, begin_processing, let_go, open_later
+from .storages import OpenDerived
 from .trail import record, save_step
 
 MOST_LOOKED_AT = 20_000
 """How many pending jobs are looked at, at most, to find some whose file can be reached."""
-
-OpenDerived = Callable[[Storage], DerivedStorage]
 
 
 @frozen(kw_only=True)
@@ -78,152 +63,17 @@ class BundleClaim:
 
 
 @frozen(kw_only=True)
-class DerivedClaim:
-    """A derived file that a submit names: the ``ref`` of a completed upload."""
-
-    kind: str
-    ref: str
-    size_bytes: int | None = None
-    sha256: str | None = None
-
-
-@frozen(kw_only=True)
-class Submission:
-    """What an agent submits. Only the job type's own domain may be filled."""
-
-    lock_token: str
-    job_type: str
-    facts: Mapping[str, object] = field(factory=dict)
-    derived: tuple[DerivedClaim, ...] = ()
-    data: Mapping[str, object] = field(factory=dict)
-    warnings: tuple[str, ...] = ()
-    metrics: Mapping[str, object] = field(factory=dict)
-
-
-def _agent_actor(agent: AgentId) -> Actor:
-    return Actor(kind=ActorKind.AGENT, id=agent)
-
-
-def need_job(tx: Transaction, job_id: JobId) -> Job:
-    """Read a job.
-
-    Raises:
-        NotFound: there is none.
-    """
-    job = tx.job(job_id)
-    if job is None:
-        raise NotFound(f"there is no job {job_id!r}")
-    return job
-
-
-def need_asset(tx: Transaction, uuid: AssetId) -> Asset:
-    """Read an asset.
-
-    Raises:
-        NotFound: there is none.
-    """
-    asset = tx.asset(uuid)
-    if asset is None:
-        raise NotFound(f"there is no asset {uuid!r}")
-    return asset
-
-
-def _asset_of(tx: Transaction, job: Job) -> Asset | None:
-    return tx.asset(AssetId(job.subject.id)) if job.subject.kind == "asset" else None
-
-
-def source_digest(asset: Asset) -> str | None:
-    """What tells a source apart from all others: fingerprint, size and mtime; None before it is known."""
-    if asset.fingerprint is None:
-        return None
-    return f"{asset.fingerprint}:{asset.size}:{asset.mtime_ns}:{asset.media_type}"
-
-
-@frozen(kw_only=True)
 class Processing:
-    """The stories of agents and jobs. ``switched_on`` are the later job types that settings enable."""
+    """The stories of jobs. ``switched_on`` are the later job types that settings enable."""
 
     store: Store
     clock: Clock
     ids: Ids
     catalog: Catalog
+    agents: Agents
     open_derived: OpenDerived
     hooks: HookRunner
     switched_on: frozenset[str] = frozenset()
-
-    # Agents
-
-    async def register(
-        self, client_id: str, name: str, version: str, platform: str, capabilities: Iterable[str]
-    ) -> tuple[AgentRecord, tuple[str, ...]]:
-        """Register an agent (again); returns its record, and a warning for each odd capability.
-
-        Raises:
-            ValidationFailed: the name is empty or too long.
-        """
-        if not name.strip() or len(name) > 200 or not name.isprintable():
-            raise ValidationFailed("agent_name must be 1 to 200 printable characters")
-        good, warnings = self._capabilities(capabilities)
-        work = partial(self._register, client_id, name, version, platform, good)
-        return await self.store.transact(work, durable=False), warnings
-
-    def _capabilities(self, raw: Iterable[str]) -> tuple[frozenset[Capability], tuple[str, ...]]:
-        needed = {c for t in self.catalog.job_types.values() for c in t.capabilities.values()}
-        good: set[Capability] = set()
-        warnings = []
-        for text in raw:
-            try:
-                capability = parse_capability(text)
-            except ValidationFailed as error:
-                warnings.append(error.message)
-                continue
-            good.add(capability)
-            if capability not in needed:
-                warnings.append(f"{capability} is needed by no job type of this server")
-        return frozenset(good), tuple(warnings)
-
-    def _register(
-        self,
-        client_id: str,
-        name: str,
-        version: str,
-        platform: str,
-        capabilities: frozenset[Capability],
-        tx: Transaction,
-    ) -> AgentRecord:
-        now = self.clock.now()
-        known = next((a for a in tx.agents() if (a.client_id, a.name) == (client_id, name)), None)
-        record_ = AgentRecord(
-            agent_id=known.agent_id if known else AgentId(self.ids.uuid()),
-            name=name,
-            version=version,
-            platform=platform,
-            client_id=client_id,
-            capabilities=capabilities,
-            registered_at=known.registered_at if known else now,
-            last_seen_at=now,
-        )
-        tx.save_agent(record_)
-        return record_
-
-    async def agent(self, agent_id: AgentId) -> AgentRecord:
-        """A registered agent.
-
-        Raises:
-            NotFound: it is not registered (any more); it must register again.
-        """
-        found = await self.store.read(lambda tx: tx.agent(agent_id))
-        if found is None:
-            raise NotFound("this agent is not registered; register it (again)")
-        return found
-
-    async def heard_of(self, agent: AgentRecord) -> None:
-        """Remember that an agent is alive, at most every ten seconds."""
-        now = self.clock.now()
-        if (now - agent.last_seen_at).total_seconds() < 10:
-            return
-        seen = evolve(agent, last_seen_at=now)
-        await self.store.transact(lambda tx: tx.save_agent(seen), durable=False)
 
     # Listing and claiming
 
@@ -338,54 +188,42 @@ class Processing:
         self, tx: Transaction, agent: AgentRecord, claimed: Claimed, now: datetime
     ) -> None:
         types = [job.job_type for job in claimed.jobs]
-        actor = _agent_actor(agent.agent_id)
+        actor = agent_actor(agent.agent_id)
         subject = claimed.lock.subject
         record(tx, subject, "jobs.claimed", actor, now, jobs=types, fencing=claimed.lock.fencing)
 
     async def _without_known(self, agent: AgentRecord, bundle: BundleClaim) -> BundleClaim:
-        digest = source_digest(bundle.asset)
-        if digest is None:
+        asset, token = bundle.asset, bundle.lock.token
+        by_key = jobs_by_key(asset, bundle.jobs)
+        if not by_key:
             return bundle
-        keys = {result_key(digest, job.job_type, job.parameters): job for job in bundle.jobs}
-        known = await self.store.read(
-            lambda tx: [r for key in keys if (r := tx.known_result(key)) is not None]
-        )
-        usable = [r for r in known if r.asset != bundle.asset.uuid and r.version == agent.version]
-        if not usable:
+        results = await self.store.read(lambda tx: usable(tx, by_key, bundle.asset, agent))
+        if not results:
             return bundle
         storage = await self.store.read(lambda tx: tx.storage(bundle.asset.storage_id))
         assert storage is not None
         derived = self.open_derived(storage)
-        asset, jobs = bundle.asset, list(bundle.jobs)
-        for result in usable:
-            job = keys[result.key]
-            refs = await anyio.to_thread.run_sync(_clone, derived, result, asset.uuid, job)
+        jobs = list(bundle.jobs)
+        for result in results:
+            job = by_key[result.key]
+            refs = await anyio.to_thread.run_sync(cloned, derived, result, asset.uuid, job)
             if refs is None:
                 continue
-            asset = await self.store.transact(
-                partial(self._apply_known, agent, bundle.lock.token, job, result, refs),
-                durable=False,
-            )
+            work = partial(self._apply_known, job, token, result, refs)
+            asset = await self.store.transact(work, durable=False)
             jobs.remove(job)
         await self.offer_if_processed(asset.uuid)
         return evolve(bundle, asset=asset, jobs=tuple(jobs))
 
     def _apply_known(
         self,
-        agent: AgentRecord,
-        token: str,
         job: Job,
+        token: str,
         result: StoredResult,
         refs: tuple[DerivedRef, ...],
         tx: Transaction,
     ) -> Asset:
-        now = self.clock.now()
-        asset = need_asset(tx, AssetId(job.subject.id))
-        tx.complete(job.job_id, token=token, now=now, warnings=result.warnings)
-        merged = _merged(asset, job, result.facts, refs, result.warnings, {}, now)
-        saved = tx.save_asset(merged)
-        record(tx, asset.subject, "job.reused", SYSTEM, now, job=job.job_type, of=result.asset)
-        return after_job(tx, saved, Cause.COMPLETED, now)
+        return apply_known(tx, job, token, result, refs, self.clock.now())
 
     # Holding, and letting go
 
@@ -403,7 +241,7 @@ class Processing:
             lambda tx: tx.extend(job_id, token=token, now=now, until=until, progress=progress),
             durable=False,
         )
-        await self.heard_of(agent)
+        await self.agents.heard_of(agent)
         return lock
 
     async def submit(self, agent: AgentRecord, job_id: JobId, submission: Submission) -> Job:
@@ -426,9 +264,9 @@ class Processing:
         now = self.clock.now()
         job = _held(tx, need_job(tx, job_id), submission.lock_token, now)
         job_type = self.catalog.job_types[job.job_type]
-        asset = _asset_of(tx, job)
-        facts = _check_domain(job_type, job, submission, asset)
-        refs = self._refs(tx, job, submission, asset, agent)
+        asset = asset_of(tx, job)
+        facts = check_domain(job_type, job, submission, asset)
+        refs = derived_refs(tx, job, submission, asset, agent)
         done = tx.complete(
             job_id,
             token=submission.lock_token,
@@ -436,7 +274,7 @@ class Processing:
             result=submission.data,
             warnings=submission.warnings,
         )
-        actor = _agent_actor(agent.agent_id)
+        actor = agent_actor(agent.agent_id)
         record(
             tx,
             job.subject,
@@ -449,64 +287,10 @@ class Processing:
         )
         if asset is None or job.review_version != asset.review_version:
             return done, asset
-        merged = _merged(asset, job, facts, refs, submission.warnings, submission.data, now)
-        saved = tx.save_asset(merged)
-        self._remember(tx, saved, job, facts, refs, submission, agent, now)
+        with_result = merged(asset, job, facts, refs, submission.warnings, submission.data, now)
+        saved = tx.save_asset(with_result)
+        remember(tx, saved, job, facts, refs, submission.warnings, agent, now)
         return done, after_job(tx, saved, Cause.COMPLETED, now)
-
-    def _refs(
-        self,
-        tx: Transaction,
-        job: Job,
-        submission: Submission,
-        asset: Asset | None,
-        agent: AgentRecord,
-    ) -> tuple[DerivedRef, ...]:
-        if not submission.derived:
-            return ()
-        by_ref: dict[str, Upload] = {}
-        for claim in submission.derived:
-            upload = tx.upload(upload_id_of(claim.ref))
-            if upload is None or upload.status is not UploadStatus.COMPLETE:
-                raise ValidationFailed(
-                    f"{claim.ref!r} is no completed upload; upload and complete it first",
-                    fields={"derived_manifest": "unknown ref"},
-                )
-            _check_upload(upload, claim, asset, agent)
-            by_ref[claim.ref] = upload
-        counts: dict[str, int] = {}
-        refs = []
-        for claim in submission.derived:
-            upload = by_ref[claim.ref]
-            index = counts.get(claim.kind, 0)
-            counts[claim.kind] = index + 1
-            refs.append(_derived_ref(upload, index, job, agent))
-        return tuple(refs)
-
-    def _remember(
-        self,
-        tx: Transaction,
-        asset: Asset,
-        job: Job,
-        facts: Facts,
-        refs: tuple[DerivedRef, ...],
-        submission: Submission,
-        agent: AgentRecord,
-        now: datetime,
-    ) -> None:
-        digest = source_digest(asset)
-        if digest is None or not (facts or refs):
-            return
-        result = StoredResult(
-            key=result_key(digest, job.job_type, job.parameters),
-            asset=asset.uuid,
-            facts=facts,
-            derived=refs,
-            version=agent.version,
-            warnings=submission.warnings,
-            created_at=now,
-        )
-        tx.save_result(result)
 
     async def fail(
         self,
@@ -546,14 +330,14 @@ class Processing:
             tx,
             job.subject,
             "job.failed",
-            _agent_actor(agent.agent_id),
+            agent_actor(agent.agent_id),
             now,
             job=job.job_type,
             code=failure.code,
             message=failure.message,
             for_good=after.status is JobStatus.FAILED,
         )
-        return after, let_go(tx, _asset_of(tx, after), now)
+        return after, let_go(tx, asset_of(tx, after), now)
 
     async def give_back(self, agent: AgentRecord, job_id: JobId, token: str) -> Job:
         """Take a held job back from an agent that stops; no attempt is counted."""
@@ -570,9 +354,9 @@ class Processing:
         job = released(_held(tx, need_job(tx, job_id), token, now), now)
         tx.save_job(job)
         _release_if_last(tx, job, now)
-        actor = _agent_actor(agent.agent_id)
+        actor = agent_actor(agent.agent_id)
         record(tx, job.subject, "job.released", actor, now, job=job.job_type)
-        return job, let_go(tx, _asset_of(tx, job), now)
+        return job, let_go(tx, asset_of(tx, job), now)
 
     # Watchdog
 
@@ -599,7 +383,7 @@ class Processing:
         for job in gone:
             tx.save_job(lost(job, now))
             record(tx, job.subject, "job.lost", SYSTEM, now, job=job.job_type, agent=lock.holder)
-        return let_go(tx, _asset_of(tx, gone[0]), now) if gone else None
+        return let_go(tx, asset_of(tx, gone[0]), now) if gone else None
 
     async def offer_processed(self) -> int:
         """Offer for decision what a crash left PROCESSED; returns how many."""
@@ -633,11 +417,6 @@ class Processing:
         return saved
 
 
-def upload_id_of(ref: str) -> str:
-    """The upload that made a derived file: the last part of its ref, without the suffix."""
-    return ref.rpartition("/")[2].partition(".")[0].rpartition("-")[2]
-
-
 def _claimable(tx: Transaction, asset: Asset) -> None:
     storage = tx.storage(asset.storage_id)
     if storage is None or storage.health is Health.OFFLINE:
@@ -668,135 +447,3 @@ def _release_if_last(tx: Transaction, job: Job, now: datetime) -> None:
     lock = tx.lock(job.subject)
     if lock is not None:
         tx.save_lock(release(lock, now))
-
-
-def _check_domain(
-    job_type: JobType, job: Job, submission: Submission, asset: Asset | None
-) -> Facts:
-    """Refuse anything outside the job type's own domain (domain.md, *Claims*)."""
-    media_type = asset.media_type if asset else None
-    problems: dict[str, str] = {}
-    if submission.job_type != job_type.name:
-        problems["job_type"] = f"the job is {job_type.name}"
-    if submission.facts and not job_type.states_facts:
-        problems["facts_patch"] = f"{job_type.name} states no facts"
-    allowed = job_type.outputs_for(media_type)
-    for claim in submission.derived:
-        if claim.kind not in allowed:
-            problems["derived_manifest"] = f"{job_type.name} makes {', '.join(allowed) or 'none'}"
-    lacking = sorted(set(allowed) - {claim.kind for claim in submission.derived})
-    if lacking:
-        problems.setdefault("derived_manifest", f"{', '.join(lacking)} is missing")
-    if submission.data and not job_type.result_domain:
-        problems["data"] = f"{job_type.name} has no result of its own"
-    if problems:
-        said = "; ".join(f"{name}: {text}" for name, text in problems.items())
-        raise ValidationFailed(f"the result is refused: {said}", fields=problems)
-    facts = parse_facts(submission.facts)
-    if job_type.states_facts and asset is not None and job.review_version == asset.review_version:
-        missing = missing_facts(facts, asset.media_type)
-        if missing:
-            raise ValidationFailed(
-                f"facts of a {asset.media_type} must state {', '.join(missing)}",
-                fields=dict.fromkeys(missing, "missing"),
-            )
-    return facts
-
-
-def _check_upload(
-    upload: Upload, claim: DerivedClaim, asset: Asset | None, agent: AgentRecord
-) -> None:
-    mismatch = (
-        asset is None
-        or upload.asset != asset.uuid
-        or upload.kind != claim.kind
-        or upload.created_by != str(_agent_actor(agent.agent_id))
-        or claim.size_bytes not in (None, upload.size_bytes)
-        or claim.sha256 not in (None, upload.sha256)
-    )
-    if mismatch:
-        raise ValidationFailed(
-            f"{claim.ref!r} was uploaded as something else (asset, kind, size, digest or agent)",
-            fields={"derived_manifest": "does not fit its upload"},
-        )
-
-
-def _derived_ref(upload: Upload, index: int, job: Job, agent: AgentRecord) -> DerivedRef:
-    assert upload.ref is not None
-    assert upload.sha256 is not None
-    return DerivedRef(
-        kind=upload.kind,
-        index=index,
-        ref=upload.ref,
-        content_type=upload.content_type,
-        size_bytes=upload.size_bytes,
-        sha256=upload.sha256,
-        job_id=job.job_id,
-        made_by=f"{agent.name}/{agent.version}",
-    )
-
-
-def _merged(
-    asset: Asset,
-    job: Job,
-    facts: Facts,
-    refs: tuple[DerivedRef, ...],
-    warnings: Sequence[str],
-    data: Mapping[str, object],
-    now: datetime,
-) -> Asset:
-    """Put one job's result into the asset, each part in its own domain."""
-    kinds = {ref.kind for ref in refs}
-    after = evolve(
-        asset,
-        facts={**asset.facts, **facts},
-        derived=(*(d for d in asset.derived if d.kind not in kinds), *refs),
-        warnings=tuple(dict.fromkeys((*asset.warnings, *warnings))),
-        updated_at=now,
-    )
-    if job.job_type == "transcribe_audio":
-        return evolve(after, transcript=_transcript(data, now))
-    if job.job_type == "suggest_tags":
-        return evolve(after, suggestions=_suggestions(asset, data))
-    return after
-
-
-def _transcript(data: Mapping[str, object], now: datetime) -> Transcript:
-    text, segments = data.get("text"), data.get("segments", [])
-    if not isinstance(text, str) or not isinstance(segments, list):
-        raise ValidationFailed("a transcript has a text, and segments as a list")
-    return Transcript(
-        text=text,
-        language=str(data.get("language", "")),
-        segments=tuple(s for s in segments if isinstance(s, dict)),
-        updated_at=now,
-    )
-
-
-def _suggestions(asset: Asset, data: Mapping[str, object]) -> tuple[Suggestion, ...]:
-    """Replace pending suggestions; one that a person refused or accepted stays as it is."""
-    settled = tuple(s for s in asset.suggestions if s.status != "PENDING")
-    known = {s.tag for s in settled}
-    tags, source = data.get("tags"), data.get("source")
-    if not isinstance(tags, list) or not isinstance(source, str):
-        raise ValidationFailed("suggestions have tags as a list, and their source")
-    fresh = dict.fromkeys(str(tag) for tag in tags if str(tag) not in known)
-    return (*settled, *(Suggestion(tag=tag, source=source) for tag in fresh))
-
-
-def _clone(
-    derived: DerivedStorage, result: StoredResult, uuid: AssetId, job: Job
-) -> tuple[DerivedRef, ...] | None:
-    """Give the files of a known result a second name; None where one of them is gone."""
-    refs = []
-    for ref in result.derived:
-        if derived.size(ref.ref) != ref.size_bytes:
-            return None
-        name = ref.ref.rpartition("/")[2]
-        target = f"{uuid}/{name}"
-        try:
-            derived.clone(ref.ref, target)
-        except RetaiaError:
-            return None
-        refs.append(evolve(ref, ref=target, job_id=job.job_id))
-    return tuple(refs)

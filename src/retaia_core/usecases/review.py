@@ -27,7 +27,7 @@ from ..domain.query import AssetPage, AssetQuery
 from ..errors import Purged, StateConflict, ValidationFailed
 from ..ports.clock import Clock, Ids
 from ..ports.store import Store, Transaction
-from .processing import need_asset
+from .lookups import need_asset
 from .scheduling import open_review, renew_failed
 from .trail import record, save_step
 

@@ -14,11 +14,13 @@ from ..domain.identifiers import StorageId, Subject, parse_storage_id
 from ..domain.storage import Health, Layout, Marker, Storage, with_health
 from ..errors import ForbiddenActor, NotFound, StateConflict, StorageOffline
 from ..ports.clock import Clock, Ids
+from ..ports.derived_storage import DerivedStorage
 from ..ports.originals import FolderFound, Originals, OriginalsDriver
 from ..ports.store import Store, Transaction
 from .trail import record
 
 OpenOriginals = Callable[[Storage], Originals]
+OpenDerived = Callable[[Storage], DerivedStorage]
 
 
 def storage_subject(storage_id: StorageId) -> Subject:

@@ -11,7 +11,6 @@ import anyio.to_thread
 from attrs import evolve, frozen
 
 from ..catalog import Catalog
-from ..domain.actors import Actor, ActorKind
 from ..domain.agents import AgentRecord
 from ..domain.assets import DerivedRef
 from ..domain.derived import DerivedKind, check_content, check_declared
@@ -23,7 +22,9 @@ from ..errors import ForbiddenActor, NotFound, StateConflict, ValidationFailed
 from ..ports.clock import Clock, Ids
 from ..ports.derived_storage import DerivedStorage
 from ..ports.store import Store, Transaction
-from .processing import OpenDerived, need_asset
+from .agents import agent_actor
+from .lookups import need_asset
+from .storages import OpenDerived
 
 _HEX = frozenset("0123456789abcdef")
 
@@ -41,7 +42,7 @@ def need_upload(tx: Transaction, upload_id: str) -> Upload:
 
 
 def _owner(agent: AgentRecord) -> str:
-    return str(Actor(kind=ActorKind.AGENT, id=agent.agent_id))
+    return str(agent_actor(agent.agent_id))
 
 
 def _owned(upload: Upload, uuid: AssetId, agent: AgentRecord) -> Upload:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from retaia_tests import components
 
 Probe = Callable[..., dict[str, Any]]
 
@@ -19,13 +19,9 @@ Probe = Callable[..., dict[str, Any]]
 def ffprobe() -> Probe:
     """Read a file with ffprobe: ``ffprobe(path, "-show_packets", ...)`` gives its JSON.
 
-    Without ffprobe the test is skipped; with RETAIA_REQUIRE_FFPROBE=1 it fails.
+    Without ffprobe, `components.program` ends the test.
     """
-    program = shutil.which("ffprobe")
-    if program is None:
-        if os.environ.get("RETAIA_REQUIRE_FFPROBE") == "1":
-            pytest.fail("ffprobe is required and not installed")
-        pytest.skip("ffprobe is not installed")
+    program = components.program("ffprobe")
 
     def read(path: Path, *options: str) -> dict[str, Any]:
         wanted = options or ("-show_streams", "-show_format")
@@ -40,9 +36,9 @@ def ffprobe() -> Probe:
 
 @pytest.fixture(scope="session")
 def real_media() -> Path:
-    """The folder of real recordings beside the repository, or RETAIA_MEDIA; skipped where there is none."""
+    """The folder of real recordings beside the repository, or RETAIA_MEDIA."""
     beside = Path(__file__).parents[4] / "shared" / "media"
     folder = Path(os.environ.get("RETAIA_MEDIA", beside))
     if not folder.is_dir():
-        pytest.skip("no folder of real recordings (RETAIA_MEDIA)")
+        components.absent("media", "no folder of real recordings (RETAIA_MEDIA)")
     return folder

@@ -21,7 +21,7 @@ from retaia_core.errors import (
     ValidationFailed,
 )
 from retaia_core.hooks import HookCall, HookPoint, HookReply
-from retaia_core.usecases.processing import DerivedClaim, Submission
+from retaia_core.usecases.results import DerivedClaim, Submission
 
 
 @pytest.fixture
@@ -157,7 +157,7 @@ class TestResults:
         """A known result is used again only for an agent of the same versions."""
         await house.pending("INBOX/A.jpg", b"the same content")
         copy = await house.ready("INBOX/copy.jpg", b"the same content")
-        newer, _ = await house.processing.register(
+        newer, _ = await house.agents.register(
             "client", "newer", "2", "test", (await house.agent()).capabilities
         )
         assert len((await house.processing.claim_bundle(newer, copy.uuid)).jobs) == 3

@@ -21,12 +21,15 @@ from retaia_core.ports.store import Store
 from retaia_core.testing.clock import FakeClock, SequentialIds
 from retaia_core.testing.memory_files import MemoryDerived, MemoryOriginals
 from retaia_core.testing.memory_store import MemoryStore
-from retaia_core.usecases.discovery import Discovery, ScanOptions
+from retaia_core.usecases.agents import Agents
+from retaia_core.usecases.discovery import Discovery
 from retaia_core.usecases.lifecycle_hooks import HookRunner
 from retaia_core.usecases.moves import Moves
 from retaia_core.usecases.operations import Operations
-from retaia_core.usecases.processing import BundleClaim, DerivedClaim, Processing, Submission
+from retaia_core.usecases.processing import BundleClaim, Processing
+from retaia_core.usecases.results import DerivedClaim, Submission
 from retaia_core.usecases.review import Review
+from retaia_core.usecases.scan_tally import ScanOptions
 from retaia_core.usecases.storages import Storages
 from retaia_core.usecases.uploads import Uploads
 
@@ -98,13 +101,17 @@ class House:
         )  # fmt: skip
 
     @property
+    def agents(self) -> Agents:
+        return Agents(store=self.store, clock=self.clock, ids=self.ids, catalog=self.catalog)
+
+    @property
     def processing(self) -> Processing:
         runner = HookRunner(
             store=self.store, clock=self.clock, hooks=self.hooks, blocking=self.blocking
         )
         return Processing(
             store=self.store, clock=self.clock, ids=self.ids, catalog=self.catalog,
-            open_derived=lambda storage: self.derived, hooks=runner,
+            agents=self.agents, open_derived=lambda storage: self.derived, hooks=runner,
             switched_on=self.switched_on,
         )  # fmt: skip
 
@@ -152,7 +159,7 @@ class House:
 
     async def agent(self, name: str = "agent") -> AgentRecord:
         capabilities = {c for t in self.catalog.job_types.values() for c in t.capabilities.values()}
-        record, _ = await self.processing.register("client", name, "1", "test", capabilities)
+        record, _ = await self.agents.register("client", name, "1", "test", capabilities)
         return record
 
     async def upload(

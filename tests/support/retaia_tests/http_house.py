@@ -43,6 +43,7 @@ def services_of(house: House, plugins: Plugins | None = None) -> Services:
         plugins=plugins or plugins_from({}),
         storages=house.storages,
         discovery=house.discovery,
+        agents=house.agents,
         processing=house.processing,
         uploads=house.uploads,
         review=house.review,

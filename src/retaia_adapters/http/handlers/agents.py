@@ -13,7 +13,7 @@ _VERSION = "client_feature_flags_contract_version"
 async def register_agent(call: Call) -> object:
     """Register an agent (again)."""
     policy = server_policy(call.services, call.serving.options, call.body.get(_VERSION))
-    agent, warnings = await call.services.processing.register(
+    agent, warnings = await call.services.agents.register(
         call.actor.id,
         call.body["agent_name"],
         call.body["agent_version"],

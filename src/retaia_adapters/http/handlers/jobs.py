@@ -11,7 +11,8 @@ from retaia_core.domain.jobs import Job, JobProgress
 from retaia_core.domain.query import DEFAULT_LIMIT
 from retaia_core.errors import StateConflict
 from retaia_core.ports.store import Transaction
-from retaia_core.usecases.processing import DerivedClaim, Submission, need_job
+from retaia_core.usecases.lookups import need_job
+from retaia_core.usecases.results import DerivedClaim, Submission
 
 from ..call import Call, Handler, once_only
 from ..views import bundle_of, job_of, lease_of, offered_of, outcome_of
@@ -30,7 +31,7 @@ def _of_contract(call: Call) -> frozenset[str]:
 async def list_jobs(call: Call) -> object:
     """The pending jobs that fit the agent, of the types that the contract names."""
     processing = call.services.processing
-    await processing.heard_of(call.agent)
+    await call.services.agents.heard_of(call.agent)
     offered = await processing.offered(call.agent, job_types=_of_contract(call))
     return [job_of(row, held=False) for row in offered]
 
@@ -38,7 +39,7 @@ async def list_jobs(call: Call) -> object:
 async def list_offered(call: Call) -> object:
     """The pending jobs that fit the agent, of every type."""
     processing = call.services.processing
-    await processing.heard_of(call.agent)
+    await call.services.agents.heard_of(call.agent)
     limit = call.query.get("limit", DEFAULT_LIMIT)
     offered = await processing.offered(call.agent, limit=limit, job_types=_allowed(call))
     return {"items": [offered_of(row) for row in offered]}

@@ -1,0 +1,108 @@
+"""Known results: the work of one source, used again for a copy of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from attrs import evolve
+
+from ..domain.actors import SYSTEM
+from ..domain.agents import AgentRecord
+from ..domain.assets import Asset, DerivedRef
+from ..domain.facts import Facts
+from ..domain.identifiers import AssetId
+from ..domain.jobs import Job
+from ..domain.results import StoredResult, result_key
+from ..domain.scheduling import Cause
+from ..errors import RetaiaError
+from ..ports.derived_storage import DerivedStorage
+from ..ports.store import Transaction
+from .lookups import need_asset
+from .results import merged
+from .scheduling import after_job
+from .trail import record
+
+
+def source_digest(asset: Asset) -> str | None:
+    """What tells a source apart from all others: fingerprint, size and mtime; None before it is known."""
+    if asset.fingerprint is None:
+        return None
+    return f"{asset.fingerprint}:{asset.size}:{asset.mtime_ns}:{asset.media_type}"
+
+
+def jobs_by_key(asset: Asset, jobs: Iterable[Job]) -> dict[str, Job]:
+    """Jobs by what their result is known under; none before the source is told from all others."""
+    digest = source_digest(asset)
+    if digest is None:
+        return {}
+    return {result_key(digest, job.job_type, job.parameters): job for job in jobs}
+
+
+def usable(
+    tx: Transaction, keys: Iterable[str], asset: Asset, agent: AgentRecord
+) -> list[StoredResult]:
+    """The known results of other assets that an agent of this version would make again."""
+    known = [result for key in keys if (result := tx.known_result(key)) is not None]
+    return [r for r in known if r.asset != asset.uuid and r.version == agent.version]
+
+
+def cloned(
+    derived: DerivedStorage, result: StoredResult, uuid: AssetId, job: Job
+) -> tuple[DerivedRef, ...] | None:
+    """Give the files of a known result a second name; None where one of them is gone."""
+    refs = []
+    for ref in result.derived:
+        if derived.size(ref.ref) != ref.size_bytes:
+            return None
+        name = ref.ref.rpartition("/")[2]
+        target = f"{uuid}/{name}"
+        try:
+            derived.clone(ref.ref, target)
+        except RetaiaError:
+            return None
+        refs.append(evolve(ref, ref=target, job_id=job.job_id))
+    return tuple(refs)
+
+
+def apply_known(
+    tx: Transaction,
+    job: Job,
+    token: str,
+    result: StoredResult,
+    refs: tuple[DerivedRef, ...],
+    now: datetime,
+) -> Asset:
+    """Complete a held job with a known result, whose files have a second name (``refs``) by now."""
+    asset = need_asset(tx, AssetId(job.subject.id))
+    tx.complete(job.job_id, token=token, now=now, warnings=result.warnings)
+    with_result = merged(asset, job, result.facts, refs, result.warnings, {}, now)
+    saved = tx.save_asset(with_result)
+    record(tx, asset.subject, "job.reused", SYSTEM, now, job=job.job_type, of=result.asset)
+    return after_job(tx, saved, Cause.COMPLETED, now)
+
+
+def remember(
+    tx: Transaction,
+    asset: Asset,
+    job: Job,
+    facts: Facts,
+    refs: tuple[DerivedRef, ...],
+    warnings: tuple[str, ...],
+    agent: AgentRecord,
+    now: datetime,
+) -> None:
+    """Keep a job's result for copies of its source; one without facts and files is not worth it."""
+    digest = source_digest(asset)
+    if digest is None or not (facts or refs):
+        return
+    result = StoredResult(
+        key=result_key(digest, job.job_type, job.parameters),
+        asset=asset.uuid,
+        facts=facts,
+        derived=refs,
+        version=agent.version,
+        warnings=warnings,
+        created_at=now,
+    )
+    tx.save_result(result)

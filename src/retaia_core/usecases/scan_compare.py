@@ -1,0 +1,235 @@
+"""The comparison of a scan: what is to be written about a folder, of what is seen and what is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from attrs import evolve, frozen
+
+from ..catalog import Catalog
+from ..domain.assets import Asset, AttachedSidecar, Flag
+from ..domain.discovery import Finding, Found, FoundFile, Noted, SeenFile, Skip, miss, sight
+from ..domain.identifiers import AssetId, RelPath, folder_of, name_of
+from ..domain.lifecycle import State
+from ..domain.media import MediaType, extension_of
+from ..domain.scans import FolderRecord
+from ..domain.sidecars import Parent, Trace, attach
+from ..domain.storage import Layout
+from ..ports.clock import Clock, Ids
+from ..ports.originals import Entry, FolderListing, Originals
+from .scan_tally import Tally
+from .scan_walk import FolderContents, join, seen_files
+
+
+@frozen(kw_only=True)
+class ComparedFolder:
+    """One folder compared: what is to be written about it."""
+
+    listing: FolderListing
+    findings: tuple[tuple[Asset, Finding], ...]
+    fresh: tuple[Asset, ...]
+    found: Found | None
+    traces: tuple[Trace, ...]
+    empty: tuple[str, ...]
+
+
+@frozen(kw_only=True)
+class Comparison:
+    """Compares folders of one scan, in a worker thread; reads files for fingerprints, writes nothing."""
+
+    clock: Clock
+    ids: Ids
+    catalog: Catalog
+    originals: Originals
+    tally: Tally
+
+    def folders(
+        self, batch: Sequence[FolderContents], known: Mapping[str, Sequence[Asset]]
+    ) -> list[ComparedFolder]:
+        """Compare a batch of folders with the assets that are known in each."""
+        return [self.folder(b, known.get(b.listing.folder, ())) for b in batch]
+
+    def folder(self, contents: FolderContents, known: Sequence[Asset]) -> ComparedFolder:
+        """Compare one folder with the assets that are known in it."""
+        now = self.clock.now()
+        traces = self._attach(contents)
+        sidecars = _by_parent(contents, traces)
+        findings: list[tuple[Asset, Finding]] = []
+        if known:
+            seen = {file.path: file for file in seen_files(contents)}
+            for asset in known:
+                finding = self._sight(asset, seen.get(asset.path), sidecars, now)
+                findings.append((asset, finding))
+        fresh, found = self._fresh(contents, known, sidecars, now)
+        return ComparedFolder(
+            listing=contents.listing,
+            findings=tuple(findings),
+            fresh=fresh,
+            found=found,
+            traces=traces,
+            empty=contents.empty,
+        )
+
+    def _fresh(
+        self,
+        contents: FolderContents,
+        known: Sequence[Asset],
+        sidecars: Mapping[str, tuple[AttachedSidecar, ...]],
+        now: datetime,
+    ) -> tuple[tuple[Asset, ...], Found | None]:
+        """What becomes of the files of an inbox folder that nobody knows and that are not held back.
+
+        Those with sidecars are whole assets; all others, nearly all of a first scan, are `Found`.
+        """
+        folder = contents.listing.folder
+        if not contents.media or not discovers(self.tally.storage.layout, folder):
+            return (), None
+        strangers: Sequence[tuple[Entry, MediaType]] = contents.media
+        taken = {asset.name for asset in known}
+        taken |= {name_of(path) for path in self.tally.held_back if folder_of(path) == folder}
+        if taken:
+            strangers = [(e, m) for e, m in strangers if e.name not in taken]
+        fresh = tuple(
+            self.new(join(folder, e.name), e, m, sidecars, now)
+            for e, m in strangers
+            if e.name in sidecars
+        )
+        uuid = self.ids.uuid
+        files = [
+            FoundFile(AssetId(uuid()), e.name, m, e.size, e.mtime_ns)
+            for e, m in strangers
+            if e.name not in sidecars
+        ]
+        found = Found(
+            storage_id=self.tally.storage.storage_id,
+            folder=folder,
+            at=now,
+            profiles=self.catalog.default_profiles,
+            files=files,
+        )
+        return fresh, found if files else None
+
+    def _attach(self, contents: FolderContents) -> tuple[Trace, ...]:
+        if not contents.sidecars:
+            return ()
+        parents = [Parent(name=e.name, media_type=media_type) for e, media_type in contents.media]
+        types = self.catalog.media_types
+        parents += [
+            Parent(name=name, media_type=types[extension_of(name)]) for name in contents.empty
+        ]
+        names = [entry.name for entry in contents.sidecars]
+        policies = self.tally.options.policies
+        return attach(names, parents, rules=self.catalog.sidecar_rules, policies=policies)
+
+    def _sight(
+        self,
+        asset: Asset,
+        seen: SeenFile | None,
+        sidecars: Mapping[str, tuple[AttachedSidecar, ...]],
+        now: datetime,
+    ) -> Finding:
+        if asset.state is State.MOVE_QUEUED:
+            return Finding(asset=asset, noted=(Noted.SAME,))
+        if seen is None:
+            hidden = self.tally.hidden(asset.path)
+            return Finding(asset=asset, noted=(Noted.SAME,)) if hidden else miss(asset, now)
+        finding = sight(asset, seen, now=now, quiet=self.tally.options.quiet)
+        after = finding.asset
+        if after.fingerprint is None and {Noted.STABLE, Noted.REPLACED} & set(finding.noted):
+            after = evolve(after, fingerprint=self.originals.fingerprint(seen))
+        attached = sidecars.get(asset.name, ())
+        if attached != asset.sidecars:
+            after = evolve(after, sidecars=attached, updated_at=now)
+        return evolve(finding, asset=after)
+
+    def new(
+        self,
+        path: RelPath,
+        entry: Entry,
+        media_type: MediaType,
+        sidecars: Mapping[str, tuple[AttachedSidecar, ...]],
+        now: datetime,
+    ) -> Asset:
+        """A file that nobody knows, as a whole asset."""
+        return Asset(
+            uuid=AssetId(self.ids.uuid()),
+            storage_id=self.tally.storage.storage_id,
+            path=path,
+            media_type=media_type,
+            size=entry.size,
+            mtime_ns=entry.mtime_ns,
+            profile=self.catalog.default_profiles[media_type],
+            created_at=now,
+            updated_at=now,
+            state_since=now,
+            sidecars=sidecars.get(entry.name, ()) if sidecars else (),
+        )
+
+    def sidecars(self, contents: FolderContents) -> Mapping[str, tuple[AttachedSidecar, ...]]:
+        """The attached sidecars of a folder, by the name of their parent."""
+        return _by_parent(contents, self._attach(contents))
+
+
+def discovers(layout: Layout, folder: str) -> bool:
+    """Whether files of a folder become assets: those of the inbox do; elsewhere only known ones count."""
+    return layout.inside_inbox(f"{folder}/x" if folder else "x") is not None
+
+
+def _by_parent(
+    contents: FolderContents, traces: Iterable[Trace]
+) -> Mapping[str, tuple[AttachedSidecar, ...]]:
+    """The attached sidecars of a folder, by the name of their parent."""
+    found: dict[str, list[AttachedSidecar]] = {}
+    entries = {entry.name: entry for entry in contents.sidecars}
+    for trace in traces:
+        if trace.parent is None:
+            continue
+        entry = entries[trace.sidecar]
+        sidecar = AttachedSidecar(
+            path=join(contents.listing.folder, entry.name),
+            rule=trace.rule,
+            size=entry.size,
+            mtime_ns=entry.mtime_ns,
+        )
+        found.setdefault(trace.parent, []).append(sidecar)
+    return {parent: tuple(sidecars) for parent, sidecars in found.items()}
+
+
+def waits(asset: Asset) -> bool:
+    """Whether a later scan has to look at an asset again, even in an unchanged folder."""
+    replaced = {Flag.CHANGED, Flag.UNPROCESSABLE} <= asset.flags and asset.state is State.READY
+    return asset.state in (State.DISCOVERED, State.MOVE_QUEUED) or replaced
+
+
+def passed_over(folder: ComparedFolder) -> dict[str, str]:
+    """The names in a folder that were passed over, with the reason."""
+    skipped = {name: reason.value for name, reason in folder.listing.skipped}
+    return skipped | dict.fromkeys(folder.empty, Skip.EMPTY.value)
+
+
+def folder_record(folder: ComparedFolder, tally: Tally) -> FolderRecord:
+    """What the next scan needs to know; a folder in which something waits is looked at again."""
+    held = any(join(folder.listing.folder, e.name) in tally.held_back for e in folder.listing.files)
+    waiting = any(waits(finding.asset) for _, finding in folder.findings)
+    return FolderRecord(
+        storage_id=tally.storage.storage_id,
+        folder=folder.listing.folder,
+        digest=folder.listing.digest,
+        settled=not (folder.fresh or folder.found or held or waiting),
+        files=len(folder.listing.files),
+        skipped=passed_over(folder),
+    )
+
+
+def count_folder(folder: ComparedFolder, tally: Tally) -> None:
+    """Add what was found in a folder to the tally, once it is written."""
+    tally.counts["seen"] += len(folder.listing.files)
+    fresh = len(folder.fresh) + (len(folder.found.files) if folder.found else 0)
+    tally.counts["new"] += fresh
+    tally.counts["waiting"] += fresh
+    for _, finding in folder.findings:
+        tally.counts.update(noted.value for noted in finding.noted)
+        tally.counts["waiting"] += waits(finding.asset)
+    for name, reason in passed_over(folder).items():
+        tally.skip(join(folder.listing.folder, name), reason)
