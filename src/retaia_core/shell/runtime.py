@@ -67,7 +67,7 @@ class Runtime:
 
     async def run(self, *, agent: bool, until_idle: bool = False) -> None:
         """Serve, scan and watch; with ``agent``, process too."""
-        await self._recover()
+        await self._recover(agent=agent)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._every, WATCH_SECONDS, self._watch_over)
             tasks.start_soon(self._every, COLLECT_SECONDS, self._collect)
@@ -79,8 +79,11 @@ class Runtime:
                 await self._until_idle()
                 tasks.cancel_scope.cancel()
 
-    async def _recover(self) -> None:
+    async def _recover(self, *, agent: bool) -> None:
         """What a crash interrupted is brought to a proven end before anything else begins."""
+        if agent:
+            name = self._agent_name
+            await self.services.processing.take_back(LOCAL_AGENT_CLIENT, name)
         recovered = await self.services.moves.recover()
         if recovered:
             self.watch(Notice(name="recovered", data={"batches": recovered}))
@@ -192,7 +195,13 @@ class Runtime:
         settings = self.settings
         storages = await self.services.storages.all()
         options = agent_options(settings, mounts={s.storage_id: s.root for s in storages})
-        return evolve(options, poll_interval=settings.server.min_poll_interval)
+        name, pause = self._agent_name, settings.server.min_poll_interval
+        return evolve(options, name=name, poll_interval=pause)
+
+    @property
+    def _agent_name(self) -> str:
+        """Told apart from an agent of its own on this machine, which shares the local credential."""
+        return f"{self.settings.agent.name or platform.node() or 'agent'} (embedded)"
 
     # Until idle
 

@@ -373,10 +373,30 @@ class Processing:
             over += 1
         return over
 
-    def _lose(self, lock: Lock, tx: Transaction) -> Asset | None:
+    async def take_back(self, client_id: str, name: str) -> int:
+        """Return what an agent held that is known to be dead; returns how many leases it held.
+
+        For the agent that is embedded in a server: when the server starts, it does not run.
+        """
+        now = self.clock.now()
+        held = await self.store.read(
+            lambda tx: [
+                lock
+                for agent in tx.agents()
+                if (agent.client_id, agent.name) == (client_id, name)
+                for lock in tx.locks(now=now, expired=False)
+                if (lock.kind, lock.holder) == (LockKind.JOB_LEASE, agent.agent_id)
+            ]
+        )
+        for lock in held:
+            work = partial(self._lose, lock, dead=True)
+            await self.settle(await self.store.transact(work, durable=False))
+        return len(held)
+
+    def _lose(self, lock: Lock, tx: Transaction, *, dead: bool = False) -> Asset | None:
         now = self.clock.now()
         current = tx.lock(lock.subject)
-        if current is None or current.token != lock.token or current.held(now):
+        if current is None or current.token != lock.token or (current.held(now) and not dead):
             return None
         tx.save_lock(release(current, now))
         gone = [j for j in tx.jobs_of(lock.subject) if j.status is JobStatus.CLAIMED]

@@ -244,6 +244,21 @@ class TestFailures:
             await house.processing.submit(late, facts.job_id, submission)
         assert (await house.review.asset(asset.uuid)).facts == {}
 
+    async def test_a_dead_agents_leases_are_taken_back(self, house: House) -> None:
+        """What an embedded agent held when its server died is offered at once, and nobody else's."""
+        mine, others = (
+            await house.ready("INBOX/A.jpg", b"a"),
+            await house.ready("INBOX/B.jpg", b"b"),
+        )
+        dead, alive = await house.agent("dead"), await house.agent("alive")
+        bundle = await house.processing.claim_bundle(dead, mine.uuid)
+        kept = await house.processing.claim_bundle(alive, others.uuid)
+        assert await house.processing.take_back("client", "dead") == 1
+        assert (await house.review.asset(mine.uuid)).state is State.READY
+        await house.processing.heartbeat(alive, kept.jobs[0].job_id, kept.lock.token)
+        with pytest.raises(StaleLockToken):
+            await house.processing.heartbeat(dead, bundle.jobs[0].job_id, bundle.lock.token)
+
     async def test_a_job_that_is_given_back_costs_no_attempt(self, house: House) -> None:
         """An agent that stops returns its jobs; they are pending and untried."""
         asset = await house.ready("INBOX/A.jpg")
