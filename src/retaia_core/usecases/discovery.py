@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -29,11 +29,10 @@ from ..domain.scans import ScanReport, UnmatchedSidecar
 from ..domain.storage import Storage
 from ..errors import StateConflict, StorageOffline
 from ..ports.clock import Clock, Ids
-from ..ports.originals import FolderListing
 from ..ports.store import Store, Transaction
 from .scan_compare import ComparedFolder, Comparison, count_folder, discovers, folder_record
 from .scan_tally import ScanOptions, Tally, report
-from .scan_walk import FolderContents, WalkStep, join, seen_files, walk_on
+from .scan_walk import FolderContents, join, seen_files, walk_on
 from .scheduling import open_review
 from .storages import Storages
 from .trail import record
@@ -91,39 +90,16 @@ class Discovery:
         )
         settled = {name: r.digest for name, r in known.items() if r.settled}
         walk = originals.walk(storage.layout, settled.get)
-        step = await anyio.to_thread.run_sync(walk_on, walk, tally.known, self.catalog)
-        while step.visited:
+        read_on = partial(walk_on, walk, known, self.catalog)
+        while (step := await anyio.to_thread.run_sync(read_on)).visited:
             tally.take(step)
-            step = await self._compare_while_walking(step.batch, walk, comparison)
+            if step.batch:
+                await self._compare(step.batch, comparison)
             progress(tally.counts["seen"])
         if problem := await anyio.to_thread.run_sync(originals.check):
             raise StorageOffline(problem)
         await self._close(comparison)
         return tally
-
-    async def _compare_while_walking(
-        self,
-        batch: Sequence[FolderContents],
-        walk: Iterator[FolderListing],
-        comparison: Comparison,
-    ) -> WalkStep:
-        """Compare a batch of folders while the next one is read from the disk."""
-        ahead, known = WalkStep(), comparison.tally.known
-
-        async def read_ahead() -> None:
-            nonlocal ahead
-            ahead = await anyio.to_thread.run_sync(walk_on, walk, known, self.catalog)
-
-        try:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(read_ahead)
-                if batch:
-                    await self._compare(batch, comparison)
-        except BaseExceptionGroup as group:
-            if len(group.exceptions) == 1:
-                raise group.exceptions[0] from None
-            raise
-        return ahead
 
     async def _compare(self, batch: Sequence[FolderContents], comparison: Comparison) -> None:
         """Compare a batch of folders with the store and write what changed; once more on a conflict."""
