@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import platform
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -14,14 +15,15 @@ import anyio.abc
 from attrs import define, evolve, field, frozen
 
 from ..domain.assets import Flag
-from ..domain.identifiers import AssetId, StorageId
-from ..domain.jobs import JobStatus
+from ..domain.identifiers import AssetId, JobId, StorageId
+from ..domain.jobs import Job, JobStatus
 from ..domain.lifecycle import State
 from ..domain.scans import ScanReport
 from ..domain.storage import Health
 from ..errors import RetaiaError
 from ..hooks.roles import Role
 from ..ports.agent import AgentEvent, AgentOptions, AgentShell
+from ..ports.store import Transaction
 from ..ports.transport import Transport
 from ..settings import Settings
 from ..usecases.scan_tally import ScanOptions
@@ -223,20 +225,22 @@ class Runtime:
             return any(not report.problem for report in self.reports.values())
         processors = self.services.plugins.processors()
         offered = {c for p in processors if p.availability().available for c in p.capabilities}
-        open_jobs = await self.services.store.read(
-            lambda tx: tx.find_jobs(statuses=(JobStatus.PENDING, JobStatus.CLAIMED), limit=1000)
-        )
-        doable = [
-            job
-            for job in open_jobs
-            if job.status is JobStatus.CLAIMED
-            or (not job.waiting and set(job.capabilities) <= offered)
-        ]
-        if not doable:
-            return bool(
-                await self.services.store.read(lambda tx: tx.assets_in_states([State.PROCESSED]))
+        after: JobId | None = None
+        while jobs := await self.services.store.read(partial(_open_jobs, after)):
+            doable = [
+                job.subject.id
+                for job in jobs
+                if job.status is JobStatus.CLAIMED
+                or (not job.waiting and set(job.capabilities) <= offered)
+            ]
+            if doable and await self._any_reachable(doable):
+                return True
+            after = jobs[-1].job_id
+        return bool(
+            await self.services.store.read(
+                lambda tx: tx.assets_in_states([State.PROCESSED], limit=1)
             )
-        return await self._any_reachable([job.subject.id for job in doable])
+        )
 
     async def _any_reachable(self, subjects: list[str]) -> bool:
         """Whether one of the assets lies where an agent can get at it now."""
@@ -247,6 +251,12 @@ class Runtime:
             lambda tx: tx.assets([AssetId(subject) for subject in subjects])
         )
         return any(a.storage_id in mine and Flag.MISSING not in a.flags for a in assets.values())
+
+
+def _open_jobs(after: JobId | None, tx: Transaction) -> Sequence[Job]:
+    """A page of the jobs that work may still come of."""
+    statuses = (JobStatus.PENDING, JobStatus.CLAIMED)
+    return tx.find_jobs(statuses=statuses, after=after, limit=200)
 
 
 def agent_options(

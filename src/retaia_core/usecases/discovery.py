@@ -79,7 +79,9 @@ class Discovery:
         self, storage: Storage, options: ScanOptions, progress: Callable[[int], None]
     ) -> Tally:
         known = await self.store.read(lambda tx: tx.folders(storage.storage_id))
-        tally = Tally(storage=storage, options=options, known=known, first=storage.scans == 0)
+        # A first scan that was cut off has left folders behind, and its assets with them.
+        first = storage.scans == 0 and not known
+        tally = Tally(storage=storage, options=options, known=known, first=first)
         originals = self.storages.open(storage)
         comparison = Comparison(
             clock=self.clock,

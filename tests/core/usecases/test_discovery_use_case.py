@@ -10,6 +10,8 @@ from retaia_tests.house import House
 from retaia_core.domain.assets import Flag
 from retaia_core.domain.jobs import JobStatus
 from retaia_core.domain.lifecycle import State
+from retaia_core.usecases.scan_tally import ScanOptions
+from retaia_core.usecases.scan_walk import BATCH_FILES
 
 
 @pytest.fixture
@@ -63,6 +65,22 @@ class TestFirstScans:
         for _ in range(5):
             assert (await house.scan(timedelta(seconds=10))).became_ready == 0
         assert (await house.scan(timedelta(seconds=300))).became_ready == 1
+
+    async def test_a_first_scan_that_is_cut_off_is_taken_up(self, house: House) -> None:
+        """What an interrupted first scan has written is found by the next one, and nothing twice."""
+        for number in range(BATCH_FILES):
+            house.originals.add(f"INBOX/a/{number}.jpg")
+        house.originals.add("INBOX/b/last.jpg")
+
+        def unplug(seen: int) -> None:
+            house.originals.problem = "unplugged"
+
+        options = ScanOptions(quiet=house.quiet)
+        cut_off = await house.discovery.scan(house.originals.storage_id, options, unplug)
+        assert (cut_off.problem, cut_off.number) == ("unplugged", 0)
+        house.originals.problem = None
+        report = await house.scan()
+        assert (report.problem, report.seen, report.new) == ("", BATCH_FILES + 1, 1)
 
     async def test_an_unchanged_world_changes_nothing(self, house: House) -> None:
         """A rescan in which nothing happened leaves every asset as it is."""
