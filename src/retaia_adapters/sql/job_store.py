@@ -16,9 +16,10 @@ from retaia_core.domain.identifiers import JobId, Subject
 from retaia_core.domain.jobs import Job, JobProgress, JobStatus, completed
 from retaia_core.domain.leases import Lock
 from retaia_core.errors import NotFound, StateConflict
+from retaia_core.ports import claiming
 from retaia_core.ports.store import Claim, ClaimableQuery, Claimed
 
-from . import claiming, schema
+from . import schema
 from .dialects import Dialect, Statement
 from .job_rows import (
     CHANGING,

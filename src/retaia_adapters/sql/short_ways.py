@@ -19,9 +19,9 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from retaia_core.domain.identifiers import JobId
 from retaia_core.domain.jobs import Job
 from retaia_core.domain.leases import Lock, LockKind
+from retaia_core.ports import claiming
 from retaia_core.ports.store import Claim, Claimed
 
-from . import claiming
 from .dialects import POSTGRES, SQLITE, Dialect, Row, Statement
 from .job_rows import COLUMNS, job_of, lock_of
 from .schema import locks

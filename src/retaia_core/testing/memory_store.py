@@ -27,8 +27,8 @@ from ..domain.scans import FolderRecord, UnmatchedSidecar
 from ..domain.storage import Storage
 from ..domain.uploads import Upload
 from ..errors import NotFound, RetaiaError, StateConflict, StoreError
+from ..ports import claiming
 from ..ports.store import Claim, ClaimableQuery, Claimed, Replay, Store, Transaction, Work
-from . import memory_claims as claims
 from . import memory_query
 from .memory_tables import Table, Undo, rewind
 
@@ -250,9 +250,9 @@ class MemoryTransaction(Transaction):
         found = (
             job
             for job in self._tables.jobs.values()
-            if claims.offered(job, locks.get(job.subject), query)
+            if claiming.offered(job, locks.get(job.subject), query)
         )
-        return claims.in_offer_order(found)[: query.limit]
+        return sorted(found, key=claiming.offer_order)[: query.limit]
 
     def find_jobs(
         self, *, statuses: Iterable[JobStatus] = (), limit: int = 100, after: JobId | None = None
@@ -267,7 +267,7 @@ class MemoryTransaction(Transaction):
 
     def claim(self, claim: Claim) -> Claimed:
         current = self.lock(claim.subject)
-        answer, changed = claims.take(claim, current, self.jobs_of(claim.subject))
+        answer, changed = claiming.take(claim, current, self.jobs_of(claim.subject))
         self.save_lock(answer.lock)
         for job in changed:
             self.save_job(job)
@@ -278,7 +278,7 @@ class MemoryTransaction(Transaction):
         if job is None:
             raise NotFound(f"there is no job {job_id}")
         lock = leases.check(self.lock(job.subject), token=token, now=now)
-        return claims.held_under(lock, job), lock
+        return claiming.held_under(lock, job), lock
 
     def extend(
         self,
@@ -293,8 +293,8 @@ class MemoryTransaction(Transaction):
         lock = leases.extend(held, now, until - now)
         self.save_lock(lock)
         self.save_job(evolve(job, progress=progress or job.progress))
-        for member in claims.mirrored(lock, self.jobs_of(job.subject)):
-            self.save_job(member)
+        for member in self._under(lock):
+            self.save_job(evolve(member, locked_until=lock.expires_at))
         return lock
 
     def complete(
@@ -309,9 +309,13 @@ class MemoryTransaction(Transaction):
         job, lock = self._held(job_id, token, now)
         done = job_rules.completed(job, now, result=result, warnings=warnings)
         self.save_job(done)
-        if not claims.under(lock, self.jobs_of(job.subject)):
+        if not self._under(lock):
             self.save_lock(leases.release(lock, now))
         return done
+
+    def _under(self, lock: Lock) -> list[Job]:
+        """The jobs that are held under a lock."""
+        return [job for job in self.jobs_of(lock.subject) if claiming.under(lock, job)]
 
     def lock(self, subject: Subject) -> Lock | None:
         return self._tables.locks.get(subject)

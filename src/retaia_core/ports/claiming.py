@@ -1,4 +1,7 @@
-"""What a claim does to a subject's lock and jobs: `leases` and `jobs` applied, before anything is written."""
+"""What a claim means: `leases` and `jobs` applied to a subject's lock and jobs, before anything is written.
+
+Every store decides by these functions, whatever shorter ways it has for the usual case.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,11 @@ from collections.abc import Iterable, Mapping
 
 from attrs import evolve
 
-from retaia_core.domain.identifiers import JobId
-from retaia_core.domain.jobs import Job, JobStatus, claimed, lost
-from retaia_core.domain.leases import Lock, LockKind, acquire
-from retaia_core.errors import NotFound, StaleLockToken, StateConflict
-from retaia_core.ports.store import Claim, Claimed
+from ..domain.identifiers import JobId
+from ..domain.jobs import Job, JobStatus, claimed, lost
+from ..domain.leases import Lock, LockKind, acquire
+from ..errors import NotFound, StaleLockToken, StateConflict
+from .store import Claim, ClaimableQuery, Claimed
 
 
 def offer_order(job: Job) -> tuple[object, ...]:
@@ -37,14 +40,23 @@ def held_under(lock: Lock, job: Job) -> Job:
     return job
 
 
-def _due(job: Job, claim: Claim) -> bool:
+def due(job: Job, wish: Claim | ClaimableQuery) -> bool:
+    """Whether a job can be claimed as far as it is the job's own matter."""
     return (
         job.status is JobStatus.PENDING
         and not job.waiting
-        and (job.not_before is None or job.not_before <= claim.now)
-        and job.capabilities <= claim.capabilities
-        and (claim.job_types is None or job.job_type in claim.job_types)
+        and (job.not_before is None or job.not_before <= wish.now)
+        and job.capabilities <= wish.capabilities
+        and (wish.job_types is None or job.job_type in wish.job_types)
     )
+
+
+def offered(job: Job, lock: Lock | None, query: ClaimableQuery) -> bool:
+    """Whether a job may be offered: it is due, and nobody else holds its subject."""
+    if lock is not None and lock.held(query.now):
+        mine = (lock.kind, lock.holder) == (LockKind.JOB_LEASE, query.agent_id)
+        return mine and due(job, query)
+    return due(job, query)
 
 
 def _wished(claim: Claim, jobs: Mapping[JobId, Job]) -> Iterable[Job]:
@@ -91,12 +103,12 @@ def take(claim: Claim, current: Lock | None, jobs: Iterable[Job]) -> tuple[Claim
         if job.status is JobStatus.CLAIMED
     }
     wished = _wished(claim, present | changed)
-    due = sorted((job for job in wished if _due(job, claim)), key=offer_order)
-    if not due:
+    ready = sorted((job for job in wished if due(job, claim)), key=offer_order)
+    if not ready:
         raise StateConflict(
             f"no job of {claim.subject} can be claimed now; list the claimable jobs again",
             jobs={job.job_id: job.status.value for job in wished},
         )
-    won = tuple(_won(claim, lock, job) for job in due)
+    won = tuple(_won(claim, lock, job) for job in ready)
     changed |= {job.job_id: job for job in won}
     return Claimed(lock=lock, jobs=won), list(changed.values())
