@@ -1,0 +1,119 @@
+"""People's accounts: who may sign in, and what they proved (protocol.md, *Actors and scopes*)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import NewType
+
+from attrs import evolve, field, frozen
+
+from ..errors import ValidationFailed
+from .actors import Actor, ActorKind
+
+AccountId = NewType("AccountId", str)
+Email = NewType("Email", str)
+
+PASSWORD_MIN = 10
+PASSWORD_MAX = 1024
+EMAIL_MAX = 254
+
+
+class Role(StrEnum):
+    """What an account may do beyond a person's own work."""
+
+    ADMIN = "ADMIN"
+
+
+def parse_email(text: str) -> Email:
+    """Read an address; case does not tell two people apart here.
+
+    Raises:
+        ValidationFailed: it is no address, or longer than 254 characters.
+
+    >>> parse_email(" Ana@Example.ORG ")
+    'ana@example.org'
+    """
+    email = text.strip().lower()
+    name, at, host = email.rpartition("@")
+    odd = any(c.isspace() or not c.isprintable() for c in email)
+    if not (name and at and host) or odd or len(email) > EMAIL_MAX:
+        raise ValidationFailed("this is no e-mail address; give name@host", email="no address")
+    return Email(email)
+
+
+def check_password(password: str) -> str:
+    """Return a password that may be set; length is what makes one strong.
+
+    Raises:
+        ValidationFailed: shorter than 10 or longer than 1024 characters.
+    """
+    if not PASSWORD_MIN <= len(password) <= PASSWORD_MAX:
+        raise ValidationFailed(
+            f"a password has {PASSWORD_MIN} to {PASSWORD_MAX} characters",
+            password=f"{PASSWORD_MIN} to {PASSWORD_MAX} characters",
+        )
+    return password
+
+
+@frozen(kw_only=True)
+class Totp:
+    """A person's second factor.
+
+    ``secret`` is base32. ``last_step`` is the time step that was used last: a code counts once.
+    ``recovery`` are the digests of the recovery codes that are left.
+    """
+
+    secret: str
+    enabled: bool = False
+    last_step: int = 0
+    recovery: frozenset[str] = frozenset()
+
+
+@frozen(kw_only=True)
+class Account:
+    """A person. ``password`` is an Argon2id hash; without one only a sign-in link opens the account.
+
+    ``local_name`` is the login name of the person at the server's own machine, who signs in by the
+    link of ``retaia up`` and is named ``local/<name>`` in journal and audit trail, as their commands
+    are. ``features`` are the person's own switches; a missing key is on.
+    """
+
+    account_id: AccountId
+    email: Email
+    created_at: datetime
+    display_name: str = ""
+    password: str | None = None
+    email_verified: bool = False
+    roles: frozenset[Role] = frozenset()
+    local_name: str | None = None
+    totp: Totp | None = None
+    features: Mapping[str, bool] = field(factory=dict)
+    disabled: bool = False
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether this person administers the server."""
+        return Role.ADMIN in self.roles
+
+    @property
+    def mfa_enabled(self) -> bool:
+        """Whether signing in needs a code."""
+        return self.totp is not None and self.totp.enabled
+
+    @property
+    def actor(self) -> Actor:
+        """This person, as journal and audit trail name them."""
+        name = self.account_id if self.local_name is None else f"local/{self.local_name}"
+        return Actor(kind=ActorKind.PERSON, id=name)
+
+
+def verified(account: Account) -> Account:
+    """The account once its address is proven."""
+    return evolve(account, email_verified=True)
+
+
+def with_password(account: Account, hashed: str) -> Account:
+    """The account under a new password; whoever got the message that allowed it owns the address."""
+    return evolve(account, password=hashed)
