@@ -6,6 +6,7 @@
     ├── Refused                      the request is understood and not allowed
     │   ├── ValidationFailed         422  content is wrong; ``details`` names each field
     │   ├── NotFound                 404
+    │   │   └── UserNotFound         404  no account has this e-mail
     │   ├── StateConflict            409  ``details``: state, allowed actions
     │   ├── StaleLockToken           409  the lease was lost; nothing was applied
     │   ├── LockRequired             423
@@ -14,11 +15,23 @@
     │   ├── NameCollisionExhausted   409
     │   ├── Purged                   410
     │   ├── Unauthorized             401
+    │   │   └── MfaRequired          401  the password was right; a second factor is needed
+    │   ├── EmailNotVerified         403
     │   ├── ForbiddenActor           403  the wrong kind of actor
-    │   └── ForbiddenScope           403  the right kind, without the scope
+    │   ├── ForbiddenScope           403  the right kind, without the scope
+    │   ├── InvalidToken             400  a reset, verification or approval token
+    │   ├── Invalid2faCode           400
+    │   ├── MfaAlreadyEnabled        409
+    │   ├── MfaNotEnabled            409
+    │   ├── InvalidDeviceCode        400
+    │   ├── ExpiredDeviceCode        400
+    │   └── UnsupportedFeatureFlagsContractVersion  426
     ├── Unavailable                  503  try again later
     │   ├── StorageOffline           the storage's marker is absent, invalid or foreign
-    │   └── StoreUnavailable         the database does not answer
+    │   ├── StoreUnavailable         the database does not answer
+    │   ├── TooManyAttempts          429  locked out for a while; ``retry_after_s``
+    │   ├── SlowDown                 429  asked again before the interval was over
+    │   └── RateLimited              429
     ├── SettingsError                a settings file or variable is wrong
     ├── PluginError                  a plugin is missing, broken, or two claim one role
     └── StoreError                   the database cannot be used (newer version, in use, …)
@@ -62,6 +75,12 @@ class NotFound(Refused):
     """There is no such thing."""
 
     code = "NOT_FOUND"
+
+
+class UserNotFound(NotFound):
+    """No account has this e-mail address."""
+
+    code = "USER_NOT_FOUND"
 
 
 class StateConflict(Refused):
@@ -112,6 +131,18 @@ class Unauthorized(Refused):
     code = "UNAUTHORIZED"
 
 
+class MfaRequired(Unauthorized):
+    """The password was right, and this account also asks for a one-time or recovery code."""
+
+    code = "MFA_REQUIRED"
+
+
+class EmailNotVerified(Refused):
+    """The account's e-mail address has not been verified."""
+
+    code = "EMAIL_NOT_VERIFIED"
+
+
 class ForbiddenActor(Refused):
     """The wrong kind of actor."""
 
@@ -122,6 +153,48 @@ class ForbiddenScope(Refused):
     """The right kind of actor without the scope, or a feature that is off."""
 
     code = "FORBIDDEN_SCOPE"
+
+
+class InvalidToken(Refused):
+    """A reset, verification or approval token is unknown, used or over its time."""
+
+    code = "INVALID_TOKEN"
+
+
+class Invalid2faCode(Refused):
+    """The one-time code or recovery code is not valid."""
+
+    code = "INVALID_2FA_CODE"
+
+
+class MfaAlreadyEnabled(Refused):
+    """The account already asks for a second factor."""
+
+    code = "MFA_ALREADY_ENABLED"
+
+
+class MfaNotEnabled(Refused):
+    """The account asks for no second factor."""
+
+    code = "MFA_NOT_ENABLED"
+
+
+class InvalidDeviceCode(Refused):
+    """No device flow has this code."""
+
+    code = "INVALID_DEVICE_CODE"
+
+
+class ExpiredDeviceCode(Refused):
+    """The device flow of this code is over its time."""
+
+    code = "EXPIRED_DEVICE_CODE"
+
+
+class UnsupportedFeatureFlagsContractVersion(Refused):
+    """The client's feature-flag contract version is not accepted; ``details`` has ``accepted``."""
+
+    code = "UNSUPPORTED_FEATURE_FLAGS_CONTRACT_VERSION"
 
 
 class Unavailable(RetaiaError):
@@ -137,6 +210,24 @@ class StorageOffline(Unavailable):
 
 class StoreUnavailable(Unavailable):
     """The database does not answer."""
+
+
+class TooManyAttempts(Unavailable):
+    """Too many attempts failed; ``details`` has ``retry_after_s``, the seconds until the next counts."""
+
+    code = "TOO_MANY_ATTEMPTS"
+
+
+class SlowDown(Unavailable):
+    """Asked again before the interval was over; ``details`` has ``retry_after_s``."""
+
+    code = "SLOW_DOWN"
+
+
+class RateLimited(Unavailable):
+    """Too many requests; ``details`` has ``retry_after_s``."""
+
+    code = "RATE_LIMITED"
 
 
 class SettingsError(RetaiaError):

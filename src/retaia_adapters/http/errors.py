@@ -7,44 +7,71 @@ method, an oversized body or a crash: there the status says what it is, the code
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from attrs import field, frozen
 
 from retaia_core.errors import (
+    EmailNotVerified,
+    ExpiredDeviceCode,
     ForbiddenActor,
     ForbiddenScope,
     IdempotencyConflict,
+    Invalid2faCode,
+    InvalidDeviceCode,
+    InvalidToken,
     LockInvalid,
     LockRequired,
+    MfaAlreadyEnabled,
+    MfaNotEnabled,
+    MfaRequired,
     NameCollisionExhausted,
     NotFound,
     Purged,
+    RateLimited,
     RetaiaError,
+    SlowDown,
     StaleLockToken,
     StateConflict,
     StorageOffline,
+    TooManyAttempts,
     Unauthorized,
     Unavailable,
+    UnsupportedFeatureFlagsContractVersion,
+    UserNotFound,
     ValidationFailed,
 )
 
 RETRY_AFTER_S = 2
-"""What a client is told to wait when the server is temporarily unavailable."""
+"""What a client is told to wait (429, 503) where the error does not know better."""
 
 _STATUS: Mapping[type[RetaiaError], int] = {
+    InvalidToken: 400,
+    Invalid2faCode: 400,
+    InvalidDeviceCode: 400,
+    ExpiredDeviceCode: 400,
     Unauthorized: 401,
+    MfaRequired: 401,
+    EmailNotVerified: 403,
     ForbiddenActor: 403,
     ForbiddenScope: 403,
     NotFound: 404,
+    UserNotFound: 404,
     StateConflict: 409,
     StaleLockToken: 409,
     IdempotencyConflict: 409,
     NameCollisionExhausted: 409,
+    MfaAlreadyEnabled: 409,
+    MfaNotEnabled: 409,
     Purged: 410,
     ValidationFailed: 422,
     LockRequired: 423,
     LockInvalid: 423,
+    UnsupportedFeatureFlagsContractVersion: 426,
+    TooManyAttempts: 429,
+    SlowDown: 429,
+    RateLimited: 429,
     Unavailable: 503,
 }
 """Every error that may leave the server on purpose, its subclasses included."""
@@ -106,9 +133,15 @@ def _reason(error: RetaiaError) -> dict[str, object]:
     return {"reason": error.code} if error.code in _NO_CODE else {}
 
 
+def _wait(error: RetaiaError) -> str:
+    """The whole seconds of ``retry_after_s``, rounded up."""
+    asked = error.details.get("retry_after_s")
+    return str(math.ceil(asked) if isinstance(asked, int | float) else RETRY_AFTER_S)
+
+
 def _known(error: RetaiaError, status: int) -> Problem:
     reason = _reason(error)
-    headers = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else {}
+    headers = {"Retry-After": _wait(error)} if status in (429, 503) else {}
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return Problem(
