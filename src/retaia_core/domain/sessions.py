@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -13,6 +14,15 @@ from .clients import ClientKind
 
 ACCESS_TTL = timedelta(hours=1)
 REFRESH_TTL = timedelta(days=30)
+
+
+def digest_of(secret: str) -> str:
+    """The SHA-256 (hex) under which a random secret is kept; it has too much chance in it to be guessed.
+
+    >>> digest_of("token")[:8]
+    '3c469e9d'
+    """
+    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 class Scope(StrEnum):

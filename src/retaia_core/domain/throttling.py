@@ -31,7 +31,7 @@ def wait_after(failures: int) -> timedelta:
     if failures < FREE_ATTEMPTS:
         return timedelta(0)
     doublings = min(failures - FREE_ATTEMPTS, 30)
-    return min(FIRST_WAIT * 2**doublings, LONGEST_WAIT)
+    return min(FIRST_WAIT * (1 << doublings), LONGEST_WAIT)
 
 
 def failed(known: Throttle | None, *, key: str, now: datetime) -> Throttle:

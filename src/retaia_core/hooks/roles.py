@@ -21,8 +21,8 @@ class Role(StrEnum):
     ``AGENT_TRANSPORT``       ``(url: str, token: str) -> ports.transport.Transport``
     ``AGENT``                 ``() -> ports.agent.AgentShell``
     ``COMMAND_LINE``          ``() -> Callable[[Sequence[str] | None], int]``
-    ``NOTIFIER``              reserved for accounts
-    ``AUTHENTICATOR``         reserved for accounts
+    ``NOTIFIER``              ``(**options: str) -> ports.notifier.Notifier``
+    ``AUTHENTICATOR``         ``() -> ports.secrets.Secrets``
     ========================  ===========================================================
     """
 

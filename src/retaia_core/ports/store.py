@@ -28,6 +28,7 @@ from ..domain.results import StoredResult
 from ..domain.scans import FolderRecord, UnmatchedSidecar
 from ..domain.storage import Storage
 from ..domain.uploads import Upload
+from .accounts_store import AccountsTransaction
 
 T = TypeVar("T")
 
@@ -79,7 +80,7 @@ class Claimed:
     jobs: tuple[Job, ...]
 
 
-class Transaction(Protocol):
+class Transaction(AccountsTransaction, Protocol):
     """Everything that can be read and written in one transaction.
 
     Reads in a write transaction see its own writes and, where the name says so, lock the row.
