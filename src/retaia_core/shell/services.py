@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from attrs import field, frozen
 
 from ..catalog import Catalog
 from ..hooks.manager import Plugins
 from ..ports.clock import Clock, Ids
+from ..ports.observer import Observer, SilentObserver
+from ..ports.security_log import SecurityLog
 from ..ports.store import Store
 from ..usecases.agents import Agents
 from ..usecases.discovery import Discovery
@@ -16,6 +18,7 @@ from ..usecases.processing import Processing
 from ..usecases.review import Review
 from ..usecases.storages import Storages
 from ..usecases.uploads import Uploads
+from .security_log import LoggedSecurity
 
 
 @frozen(kw_only=True)
@@ -35,3 +38,5 @@ class Services:
     review: Review
     moves: Moves
     operations: Operations
+    security: SecurityLog = field(factory=LoggedSecurity)
+    observer: Observer = field(factory=SilentObserver)
