@@ -13,13 +13,13 @@ from typing import TypeVar
 import anyio
 from attrs import define, field, frozen
 
+from retaia_core.domain.backoff import FIRST_S, MOST_S, asked_s, backoff_s
 from retaia_core.errors import NotFound, Refused, RetaiaError, Unauthorized
 from retaia_core.ports.transport import OfferedJob, Registered, Registration, Transport
 
 from .events import Teller
 
 T = TypeVar("T")
-_MOST_DOUBLINGS = 16
 
 
 @frozen(kw_only=True)
@@ -30,8 +30,8 @@ class Timing:
     is given. ``heartbeat_most`` is the contract's advice.
     """
 
-    backoff_first: float = 2.0
-    backoff_most: float = 60.0
+    backoff_first: float = FIRST_S
+    backoff_most: float = MOST_S
     heartbeat_most: float = 30.0
     lease: float = 120.0
     release_within: float = 3.0
@@ -50,12 +50,14 @@ class Backoff:
 
     def after(self, error: RetaiaError | None = None) -> float:
         """How long to wait now, in seconds; at least what the server asked for (``retry_after_s``)."""
-        doublings = min(self._tries, _MOST_DOUBLINGS)
         self._tries += 1
-        most = min(self.timing.backoff_most, self.timing.backoff_first * 2.0**doublings)
-        asked = error.details.get("retry_after_s") if error else None
-        floor = float(asked) if isinstance(asked, int | float) else 0.0
-        return max(floor, most * self.timing.chance())
+        return backoff_s(
+            self._tries,
+            self.timing.chance(),
+            at_least=asked_s(error),
+            first=self.timing.backoff_first,
+            most=self.timing.backoff_most,
+        )
 
 
 class LeaseOver(Exception):
