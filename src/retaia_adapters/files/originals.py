@@ -13,9 +13,9 @@ from retaia_core.domain.identifiers import StorageId, folder_of, name_of, parse_
 from retaia_core.domain.moves import DiskFile
 from retaia_core.domain.storage import MARKER_NAME, Layout
 from retaia_core.errors import StorageOffline, Unavailable, ValidationFailed
-from retaia_core.ports.originals import FolderListing, MoveRefused
+from retaia_core.ports.originals import FolderListing, MoveRefused, RemovalRefused
 
-from . import fsio, moves
+from . import fsio, moves, removal
 from .marker import marker_problem
 from .walk import Walker, relative_inside, unreadable_tops
 
@@ -154,6 +154,28 @@ class FilesystemOriginals:
         except OSError:
             self._require_online()
             raise
+
+    def remove(self, seen: SeenFile) -> bool:
+        """Remove a file for good, where it is as it was seen; False where nothing stands there.
+
+        Raises:
+            RemovalRefused: it is not as it was seen, is a link or no regular file, or its path is
+                refused; it still stands.
+            StorageOffline: the storage went away.
+            OSError: it failed in the middle; what stands on disk is to be looked at.
+        """
+        self._require_online()
+        try:
+            place = self._absolute(seen.path)
+        except ValidationFailed as error:
+            raise RemovalRefused(error.message) from error
+        try:
+            removed = removal.remove(place, seen)
+        except OSError:
+            self._require_online()
+            raise
+        self._require_online()
+        return removed
 
     def _pair(self, source: str, target: str) -> tuple[str, str]:
         """The places of a move's two ends, on a storage that is online."""

@@ -1,4 +1,4 @@
-"""The originals port: the folder of footage that is never written to but by moves a person ordered.
+"""The originals port: the folder of footage, touched by nothing but moves and purges a person ordered.
 
 All methods are synchronous and may block for long (a NAS); use cases call them in worker threads. Paths
 are relative to the storage root, with ``/``. Every method may raise `StorageOffline`.
@@ -61,6 +61,14 @@ class MoveRefused(Exception):
         self.reason = reason
 
 
+class RemovalRefused(Exception):
+    """A file was not removed and still stands; ``reason`` says why."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
 class Originals(Protocol):
     """One storage's originals."""
 
@@ -114,6 +122,19 @@ class Originals(Protocol):
         Raises:
             MoveRefused: one is not there, or they differ; nothing was changed.
             StorageOffline: the storage went away.
+        """
+        ...
+
+    def remove(self, seen: SeenFile) -> bool:
+        """Remove a file for good, durably, where its size and mtime are those that were seen.
+
+        False where nothing stands there, so that repeating it is harmless. A link is never followed
+        and never removed.
+
+        Raises:
+            RemovalRefused: it is not as it was seen, or no regular file; it still stands.
+            StorageOffline: the storage went away.
+            OSError: it failed in the middle; what stands on disk is to be looked at.
         """
         ...
 

@@ -25,7 +25,7 @@ from ..domain.storage import (
 from ..domain.uploads import Part
 from ..errors import NotFound, StorageOffline, ValidationFailed
 from ..ports.derived_storage import DerivedStorage, Stored
-from ..ports.originals import Entry, FolderListing, MoveRefused, Originals
+from ..ports.originals import Entry, FolderListing, MoveRefused, Originals, RemovalRefused
 
 Fault = Callable[[str, str], None]
 """Called with an operation's name and path before it happens; what it raises is what happens."""
@@ -203,6 +203,18 @@ class MemoryOriginals(Originals):
         if source not in self.files or self.files[source] != self.files.get(target):
             raise MoveRefused("they are not both there, or differ")
         del self.files[source]
+
+    def remove(self, seen: SeenFile) -> bool:
+        self._enter("remove", seen.path)
+        file = self.files.get(seen.path)
+        if file is None:
+            if seen.path in self._folders():
+                raise RemovalRefused("it is no regular file")
+            return False
+        if (len(file.content), file.mtime_ns) != (seen.size, seen.mtime_ns):
+            raise RemovalRefused("it is not as it was seen")
+        del self.files[seen.path]
+        return True
 
 
 @define

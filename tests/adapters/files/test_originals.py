@@ -8,13 +8,14 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from retaia_adapters.files.originals import FINGERPRINT_BLOCK, FilesystemOriginals
 from retaia_core.domain.discovery import SeenFile
 from retaia_core.domain.identifiers import RelPath, StorageId
 from retaia_core.domain.moves import DiskFile
 from retaia_core.errors import StorageOffline, Unavailable, ValidationFailed
-from retaia_core.ports.originals import MoveRefused
+from retaia_core.ports.originals import MoveRefused, RemovalRefused
 
 OUTSIDE = ["/etc/passwd", "../x", "INBOX/../../x", "C:\\x", "INBOX/\0", "INBOX//x", "out/x.mov"]
 
@@ -200,3 +201,38 @@ class TestRename:
         with pytest.raises(StorageOffline):
             originals.rename("INBOX/A.mov", "ARCHIVE/2026/A.mov")
         assert list((root / "ARCHIVE").iterdir()) == []
+
+
+@pytest.mark.usefixtures("escape")
+@pytest.mark.parametrize("path", OUTSIDE)
+def test_nothing_is_removed_outside_of_the_root(
+    originals: FilesystemOriginals, escape: Path, path: str
+) -> None:
+    """A refused path refuses the removal; what lies behind a link elsewhere stands."""
+    size, mtime_ns = 6, (escape / "x.mov").stat().st_mtime_ns
+    with pytest.raises(RemovalRefused):
+        originals.remove(SeenFile(path=RelPath(path), size=size, mtime_ns=mtime_ns))
+    assert (escape / "x.mov").read_bytes() == b"secret"
+
+
+def test_a_link_is_never_removed(root: Path, originals: FilesystemOriginals) -> None:
+    """Neither the link nor the file that it leads to goes, also where the file is as was seen."""
+    (root / "REJECTS" / "A.mov").write_bytes(b"abc")
+    link = root / "REJECTS" / "L.mov"
+    link.symlink_to("A.mov")
+    with pytest.raises(RemovalRefused, match="link"):
+        originals.remove(evolve(seen(root, "REJECTS/A.mov"), path=RelPath("REJECTS/L.mov")))
+    assert link.is_symlink()
+    assert (root / "REJECTS" / "A.mov").read_bytes() == b"abc"
+
+
+def test_a_file_that_may_not_be_removed_stands(
+    open_root: Path, without_rights: Callable[[], AbstractContextManager[None]]
+) -> None:
+    """A folder that may not be written refuses the removal with the system's reason."""
+    (open_root / "REJECTS" / "A.mov").write_bytes(b"abc")
+    (open_root / "REJECTS").chmod(0o555)
+    originals = FilesystemOriginals(open_root, StorageId("nas"))
+    with without_rights(), pytest.raises(RemovalRefused, match="permission denied"):
+        originals.remove(seen(open_root, "REJECTS/A.mov"))
+    assert (open_root / "REJECTS" / "A.mov").read_bytes() == b"abc"

@@ -1,4 +1,4 @@
-"""The contract of the originals port: looks, never writes but by a rename that replaces nothing."""
+"""The contract of the originals port: looks, renames without replacing, removes only what was seen."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ...domain.identifiers import RelPath, StorageId, folder_of
 from ...domain.moves import DiskFile
 from ...domain.storage import Layout, Marker, render_marker
 from ...errors import StorageOffline
-from ...ports.originals import Entry, FolderListing, MoveRefused, Originals
+from ...ports.originals import Entry, FolderListing, MoveRefused, Originals, RemovalRefused
 
 MTIME = 1_700_000_000_123_456_789
 ODD_NAMES = (
@@ -121,6 +121,7 @@ class _MarkerRules(_Suite):
             lambda: stage.originals.names_in("INBOX"),
             lambda: stage.originals.fingerprint(seen),
             lambda: stage.originals.rename("INBOX/a.mov", "ARCHIVE/a.mov"),
+            lambda: stage.originals.remove(seen),
         ]
         for act in acts:
             with pytest.raises(StorageOffline):
@@ -358,7 +359,43 @@ class _RenameRules(_Suite):
         assert stage.originals.names_in("ARCHIVE") == {"a.mov"}
 
 
-class OriginalsContract(_MarkerRules, _WalkRules, _FingerprintRules, _RenameRules):
+class _RemovalRules(_Suite):
+    """What is removed is what was seen, and nothing else (domain.md, *Principles* 2)."""
+
+    @pytest.mark.parametrize("name", ["a.mov", *ODD_NAMES], ids=range(len(ODD_NAMES) + 1))
+    def test_a_file_is_removed_and_its_neighbours_stay(self, stage: Stage, name: str) -> None:
+        """It is gone, the rest of its folder is as before, and a repetition finds nothing to do."""
+        seen = SeenFile(path=RelPath(f"REJECTS/{name}"), size=3, mtime_ns=MTIME)
+        stage.put(seen.path, b"abc", MTIME)
+        stage.put("REJECTS/other.mov", b"abc", MTIME)
+        assert stage.originals.remove(seen)
+        assert stage.originals.names_in("REJECTS") == {"other.mov"}
+        assert not stage.originals.remove(seen)
+        assert stage.content("REJECTS/other.mov") == b"abc"
+
+    @pytest.mark.parametrize(
+        ("content", "mtime_ns"), [(b"abcd", MTIME), (b"abc", MTIME + 1)], ids=["size", "mtime"]
+    )
+    def test_another_file_than_was_seen_stays(
+        self, stage: Stage, content: bytes, mtime_ns: int
+    ) -> None:
+        """What was written there since is nobody's to remove."""
+        stage.put("REJECTS/a.mov", content, mtime_ns)
+        seen = SeenFile(path=RelPath("REJECTS/a.mov"), size=3, mtime_ns=MTIME)
+        with pytest.raises(RemovalRefused):
+            stage.originals.remove(seen)
+        assert stage.content("REJECTS/a.mov") == content
+
+    def test_a_folder_stays(self, stage: Stage) -> None:
+        """A folder that has the name now is left, with everything in it."""
+        stage.put("REJECTS/a.mov/inside.mov", b"abc", MTIME)
+        seen = SeenFile(path=RelPath("REJECTS/a.mov"), size=3, mtime_ns=MTIME)
+        with pytest.raises(RemovalRefused):
+            stage.originals.remove(seen)
+        assert stage.content("REJECTS/a.mov/inside.mov") == b"abc"
+
+
+class OriginalsContract(_MarkerRules, _WalkRules, _FingerprintRules, _RenameRules, _RemovalRules):
     """What every originals storage must do.
 
     Subclass it, name the subclass ``Test…``, and override the fixture ``stage`` with a `Stage`.
