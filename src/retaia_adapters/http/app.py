@@ -16,16 +16,16 @@ from starlette.responses import Response
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from retaia_core.domain.actors import Actor, ActorKind
-from retaia_core.errors import ForbiddenActor
+from retaia_core.domain.actors import SYSTEM, Actor, ActorKind
 from retaia_core.shell.server import ServerOptions
 from retaia_core.shell.services import Services
+from retaia_core.usecases.sessions import Principal
 
 from .call import Call, Handler, Serving, Spawn
 from .document import BASE, Operation, check_bound, load_document, operations_of
 from .errors import problem_of, refused
 from .handlers import HANDLERS
-from .identity import AGENT_HEADER, Tokens, calling_agent
+from .identity import AGENT_HEADER, Gate, Tokens, calling_agent
 from .logs import tell
 from .validation import check_length, limited, read_body, read_headers, read_path, read_query
 from .wire import json_response, raw_json
@@ -76,7 +76,7 @@ class Application:
     """The application over one set of services. ``plugins`` are ASGI applications by name."""
 
     serving: Serving
-    tokens: Tokens
+    gate: Gate
     handlers: Mapping[str, Handler]
     routes: tuple[_Route, ...]
     document: bytes
@@ -122,13 +122,14 @@ class Application:
         if path == DOCUMENT_PATH and request.method == "GET":
             return raw_json(self.document)
         if path.startswith(PLUGIN_PREFIX):
-            return self._plugin(request, trace)
+            return await self._plugin(request, trace)
         operation, parts = self._route(request.method, path)
         trace.operation = operation.operation_id
-        actor = self._allowed(operation, request, trace)
+        principal = await self.gate.admit(operation.access, request.headers)
+        trace.actor = "-" if principal is None else str(principal.actor)
         check_length(request.headers, operation.max_body)
         request = Request(request.scope, limited(request.receive, operation.max_body))
-        call = await self._call(operation, parts, actor, request)
+        call = await self._call(operation, parts, principal, request)
         answer = await self.handlers[operation.operation_id](call)
         return answer if isinstance(answer, Response) else json_response(answer)
 
@@ -149,31 +150,29 @@ class Application:
             return operation, match.groupdict()
         raise refused(404, f"there is no such path; see {DOCUMENT_PATH}", reason="UNKNOWN_PATH")
 
-    def _allowed(self, operation: Operation, request: Request, trace: _Trace) -> Actor:
-        actor = self.tokens.actor(request.headers)
-        trace.actor = str(actor)
-        if actor.kind not in operation.actors:
-            kinds = " or ".join(sorted(kind.lower() for kind in operation.actors)) or "nobody"
-            raise ForbiddenActor(f"who calls this must be {kinds}, not {actor.kind.lower()}")
-        return actor
-
     async def _call(
-        self, operation: Operation, parts: Mapping[str, str], actor: Actor, request: Request
+        self,
+        operation: Operation,
+        parts: Mapping[str, str],
+        principal: Principal | None,
+        request: Request,
     ) -> Call:
         path = read_path(operation, parts)
         query = read_query(operation, request.query_params)
         headers = read_headers(operation, request.headers)
         body = await read_body(operation, request)
+        actor = SYSTEM if principal is None else principal.actor
         registered = None
-        if operation.takes(AGENT_HEADER):
+        if principal is not None and operation.takes(AGENT_HEADER):
             services = self.serving.services
-            registered = await calling_agent(services, actor.id, request.headers)
+            registered = await calling_agent(services, principal.client_id, request.headers)
             actor = Actor(kind=ActorKind.AGENT, id=registered.agent_id)
         return Call(
             serving=self.serving,
             operation=operation,
             request=request,
             actor=actor,
+            principal=principal,
             registered=registered,
             path=path,
             query=query,
@@ -181,13 +180,13 @@ class Application:
             body=body,
         )
 
-    def _plugin(self, request: Request, trace: _Trace) -> ASGIApp:
+    async def _plugin(self, request: Request, trace: _Trace) -> ASGIApp:
         """A plugin's own application: for whoever has a valid token; ``retaia.actor`` says who."""
         name = request.scope["path"].removeprefix(PLUGIN_PREFIX).partition("/")[0]
         application = self.plugins.get(name)
         if application is None:
             raise refused(404, "no plugin answers here", reason="UNKNOWN_PATH")
-        actor = self.tokens.actor(request.headers)
+        actor = (await self.gate.principal(request.headers)).actor
         trace.operation, trace.actor = f"x/{name}", str(actor)
         request.scope["retaia.actor"] = actor
         request.scope["root_path"] = request.scope.get("root_path", "") + PLUGIN_PREFIX + name
@@ -221,7 +220,7 @@ def build_application(services: Services, options: ServerOptions, spawn: Spawn) 
             spawn=spawn,
             contract_job_types=frozenset(job_types),
         ),
-        tokens=Tokens.of(options),
+        gate=Gate(tokens=Tokens.of(options), sessions=services.sessions),
         handlers=HANDLERS,
         routes=_routes(operations),
         document=json.dumps(document, ensure_ascii=False).encode(),

@@ -12,6 +12,7 @@ from attrs import define, field, frozen
 from starlette.requests import Request
 from starlette.responses import Response
 
+from retaia_core.domain.accounts import Account
 from retaia_core.domain.actors import Actor
 from retaia_core.domain.agents import AgentRecord
 from retaia_core.domain.identifiers import AssetId, JobId, parse_asset_id
@@ -20,6 +21,7 @@ from retaia_core.ports.store import Replay, Transaction
 from retaia_core.shell.server import ServerOptions
 from retaia_core.shell.services import Services
 from retaia_core.usecases.idempotency import once
+from retaia_core.usecases.sessions import Principal
 
 from .document import Operation
 from .validation import IDEMPOTENCY_KEY, missing_header
@@ -63,12 +65,16 @@ class Serving:
 
 @frozen(kw_only=True)
 class Call:
-    """A request that passed every check; ``registered`` is the agent that calls, where one must."""
+    """A request that passed every check; ``registered`` is the agent that calls, where one must.
+
+    ``principal`` is None, and ``actor`` the system, where nobody has to be signed in.
+    """
 
     serving: Serving
     operation: Operation
     request: Request
     actor: Actor
+    principal: Principal | None
     registered: AgentRecord | None
     path: Mapping[str, str]
     query: Mapping[str, Any]
@@ -79,6 +85,18 @@ class Call:
     def services(self) -> Services:
         """The use cases."""
         return self.serving.services
+
+    @property
+    def caller(self) -> Principal:
+        """Who calls, where somebody must be signed in."""
+        assert self.principal is not None
+        return self.principal
+
+    @property
+    def account(self) -> Account:
+        """The account of the person who calls."""
+        assert self.caller.account is not None
+        return self.caller.account
 
     @property
     def agent(self) -> AgentRecord:

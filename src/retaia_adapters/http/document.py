@@ -12,7 +12,7 @@ import yaml
 from attrs import field, frozen
 from jsonschema_rs import Draft202012Validator
 
-from retaia_core.domain.actors import ActorKind
+from retaia_core.domain.authorization import ACCESS, Access, Caller
 from retaia_core.errors import PluginError
 
 BASE = "/api/v1"
@@ -20,7 +20,7 @@ DEFAULT_BODY_BYTES = 2**20
 
 Schema = Mapping[str, Any]
 
-_ACTORS = {"UserBearerAuth": ActorKind.PERSON, "OAuth2ClientCredentials": ActorKind.AGENT}
+_PEOPLE, _TECHNICAL = "UserBearerAuth", "OAuth2ClientCredentials"
 _METHODS = ("get", "put", "post", "patch", "delete")
 _MASK = "the value"
 """Stands for the value in a validator's sentence, so that no secret is repeated."""
@@ -45,7 +45,7 @@ class Operation:
     operation_id: str
     method: str
     path: str
-    actors: frozenset[ActorKind]
+    access: Access
     parameters: tuple[Parameter, ...]
     bodies: Mapping[str, Draft202012Validator | None] = field(factory=dict)
     max_body: int = DEFAULT_BODY_BYTES
@@ -120,11 +120,38 @@ def _bodies(document: Schema, node: Schema) -> dict[str, Draft202012Validator | 
     }
 
 
-def _actors(node: Schema) -> frozenset[ActorKind]:
-    """Who may call: deny by default, so that an operation has to say it."""
-    if "security" not in node:
-        raise PluginError(f"operation {node['operationId']} does not say who may call it")
-    return frozenset(_ACTORS[scheme] for choice in node["security"] for scheme in choice)
+def _access(document: Schema, node: Schema) -> Access:
+    """The operation's row, which its ``security`` must say as well: clients read that.
+
+    Raises:
+        PluginError: there is no row, or the document says something else.
+    """
+    name = node["operationId"]
+    access = ACCESS.get(name)
+    if access is None:
+        raise PluginError(f"operation {name} has no row in retaia_core.domain.authorization")
+    said = node.get("security", document.get("security"))
+    if said is None or _said(said) != _meant(access):
+        raise PluginError(
+            f"operation {name}: the document's security is {said!r}, and its row means {_meant(access)}"
+        )
+    if bool(node.get("x-admin")) != (access.callers == {Caller.ADMIN}):
+        raise PluginError(f"operation {name}: x-admin and its row differ")
+    return access
+
+
+def _said(security: Iterable[Mapping[str, Iterable[str]]]) -> dict[str, tuple[str, ...]]:
+    return {name: tuple(scopes) for choice in security for name, scopes in choice.items()}
+
+
+def _meant(access: Access) -> dict[str, tuple[str, ...]]:
+    """The security that a row means, in the document's words."""
+    if Caller.ANONYMOUS in access.callers:
+        return {}
+    people = {_PEOPLE: ()} if any(caller.is_person for caller in access.callers) else {}
+    technical = access.callers & {Caller.AGENT, Caller.MCP}
+    scopes = () if access.scope is None else (access.scope.value,)
+    return {**people, **({_TECHNICAL: scopes} if technical else {})}
 
 
 def _operation(document: Schema, path: str, method: str, node: Schema) -> Operation:
@@ -132,7 +159,7 @@ def _operation(document: Schema, path: str, method: str, node: Schema) -> Operat
         operation_id=node["operationId"],
         method=method.upper(),
         path=path,
-        actors=_actors(node),
+        access=_access(document, node),
         parameters=tuple(_parameter(document, p) for p in node.get("parameters", ())),
         bodies=_bodies(document, node),
         max_body=node.get("x-max-body-bytes", DEFAULT_BODY_BYTES),
@@ -144,7 +171,7 @@ def operations_of(document: Schema) -> tuple[Operation, ...]:
     """Every operation of the document.
 
     Raises:
-        PluginError: an operation without an id or without a word on who may call it.
+        PluginError: an operation without an id, or without a row that says who may call it.
     """
     found = []
     for path, item in document["paths"].items():

@@ -1,22 +1,30 @@
-"""Who calls: two local tokens, until accounts exist."""
+"""Who calls, and whether they may."""
 
 from __future__ import annotations
 
 import hmac
+from datetime import UTC, datetime
 from hashlib import sha256
 
 from attrs import frozen
 from starlette.datastructures import Headers
 
+from retaia_core.domain.accounts import Account, AccountId, Email, Role
 from retaia_core.domain.actors import Actor, ActorKind
 from retaia_core.domain.agents import AgentRecord
+from retaia_core.domain.authorization import Access, Caller, authorise
+from retaia_core.domain.clients import ClientKind
 from retaia_core.domain.identifiers import AgentId
+from retaia_core.domain.sessions import SCOPES
 from retaia_core.errors import ForbiddenActor, NotFound, Unauthorized
 from retaia_core.shell.server import ServerOptions
 from retaia_core.shell.services import Services
+from retaia_core.usecases.sessions import Principal, Sessions
 
 AGENT_HEADER = "X-Retaia-Agent"
 _SCHEME = "bearer "
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+_NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 def _digest(text: str) -> bytes:
@@ -25,7 +33,7 @@ def _digest(text: str) -> bytes:
 
 @frozen(kw_only=True)
 class Tokens:
-    """The digests of the tokens, so that comparing takes the same time whatever was sent."""
+    """The digests of the local tokens, so that comparing takes the same time whatever was sent."""
 
     person: bytes
     agent: bytes
@@ -37,23 +45,93 @@ class Tokens:
         person, agent = _digest(options.person_token), _digest(options.agent_token)
         return cls(person=person, agent=agent, options=options)
 
-    def actor(self, headers: Headers) -> Actor:
-        """Who a request's token stands for.
+    def principal(self, token: str) -> Principal | None:
+        """Whom a local token stands for; None where it is none."""
+        digest = _digest(token)
+        is_person = hmac.compare_digest(digest, self.person)
+        is_agent = hmac.compare_digest(digest, self.agent)
+        if is_person:
+            return _local(ActorKind.PERSON, self.options.person_id, ClientKind.UI_WEB)
+        if is_agent:
+            return _local(ActorKind.AGENT, self.options.agent_client_id, ClientKind.AGENT)
+        return None
+
+
+def _local(kind: ActorKind, name: str, client: ClientKind) -> Principal:
+    account = None
+    if kind is ActorKind.PERSON:
+        account = Account(
+            account_id=AccountId(name),
+            email=Email("local@localhost"),
+            created_at=_LONG_AGO,
+            local_name=name.removeprefix("local/"),
+            roles=frozenset({Role.ADMIN}),
+        )
+    return Principal(
+        actor=Actor(kind=kind, id=name),
+        client_id=name,
+        client_kind=client,
+        scopes=SCOPES[kind],
+        expires_at=_NEVER,
+        account=account,
+    )
+
+
+def _token(headers: Headers) -> str | None:
+    """The bearer token of a request; None without one.
+
+    Raises:
+        Unauthorized: there is a credential of another kind.
+    """
+    given = headers.get("authorization")
+    if given is None:
+        return None
+    if not given.lower().startswith(_SCHEME):
+        raise Unauthorized("this needs a bearer token (Authorization: Bearer …)")
+    return given[len(_SCHEME) :].strip()
+
+
+@frozen(kw_only=True)
+class Gate:
+    """Lets in who may come in, as the table of `retaia_core.domain.authorization` says."""
+
+    tokens: Tokens
+    sessions: Sessions | None
+
+    async def principal(self, headers: Headers) -> Principal:
+        """Who calls.
 
         Raises:
             Unauthorized: there is no token, or it is nobody's.
         """
-        given = headers.get("authorization", "")
-        if not given.lower().startswith(_SCHEME):
+        token = _token(headers)
+        if token is None:
             raise Unauthorized("this needs a bearer token (Authorization: Bearer …)")
-        digest = _digest(given[len(_SCHEME) :].strip())
-        is_person = hmac.compare_digest(digest, self.person)
-        is_agent = hmac.compare_digest(digest, self.agent)
-        if is_person:
-            return Actor(kind=ActorKind.PERSON, id=self.options.person_id)
-        if is_agent:
-            return Actor(kind=ActorKind.AGENT, id=self.options.agent_client_id)
-        raise Unauthorized("the bearer token is not valid here")
+        found = self.tokens.principal(token)
+        if found is None and self.sessions is not None:
+            found = await self.sessions.principal(token)
+        if found is None:
+            raise Unauthorized("the bearer token is not valid here")
+        return found
+
+    async def admit(self, access: Access, headers: Headers) -> Principal | None:
+        """Who calls an operation, once they may; None where nobody has to be signed in.
+
+        Raises:
+            Unauthorized, ForbiddenActor, ForbiddenScope: as `authorization.authorise` says.
+        """
+        if Caller.ANONYMOUS in access.callers:
+            return None
+        principal = await self.principal(headers)
+        authorise(access, caller_of(principal), principal.scopes)
+        return principal
+
+
+def caller_of(principal: Principal) -> Caller:
+    """The row's word for who calls."""
+    if principal.is_admin:
+        return Caller.ADMIN
+    return Caller(principal.actor.kind.value)
 
 
 async def calling_agent(services: Services, client_id: str, headers: Headers) -> AgentRecord:

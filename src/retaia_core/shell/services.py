@@ -16,6 +16,7 @@ from ..usecases.moves import Moves
 from ..usecases.operations import Operations
 from ..usecases.processing import Processing
 from ..usecases.review import Review
+from ..usecases.sessions import Sessions
 from ..usecases.storages import Storages
 from ..usecases.uploads import Uploads
 from .security_log import LoggedSecurity
@@ -38,5 +39,6 @@ class Services:
     review: Review
     moves: Moves
     operations: Operations
+    sessions: Sessions | None = None
     security: SecurityLog = field(factory=LoggedSecurity)
     observer: Observer = field(factory=SilentObserver)

@@ -11,48 +11,32 @@ from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
 from retaia_adapters.http.document import Operation, load_document, operations_of
-from retaia_core.domain.actors import ActorKind
+from retaia_core.domain.authorization import Caller
 from retaia_core.hooks import Route, hookimpl, plugins_from
 
 OPERATIONS = operations_of(load_document())
-PEOPLE_ONLY = {
-    "annotateAsset", "decideAsset", "reopenAsset", "reprocessAsset", "retryAsset", "waiveAsset",
-    "previewMoves", "moveBatch", "getMoveBatch", "getStatus", "getReadiness",
-}  # fmt: skip
-BOTH = {
-    "listAssets", "getAsset", "getAssetFacts", "explainAsset", "listAssetJobs", "listDerived",
-    "readDerived", "getAppPolicy",
-}  # fmt: skip
 
 
 def _path(operation: Operation) -> str:
     return operation.path.replace("{", "").replace("}", "")
 
 
-def test_the_table_is_the_protocol_s() -> None:
-    """People decide and move; agents work; both read."""
-    for operation in OPERATIONS:
-        expected = {ActorKind.AGENT}
-        if operation.operation_id in PEOPLE_ONLY:
-            expected = {ActorKind.PERSON}
-        if operation.operation_id in BOTH:
-            expected = {ActorKind.PERSON, ActorKind.AGENT}
-        assert operation.actors == expected, operation.operation_id
-
-
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda o: o.operation_id)
 async def test_every_operation_asks_who(served: Served, operation: Operation) -> None:
     """Nobody gets in without a valid token, and the wrong kind of actor is told so."""
+    callers = operation.access.callers
+    if Caller.ANONYMOUS in callers:
+        return
     path = _path(operation)
     for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic eDp5"}):
         answer = await served.anonymous.request(operation.method, path, headers=headers)
         assert (answer.status_code, answer.json()["code"]) == (401, "UNAUTHORIZED")
         assert answer.headers["www-authenticate"] == "Bearer"
-    clients = {ActorKind.PERSON: served.person, ActorKind.AGENT: served.agent}
-    for kind, client in clients.items():
+    clients = {Caller.ADMIN: served.person, Caller.AGENT: served.agent}
+    for caller, client in clients.items():
         answer = await client.request(operation.method, path)
         refused = answer.status_code == 403 and answer.json()["code"] == "FORBIDDEN_ACTOR"
-        assert refused is (kind not in operation.actors)
+        assert refused is (caller not in callers)
 
 
 @pytest.mark.parametrize(

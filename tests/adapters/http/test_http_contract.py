@@ -149,10 +149,10 @@ class TestDocument:
             check_bound(operations, [*HANDLERS, "makeCoffee"])
 
     def test_silence_about_callers_is_an_error(self) -> None:
-        """An operation that does not say who may call it ends the start."""
+        """An operation that the document's security is None it ends the start."""
         document = load_document()
         del document["paths"]["/jobs"]["get"]["security"]
-        with pytest.raises(PluginError, match="does not say who may call"):
+        with pytest.raises(PluginError, match="the document's security is None"):
             operations_of(document)
 
     def test_a_missing_id_is_an_error(self) -> None:
