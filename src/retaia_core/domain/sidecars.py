@@ -63,14 +63,25 @@ class Parent:
     media_type: MediaType
 
 
-def _matches(sidecar: str, parents: Iterable[Parent], *, fold: bool) -> list[Parent]:
-    """The parents that a name points at, in base-name style or in full-name style."""
+def _bases(name: str) -> set[str]:
+    """What the base name of its sidecar can be, without case: in base-name style, in full-name style."""
+    return {stem_of(name).casefold(), name.casefold()}
 
-    def norm(name: str) -> str:
-        return name.casefold() if fold else name
 
-    base = norm(stem_of(sidecar))
-    return [p for p in parents if base in (norm(stem_of(p.name)), norm(p.name))]
+def _by_base(parents: Iterable[Parent], bases: Iterable[str]) -> dict[str, list[Parent]]:
+    """The parents that each of these base names points at, without case."""
+    found: dict[str, list[Parent]] = {base: [] for base in bases}
+    for parent in parents:
+        for base in _bases(parent.name):
+            if base in found:
+                found[base].append(parent)
+    return found
+
+
+def _matches(base: str, parents: Sequence[Parent]) -> Sequence[Parent]:
+    """The parents that a name points at: those that it spells as they are, else all."""
+    exact = [p for p in parents if base in (stem_of(p.name), p.name)]
+    return exact or parents
 
 
 def _resolve(
@@ -81,7 +92,7 @@ def _resolve(
         return Trace(sidecar=name, rule=rules[0].name, reason=Unmatched.DISABLED_BY_POLICY)
     types = {rule.media_type for rule in on}
     valid = [parent for parent in parents if parent.media_type in types]
-    found = _matches(name, valid, fold=False) or _matches(name, valid, fold=True)
+    found = _matches(stem_of(name), valid)
     if not found:
         return Trace(sidecar=name, rule=on[0].name, reason=Unmatched.MISSING_PARENT)
     rule = next(rule for rule in on if rule.media_type is found[0].media_type)
@@ -111,10 +122,16 @@ def attach(
     by_extension: dict[str, list[SidecarRule]] = defaultdict(list)
     for rule in rules:
         by_extension[rule.extension].append(rule)
+    known = sorted(name for name in sidecars if extension_of(name) in by_extension)
+    pointed_at = _by_base(parents, (stem_of(name).casefold() for name in known))
     traces = [
-        _resolve(name, by_extension[extension_of(name)], parents, policies)
-        for name in sorted(sidecars)
-        if extension_of(name) in by_extension
+        _resolve(
+            name,
+            by_extension[extension_of(name)],
+            pointed_at[stem_of(name).casefold()],
+            policies,
+        )
+        for name in known
     ]
     claims: dict[tuple[str, str], int] = defaultdict(int)
     for trace in traces:
