@@ -298,3 +298,63 @@ replays = Table(
     _number("created_at"),
 )
 Index("replays_created", replays.c.created_at)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    _text("account_id", key=True),
+    _text("email"),
+    _text("local_name", null=True),
+    _text("document"),
+)
+Index("accounts_email", accounts.c.email, unique=True)
+Index("accounts_local_name", accounts.c.local_name, unique=True)
+
+clients = Table("clients", metadata, _text("client_id", key=True), _text("document"))
+
+device_grants = Table(
+    "device_grants",
+    metadata,
+    _text("digest", key=True),
+    _text("user_code"),
+    _number("expires_at"),
+    _text("document"),
+)
+Index("device_grants_code", device_grants.c.user_code, unique=True)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    _text("principal_id", key=True),
+    _text("client_id", key=True),
+    _text("refresh", null=True),
+    _number("over_at"),
+    _text("document"),
+)
+Index("sessions_refresh", sessions.c.refresh)
+
+one_times = Table(
+    "one_time_tokens",
+    metadata,
+    _text("digest", key=True),
+    _number("expires_at"),
+    _text("document"),
+)
+
+throttles = Table(
+    "throttles",
+    metadata,
+    _text("key", key=True),
+    _number("failures"),
+    _number("last_at"),
+    _number("blocked_until", null=True),
+)
+
+app_features = Table("app_features", metadata, _text("name", key=True), _flag("switched_on"))
+
+server_secrets = Table(
+    "server_secrets",
+    metadata,
+    _text("name", key=True),
+    Column("value", LargeBinary, nullable=False),
+)

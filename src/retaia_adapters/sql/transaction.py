@@ -6,6 +6,7 @@ from attrs import frozen
 
 from retaia_core.ports.store import Transaction
 
+from .account_store import AccountStatements, AccountTransaction
 from .asset_store import AssetStatements, AssetTransaction
 from .dialects import Dialect
 from .job_store import JobStatements, JobTransaction
@@ -22,6 +23,7 @@ class Statements:
     jobs: JobStatements
     records: RecordStatements
     listing: Listing
+    people: AccountStatements
 
     @classmethod
     def build(cls, dialect: Dialect) -> Statements:
@@ -31,10 +33,13 @@ class Statements:
             jobs=JobStatements.build(dialect),
             records=RecordStatements.build(dialect),
             listing=Listing(dialect),
+            people=AccountStatements.build(dialect),
         )
 
 
-class SqlTransaction(AssetTransaction, JobTransaction, RecordTransaction, Transaction):
+class SqlTransaction(
+    AssetTransaction, JobTransaction, RecordTransaction, AccountTransaction, Transaction
+):
     """One transaction; the parts are in the modules of their tables."""
 
     def __init__(self, session: Session, statements: Statements) -> None:
@@ -43,3 +48,4 @@ class SqlTransaction(AssetTransaction, JobTransaction, RecordTransaction, Transa
         self._jobs = statements.jobs
         self._records = statements.records
         self._listing = statements.listing
+        self._people = statements.people

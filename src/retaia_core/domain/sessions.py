@@ -88,6 +88,11 @@ class Session:
     refresh: str | None = None
     refresh_expires_at: datetime | None = None
 
+    @property
+    def over_at(self) -> datetime:
+        """When neither its token nor its refresh token opens anything any more."""
+        return max(self.expires_at, self.refresh_expires_at or self.expires_at)
+
 
 class Purpose(StrEnum):
     """What a one-use token is for."""

@@ -30,6 +30,7 @@ from ..errors import NotFound, RetaiaError, StateConflict, StoreError
 from ..ports import claiming
 from ..ports.store import Claim, ClaimableQuery, Claimed, Replay, Store, Transaction, Work
 from . import memory_query
+from .memory_accounts import AccountTables, MemoryAccounts
 from .memory_tables import Table, Undo, rewind
 
 T = TypeVar("T")
@@ -54,15 +55,20 @@ class Tables:
     events: Table[int, Event] = field(factory=Table)
     journal: Table[int, JournalEntry] = field(factory=Table)
     replays: Table[str, Replay] = field(factory=Table)
+    people: AccountTables = field(factory=AccountTables)
 
 
-class MemoryTransaction(Transaction):
+class MemoryTransaction(MemoryAccounts, Transaction):
     """One transaction over the tables; what it wrote can be taken back until it is committed."""
 
     def __init__(self, tables: Tables, *, writes: bool) -> None:
         self._tables = tables
         self._writes = writes
         self._undo: Undo = []
+
+    @property
+    def _people(self) -> AccountTables:
+        return self._tables.people
 
     def rewind(self) -> None:
         """Take back everything that this transaction wrote."""
