@@ -16,11 +16,13 @@ import _commands
 from _commands import table
 from _diagram import draw
 
+from retaia_adapters.http.document import load_document, operations_of
+from retaia_core.domain.authorization import ALL_FOR_MCP, Caller
 from retaia_core.domain.derived import DERIVED_KINDS
 from retaia_core.domain.facts import FACTS, FactField, minimum_facts
 from retaia_core.domain.job_types import JOB_TYPES, JobType
 from retaia_core.domain.leases import DURATIONS, PRECEDENCE
-from retaia_core.domain.lifecycle import TRANSITIONS
+from retaia_core.domain.lifecycle import TRANSITIONS, State
 from retaia_core.domain.media import MEDIA_FORMATS, MediaType
 from retaia_core.domain.profiles import PROFILES
 from retaia_core.domain.sidecars import SIDECAR_RULES, Unmatched
@@ -195,6 +197,43 @@ def errors() -> str:
     )
 
 
+def access() -> str:
+    """Describe who may call what."""
+    rows = (
+        (
+            f"`{operation.method} {operation.path}`",
+            *("✓" if caller in operation.access.callers else "" for caller in Caller),
+            _code(operation.access.scope) if operation.access.scope else "",
+            _code(operation.access.feature) if operation.access.feature else "",
+            _states(operation.access.states),
+            ", ".join(map(str, sorted(operation.errors))),
+        )
+        for operation in sorted(operations_of(load_document()), key=lambda o: (o.path, o.method))
+    )
+    return _page(
+        "Who may call what",
+        "Everything that the API answers below `/api/v1`, and to whom. What is not ticked is refused: "
+        "401 where nobody is signed in, 403 `FORBIDDEN_ACTOR` to the wrong kind of actor, 403 "
+        "`FORBIDDEN_SCOPE` to the right kind without the scope, without the administrator's role, or "
+        "while the feature is off. Where states are given, the operation succeeds in these states of "
+        "its asset only; in any other it is refused with 409 `STATE_CONFLICT` (410 once it is purged). "
+        f"Orchestration clients (MCP) are refused everywhere while `{ALL_FOR_MCP}` is off.",
+        table(
+            ("operation", *(c.lower() for c in Caller), "scope", "feature", "states", "errors"),
+            rows,
+        ),
+    )
+
+
+def _states(states: frozenset[State] | None) -> str:
+    if states is None:
+        return ""
+    missing = frozenset(State) - states
+    if len(missing) == 1:
+        return f"all but {_codes(missing)}"
+    return _codes(state for state in State if state in states)
+
+
 def hooks() -> str:
     """Describe what a plugin can provide."""
     marked = f"{hookspec.project_name}_spec"
@@ -236,6 +275,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "facts.md": facts,
     "sidecars.md": sidecars,
     "errors.md": errors,
+    "access.md": access,
     "hooks.md": hooks,
     "command-line.md": command_line,
     "settings.md": settings,

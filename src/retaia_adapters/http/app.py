@@ -22,10 +22,10 @@ from retaia_core.shell.services import Services
 from retaia_core.usecases.sessions import Principal
 
 from .call import Call, Handler, Serving, Spawn
-from .document import BASE, Operation, check_bound, load_document, operations_of
+from .document import AGENT_HEADER, BASE, Operation, check_bound, load_document, operations_of
 from .errors import problem_of, refused
 from .handlers import HANDLERS
-from .identity import AGENT_HEADER, Gate, Tokens, calling_agent
+from .identity import Gate, Tokens, calling_agent
 from .logs import tell
 from .validation import check_length, limited, read_body, read_headers, read_path, read_query
 from .wire import json_response, raw_json

@@ -23,8 +23,8 @@ from retaia_core.shell.services import Services
 from retaia_core.usecases.idempotency import once
 from retaia_core.usecases.sessions import Principal
 
-from .document import Operation
-from .validation import IDEMPOTENCY_KEY, missing_header
+from .document import IDEMPOTENCY_KEY, Operation
+from .validation import missing_header
 from .wire import canonical, encode, raw_json
 
 T = TypeVar("T")

@@ -21,6 +21,8 @@ DEFAULT_BODY_BYTES = 2**20
 Schema = Mapping[str, Any]
 
 _PEOPLE, _TECHNICAL = "UserBearerAuth", "OAuth2ClientCredentials"
+AGENT_HEADER = "X-Retaia-Agent"
+IDEMPOTENCY_KEY = "Idempotency-Key"
 _METHODS = ("get", "put", "post", "patch", "delete")
 _MASK = "the value"
 """Stands for the value in a validator's sentence, so that no secret is repeated."""
@@ -40,16 +42,47 @@ class Parameter:
 
 @frozen(kw_only=True)
 class Operation:
-    """One operation. ``bodies`` maps a content type to its validator (None where the handler checks)."""
+    """One operation. ``bodies`` maps a content type to its validator (None where the handler checks).
+
+    ``answers`` are the statuses that the document names; ``fenced`` says that the body has a lock token.
+    """
 
     operation_id: str
     method: str
     path: str
     access: Access
+    answers: frozenset[int]
+    fenced: bool
     parameters: tuple[Parameter, ...]
     bodies: Mapping[str, Draft202012Validator | None] = field(factory=dict)
     max_body: int = DEFAULT_BODY_BYTES
     key_required: bool = True
+
+    @property
+    def errors(self) -> frozenset[int]:
+        """Every status beyond 399 that a request to it may be answered with, a crash (500) aside.
+
+        What the document says of the operation, and what follows from its row, its parameters and body.
+        """
+        asked = bool(self.parameters or self.bodies)
+        signed_in = Caller.ANONYMOUS not in self.access.callers
+        states = self.access.states is not None
+        found = {
+            400: asked,
+            401: signed_in,
+            403: signed_in,
+            404: "{" in self.path or self.takes(AGENT_HEADER),
+            409: states or self.fenced or self.takes(IDEMPOTENCY_KEY),
+            410: states,
+            413: bool(self.bodies),
+            415: bool(self.bodies),
+            422: asked,
+            423: self.fenced,
+            429: not signed_in,
+            503: True,
+        }
+        said = {status for status in self.answers if status >= 400}
+        return frozenset(said | {status for status, possible in found.items() if possible})
 
     def takes(self, name: str) -> bool:
         """Whether it has a parameter of this name."""
@@ -120,6 +153,13 @@ def _bodies(document: Schema, node: Schema) -> dict[str, Draft202012Validator | 
     }
 
 
+def _fenced(document: Schema, node: Schema) -> bool:
+    """Whether its body carries the token of a lock."""
+    content = node.get("requestBody", {}).get("content", {})
+    schema = resolve(document, content.get("application/json", {}).get("schema", {}))
+    return "lock_token" in schema.get("properties", {})
+
+
 def _access(document: Schema, node: Schema) -> Access:
     """The operation's row, which its ``security`` must say as well: clients read that.
 
@@ -160,6 +200,8 @@ def _operation(document: Schema, path: str, method: str, node: Schema) -> Operat
         method=method.upper(),
         path=path,
         access=_access(document, node),
+        fenced=_fenced(document, node),
+        answers=frozenset(int(status) for status in node["responses"] if status.isdecimal()),
         parameters=tuple(_parameter(document, p) for p in node.get("parameters", ())),
         bodies=_bodies(document, node),
         max_body=node.get("x-max-body-bytes", DEFAULT_BODY_BYTES),

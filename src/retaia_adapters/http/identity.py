@@ -21,7 +21,8 @@ from retaia_core.shell.server import ServerOptions
 from retaia_core.shell.services import Services
 from retaia_core.usecases.sessions import Principal, Sessions
 
-AGENT_HEADER = "X-Retaia-Agent"
+from .document import AGENT_HEADER
+
 _SCHEME = "bearer "
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _NEVER = datetime(9999, 1, 1, tzinfo=UTC)

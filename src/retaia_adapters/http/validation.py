@@ -12,11 +12,10 @@ from starlette.datastructures import Headers, QueryParams
 from starlette.requests import Request
 from starlette.types import Message, Receive
 
-from .document import Operation, Parameter
+from .document import IDEMPOTENCY_KEY, Operation, Parameter
 from .errors import WireRefused, refused
 from .wire import JSON, decode
 
-IDEMPOTENCY_KEY = "Idempotency-Key"
 MAX_KEY = 200
 STALL_S = 60.0
 """A body that makes no progress for this long is given up."""

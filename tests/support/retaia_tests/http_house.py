@@ -13,7 +13,13 @@ from jsonschema_rs import Draft202012Validator
 from starlette.routing import compile_path
 
 from retaia_adapters.http.app import Application, build_application
-from retaia_adapters.http.document import BASE, load_document, resolve, validator
+from retaia_adapters.http.document import (
+    BASE,
+    load_document,
+    operations_of,
+    resolve,
+    validator,
+)
 from retaia_core.hooks import Plugins, plugins_from
 from retaia_core.shell.server import ServerOptions
 from retaia_core.shell.services import Services
@@ -62,6 +68,7 @@ class Conformance:
             (compile_path(BASE + path)[0], item)
             for path, item in sorted(document["paths"].items(), key=lambda i: "{" in i[0])
         ]
+        self._operations = {o.operation_id: o for o in operations_of(document)}
         self._error = self._compiled({"$ref": "#/components/schemas/ErrorResponse"})
         self._schemas: dict[str, Draft202012Validator] = {}
 
@@ -84,6 +91,7 @@ class Conformance:
         request = response.request
         if response.status_code >= 400:
             self._check_error(response)
+            self._check_foreseen(response)
         operation = self.operation(request.method, request.url.path)
         if operation is not None and response.status_code not in (404, 405):
             self._check_documented(operation, response)
@@ -93,6 +101,13 @@ class Conformance:
         body = response.json()
         self._error.validate(body)
         assert body["correlation_id"] == response.headers["X-Correlation-Id"]
+
+    def _check_foreseen(self, response: httpx.Response) -> None:
+        """A refusal is one that the page on access says of the operation."""
+        node = self.operation(response.request.method, response.request.url.path)
+        if node is not None and response.status_code != 500:
+            operation = self._operations[node["operationId"]]
+            assert response.status_code in operation.errors, operation.operation_id
 
     def _check_documented(self, operation: Mapping[str, Any], response: httpx.Response) -> None:
         responses = operation["responses"]
