@@ -24,6 +24,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from ..domain.accounts import Email
 from ..domain.assets import Asset, Flag, Suggestion, Transcript
 from ..domain.identifiers import AgentId, AssetId, JobId, RelPath, StorageId
 from ..domain.jobs import Job, JobProgress, JobStatus
@@ -32,6 +33,7 @@ from ..domain.lifecycle import State
 from ..domain.media import MediaType
 from ..domain.moves import BatchStatus, Outcome
 from ..domain.query import AssetPage, AssetQuery, Box, Position, TagsMode
+from ..domain.throttling import failed
 from ..errors import RetaiaError, StateConflict, ValidationFailed
 from ..ports.store import Claim, ClaimableQuery, Claimed, Replay, Transaction, Work
 from . import samples, strategies
@@ -186,6 +188,20 @@ def everything(tx: Transaction) -> dict[str, object]:
         "events": [evolve(event, seq=0) for event in tx.events()],
         "journal": [evolve(entry, seq=0) for entry in tx.journal()],
         "replays": [tx.replay(f"scope {n}") for n in range(1, 7)],
+        **_people(tx),
+    }
+
+
+def _people(tx: Transaction) -> dict[str, object]:
+    return {
+        "accounts": list(tx.accounts()),
+        "clients": list(tx.clients()),
+        "grants": [tx.device_grant(samples.grant(n).digest) for n in range(1, 7)],
+        "sessions": [list(tx.sessions(samples.account_id(n))) for n in range(1, 7)],
+        "one_times": [tx.one_time(samples.one_time(n).digest) for n in range(1, 7)],
+        "throttles": [tx.throttle(f"key {n}") for n in range(1, 7)],
+        "features": dict(tx.app_features()),
+        "secrets": [tx.server_secret(f"secret {n}") for n in range(1, 7)],
     }
 
 
@@ -452,6 +468,70 @@ class StoreAgreement(RuleBasedStateMachine):
             tx.drop_folders(samples.NAS, [f"INBOX/{n // 2}"])
             lost = [samples.unmatched(f"{folder}/{i}.xmp") for i in range(n % 3)]
             tx.set_unmatched(samples.NAS, folder, lost)
+
+        self.write(work)
+
+    @rule(n=NUMBERS, email=NUMBERS, local=st.none() | NUMBERS)
+    def save_account(self, n: int, email: int, local: int | None) -> None:
+        """Add or change a person, under an address and a local name that may be taken."""
+        person = samples.account(
+            n,
+            email=Email(f"{email}@example.org"),
+            local_name=None if local is None else str(local),
+            features={"features.ai": bool(local)},
+        )
+        self.write(lambda tx: tx.save_account(person))
+        self.read(lambda tx: [tx.account_by_email(person.email), tx.account_by_local_name("1")])
+
+    @rule(n=NUMBERS, code=NUMBERS, drop=st.booleans())
+    def meet_a_client(self, n: int, code: int, drop: bool) -> None:
+        """Keep a client, and keep or drop a grant whose user code may be taken."""
+
+        def work(tx: Transaction) -> None:
+            tx.save_client(samples.client(n, rotated_at=self.now))
+            if drop:
+                tx.drop_device_grant(samples.grant(n).digest)
+            else:
+                tx.save_device_grant(samples.grant(n, user_code=str(code)))
+
+        self.write(work)
+        self.read(lambda tx: tx.device_grant_by_code(str(code)))
+
+    @rule(n=NUMBERS, client_id=st.sampled_from(["web", "phone"]), end=st.integers(0, 4))
+    def sign_in_or_out(self, n: int, client_id: str, end: int) -> None:
+        """Open a session, or end one, all of a person's, or all whose time is over."""
+        live = samples.session(n, client_id, issued_at=self.now, jti=self.now.isoformat())
+
+        def work(tx: Transaction) -> int:
+            if end == 1:
+                tx.drop_session(samples.account_id(n), client_id)
+            elif end == 2:
+                tx.drop_sessions(samples.account_id(n))
+            elif end == 3:
+                return tx.drop_expired(self.now)
+            else:
+                tx.save_session(live)
+            return 0
+
+        self.write(work)
+        self.read(lambda tx: tx.session_by_refresh(str(live.refresh)))
+
+    @rule(n=NUMBERS, fail=st.booleans(), data=strategies.json_objects())
+    def use_tokens(self, n: int, fail: bool, data: dict[str, Any]) -> None:
+        """Make or use a one-use token, count or forget failures, switch features, keep a secret."""
+        digest, key = samples.one_time(n).digest, f"key {n}"
+
+        def work(tx: Transaction) -> bytes:
+            if tx.one_time(digest) is None:
+                tx.save_one_time(samples.one_time(n, data=data))
+            else:
+                tx.drop_one_time(digest)
+            if fail:
+                tx.save_throttle(failed(tx.throttle(key), key=key, now=self.now))
+            else:
+                tx.drop_throttle(key)
+            tx.save_app_features({"features.ai": fail, key: True})
+            return tx.add_server_secret(f"secret {n}", self.now.isoformat().encode())
 
         self.write(work)
 

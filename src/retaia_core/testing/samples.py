@@ -5,8 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+from ..domain.accounts import Account, AccountId, Email
+from ..domain.actors import ActorKind
 from ..domain.agents import AgentRecord
 from ..domain.assets import Asset, AttachedSidecar, DerivedRef
+from ..domain.clients import Client, ClientKind, DeviceGrant
 from ..domain.identifiers import (
     AgentId,
     AssetId,
@@ -26,7 +29,9 @@ from ..domain.lifecycle import Verdict
 from ..domain.media import MediaType
 from ..domain.moves import Batch, BatchStatus, MoveResult, Outcome, PlannedFile, PlannedMove
 from ..domain.scans import FolderRecord, UnmatchedSidecar
+from ..domain.sessions import SCOPES, OneTime, Purpose, Session, digest_of
 from ..domain.storage import Layout, Storage
+from ..domain.throttling import Throttle
 from ..domain.uploads import Upload
 from .clock import START
 
@@ -265,3 +270,79 @@ def unmatched(path: str, **changes: Any) -> UnmatchedSidecar:
 def plugin_subject(n: int = 1) -> Subject:
     """The subject that a plugin brings, which is no asset."""
     return Subject(kind="link", id=f"link-{n}")
+
+
+def account_id(n: int = 1) -> AccountId:
+    """The n-th account's id."""
+    return AccountId(number(0xE, n))
+
+
+def account(n: int = 1, **changes: Any) -> Account:
+    """The n-th account: a person whose address is proven."""
+    values: dict[str, Any] = {
+        "account_id": account_id(n),
+        "email": Email(f"person{n}@example.org"),
+        "created_at": START,
+        "password": "hashed",
+        "email_verified": True,
+    }
+    return Account(**values | changes)
+
+
+def client(n: int = 1, **changes: Any) -> Client:
+    """The n-th technical client: an agent's."""
+    values: dict[str, Any] = {
+        "client_id": f"client-{n}",
+        "kind": ClientKind.AGENT,
+        "label": "workstation",
+        "secret": digest_of(f"secret {n}"),
+        "created_at": START,
+        "created_by": "person:ada",
+    }
+    return Client(**values | changes)
+
+
+def grant(n: int = 1, **changes: Any) -> DeviceGrant:
+    """The n-th run of the device flow, which waits for a person."""
+    values: dict[str, Any] = {
+        "digest": digest_of(f"device code {n}"),
+        "user_code": f"BCDF-{n:04}",
+        "kind": ClientKind.AGENT,
+        "label": "workstation",
+        "created_at": START,
+        "expires_at": after(600),
+    }
+    return DeviceGrant(**values | changes)
+
+
+def session(n: int = 1, client_id: str = "web", **changes: Any) -> Session:
+    """The live token of the n-th account on one client; it lasts a minute, its refresh token ten."""
+    values: dict[str, Any] = {
+        "principal_id": account_id(n),
+        "client_id": client_id,
+        "client_kind": ClientKind.UI_WEB,
+        "jti": f"jti {n} {client_id}",
+        "scope": SCOPES[ActorKind.PERSON],
+        "issued_at": START,
+        "expires_at": after(60),
+        "refresh": digest_of(f"refresh {n} {client_id}"),
+        "refresh_expires_at": after(600),
+    }
+    return Session(**values | changes)
+
+
+def one_time(n: int = 1, **changes: Any) -> OneTime:
+    """The n-th one-use token: a sign-in link that lasts a minute."""
+    values: dict[str, Any] = {
+        "digest": digest_of(f"link {n}"),
+        "purpose": Purpose.SIGN_IN,
+        "principal_id": account_id(n),
+        "expires_at": after(60),
+    }
+    return OneTime(**values | changes)
+
+
+def throttle(key: str = "login:1", **changes: Any) -> Throttle:
+    """Failures in a row under a key."""
+    values: dict[str, Any] = {"key": key, "failures": 3, "last_at": START}
+    return Throttle(**values | changes)

@@ -6,8 +6,10 @@ import re
 import sqlite3
 from pathlib import Path
 
+import msgspec
 import psycopg
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -18,6 +20,7 @@ from retaia_adapters.sql import migrate
 from retaia_adapters.sql.schema import metadata
 from retaia_adapters.sql.store import open_store
 from retaia_core.errors import StoreError
+from retaia_core.testing.samples import NAS, account, storage
 
 
 def _objects(path: Path) -> dict[str, str]:
@@ -51,6 +54,32 @@ async def test_postgres_migrations_make_what_the_metadata_says(postgres_url: str
         context = MigrationContext.configure(connection, opts={"compare_server_default": True})
         assert compare_metadata(context, metadata) == []
     engine.dispose()
+
+
+def _write_first_schema(path: Path) -> None:
+    """Make a database as the first schema had it, with a storage in it."""
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(migrate.SCRIPTS))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        document = msgspec.json.encode(storage()).decode()
+        connection.execute(
+            metadata.tables["storages"].insert(), {"storage_id": NAS, "document": document}
+        )
+    engine.dispose()
+
+
+async def test_a_store_of_the_first_schema_is_brought_on(tmp_path: Path) -> None:
+    """What it had is still there, and accounts can be kept beside it."""
+    _write_first_schema(tmp_path / "store.db")
+    store = open_store(f"sqlite:///{tmp_path}/store.db")
+    await store.prepare()
+    await store.transact(lambda tx: tx.save_account(account()))
+    found = await store.read(lambda tx: (tx.storages(), tx.accounts()))
+    await store.close()
+    assert found == ([storage()], [account()])
 
 
 def test_head_is_the_last_script() -> None:

@@ -11,9 +11,11 @@ from attrs import evolve
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from retaia_core.domain.accounts import Account
 from retaia_core.domain.assets import Asset
 from retaia_core.domain.identifiers import AssetId, JobId, StorageId
 from retaia_core.domain.jobs import Job, JobStatus
+from retaia_core.domain.sessions import Session
 from retaia_core.ports.store import Claim, ClaimableQuery, Claimed, Replay, Store
 from retaia_core.testing.agreement import StoreAgreement
 from retaia_core.testing.conformance import StoreContract
@@ -80,6 +82,28 @@ class CompletesAnything(MemoryTransaction):
         return job
 
 
+class TokensForEverybody(MemoryTransaction):
+    def drop_one_time(self, digest: str) -> None:
+        """Forget to use a token up."""
+
+
+class SecretsReplaced(MemoryTransaction):
+    def add_server_secret(self, name: str, value: bytes) -> bytes:
+        self._people.server_secrets.put(name, value, self._log)
+        return value
+
+
+class SharedAddresses(MemoryTransaction):
+    def save_account(self, account: Account) -> None:
+        self._people.accounts.put(account.account_id, account, self._log)
+
+
+class SessionsPileUp(MemoryTransaction):
+    def save_session(self, session: Session) -> None:
+        key = (session.principal_id, session.client_id + session.jti)
+        self._people.sessions.put(key, session, self._log)
+
+
 MISTAKES: list[tuple[type[MemoryTransaction], str]] = [
     (NoRollback, "test_an_exception_leaves_nothing_behind"),
     (NoRollback, "test_an_exception_restores_what_was_replaced_and_removed"),
@@ -91,6 +115,12 @@ MISTAKES: list[tuple[type[MemoryTransaction], str]] = [
     (CrowdedOffers, "test_offers_are_not_crowded_out"),
     (ReplaysForgotten, "test_of_two_under_one_idempotency_scope_the_second_sees_the_first"),
     (CaseFolded, "test_names_that_only_look_alike_are_different_paths"),
+    (NoRollback, "test_a_failure_takes_back_what_was_written_about_people"),
+    (NoRollback, "test_a_failed_use_leaves_the_token"),
+    (TokensForEverybody, "test_of_many_uses_of_a_one_use_token_one_wins"),
+    (SecretsReplaced, "test_of_many_server_secrets_the_first_is_kept"),
+    (SharedAddresses, "test_of_many_accounts_for_one_address_one_wins"),
+    (SessionsPileUp, "test_one_session_lives_per_principal_and_client"),
     (CompletesAnything, "test_a_released_lease_opens_nothing"),
 ]
 

@@ -21,6 +21,7 @@ pytest.register_assert_rewrite(
             "derived_storage",
             "originals",
             "processor",
+            "store_accounts",
             "store_assets",
             "store_claims",
             "store_find",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .store_accounts import AccountRules
 from .store_assets import AssetRules
 from .store_claims import ClaimRules
 from .store_find import FindRules, PageRules
@@ -11,7 +12,14 @@ from .store_transactions import TransactionRules
 
 
 class StoreContract(
-    TransactionRules, AssetRules, FindRules, PageRules, ClaimRules, LeaseRules, RecordRules
+    TransactionRules,
+    AssetRules,
+    FindRules,
+    PageRules,
+    ClaimRules,
+    LeaseRules,
+    RecordRules,
+    AccountRules,
 ):
     """What every store must do.
 
