@@ -98,10 +98,10 @@ def rotated(client: Client, secret: str, now: datetime) -> Client:
     """The client under the digest of another secret.
 
     Raises:
-        StateConflict: it was revoked; a new client takes its place.
+        ValidationFailed: it was revoked; a new client takes its place.
     """
     if client.revoked_at is not None:
-        raise StateConflict("this client was revoked; connect it again", state="REVOKED")
+        raise ValidationFailed("this client was revoked; connect it again", client_id="revoked")
     return evolve(client, secret=secret, rotated_at=now)
 
 

@@ -183,7 +183,7 @@ class TestClients:
         """It gets no other secret, and a second revocation keeps the first one's time."""
         gone = revoked(CLIENT, START)
         assert revoked(gone, START + TICK) == gone
-        with pytest.raises(StateConflict):
+        with pytest.raises(ValidationFailed):
             rotated(gone, "2", START)
 
     @pytest.mark.parametrize("text", ["x" * 81, "two\nlines", "right\u202eto left"])
