@@ -23,14 +23,13 @@ from retaia_core.usecases.sessions import Principal
 
 from .call import Call, Handler, Serving, Spawn
 from .document import AGENT_HEADER, BASE, Operation, check_bound, load_document, operations_of
-from .errors import problem_of, refused
+from .errors import CORRELATION_HEADER, problem_of, refused
 from .handlers import HANDLERS
 from .identity import Gate, Tokens, calling_agent
 from .logs import tell
 from .validation import check_length, limited, read_body, read_headers, read_path, read_query
 from .wire import json_response, raw_json
 
-CORRELATION_HEADER = "X-Correlation-Id"
 DOCUMENT_PATH = "/api/openapi.json"
 PLUGIN_PREFIX = f"{BASE}/x/"
 _CORRELATION = re.compile(r"[A-Za-z0-9._-]{1,64}")

@@ -43,6 +43,8 @@ from retaia_core.errors import (
     ValidationFailed,
 )
 
+CORRELATION_HEADER = "X-Correlation-Id"
+
 RETRY_AFTER_S = 2
 """What a client is told to wait (429, 503) where the error does not know better."""
 

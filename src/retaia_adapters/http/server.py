@@ -18,6 +18,7 @@ from retaia_core.shell.services import Services
 from .app import build_application
 from .call import Spawn
 from .logs import tell
+from .protocol import HttpProtocol
 
 GRACE_S = 10
 """How long running requests may go on after the server was told to stop."""
@@ -145,7 +146,7 @@ def _config(services: Services, options: ServerOptions, spawn: Spawn) -> uvicorn
     return uvicorn.Config(
         build_application(services, options, spawn),
         loop="none",
-        http="h11",
+        http=HttpProtocol,
         ws="none",
         lifespan="off",
         interface="asgi3",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 import threading
 from collections.abc import AsyncIterator
 
 import anyio
+import anyio.lowlevel
 import httpx
 import pytest
 from attrs import define, evolve
@@ -22,6 +24,7 @@ from retaia_tests.http_house import (
     services_of,
 )
 
+from retaia_adapters.http import protocol
 from retaia_adapters.http.document import load_document
 from retaia_adapters.http.plugin import retaia_providers
 from retaia_adapters.http.server import HttpServer
@@ -191,3 +194,47 @@ def test_it_is_registered() -> None:
     (provider,) = retaia_providers()
     assert (provider.role, provider.name) == (Role.SERVER, "http")
     assert isinstance(provider.factory(), HttpServer)
+
+
+class TestBelowTheApplication:
+    """What is no request at all gets the one error shape too, and its connection is closed."""
+
+    async def test_no_http(self, running: Running) -> None:
+        """Bytes that are no HTTP are refused with 400."""
+        answer = await raw(running.url, [b"hello there\r\n\r\n"])
+        assert (answer.status_code, answer.json()["details"]["reason"]) == (
+            400,
+            "MALFORMED_REQUEST",
+        )
+        assert answer.json()["correlation_id"] == answer.headers["X-Correlation-Id"]
+
+    async def test_endless_headers(self, running: Running) -> None:
+        """Headers beyond 64 KiB end the connection, whether in one header or in many."""
+        many = [b"x-a: %s\r\n" % (b"y" * 1000)] * 66
+        for lines in (many, [b"x-a: ", *[b"y" * 1000] * 66]):
+            answer = await raw(running.url, [b"GET /api/v1/assets HTTP/1.1\r\n", *lines])
+            assert answer.status_code == 431
+            assert answer.json()["details"]["reason"] == "HEADERS_TOO_LARGE"
+
+    async def test_slow_headers(self, running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A request whose headers do not arrive in time is not waited for."""
+        monkeypatch.setattr(protocol, "HEAD_TIMEOUT_S", 0.2)
+        answer = await raw(running.url, [b"GET /api/v1/assets HT"])
+        assert (answer.status_code, answer.json()["details"]["reason"]) == (408, "HEADERS_STALLED")
+
+
+async def raw(url: str, parts: list[bytes]) -> httpx.Response:
+    """Send bytes, and read what comes until the server closes."""
+    host, _, port = url.removeprefix("http://").partition(":")
+    got = b""
+    async with await anyio.connect_tcp(host, int(port)) as stream:
+        with anyio.fail_after(5), contextlib.suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+            for part in parts:
+                await stream.send(part)
+                await anyio.lowlevel.checkpoint()
+            while True:
+                got += await stream.receive()
+    head, _, body = got.partition(b"\r\n\r\n")
+    status, *lines = head.decode().split("\r\n")
+    headers = dict(line.split(": ", 1) for line in lines)
+    return httpx.Response(int(status.split()[1]), headers=headers, content=body)
