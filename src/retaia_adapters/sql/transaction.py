@@ -11,6 +11,7 @@ from .asset_store import AssetStatements, AssetTransaction
 from .dialects import Dialect
 from .job_store import JobStatements, JobTransaction
 from .listing import Listing
+from .monitoring import MonitoringStatements, MonitoringTransaction
 from .records import RecordStatements, RecordTransaction
 from .session import Session
 
@@ -24,6 +25,7 @@ class Statements:
     records: RecordStatements
     listing: Listing
     people: AccountStatements
+    monitoring: MonitoringStatements
 
     @classmethod
     def build(cls, dialect: Dialect) -> Statements:
@@ -34,11 +36,17 @@ class Statements:
             records=RecordStatements.build(dialect),
             listing=Listing(dialect),
             people=AccountStatements.build(dialect),
+            monitoring=MonitoringStatements.build(dialect),
         )
 
 
 class SqlTransaction(
-    AssetTransaction, JobTransaction, RecordTransaction, AccountTransaction, Transaction
+    AssetTransaction,
+    JobTransaction,
+    RecordTransaction,
+    AccountTransaction,
+    MonitoringTransaction,
+    Transaction,
 ):
     """One transaction; the parts are in the modules of their tables."""
 
@@ -49,3 +57,4 @@ class SqlTransaction(
         self._records = statements.records
         self._listing = statements.listing
         self._people = statements.people
+        self._monitoring = statements.monitoring

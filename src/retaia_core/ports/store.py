@@ -29,6 +29,7 @@ from ..domain.scans import FolderRecord, UnmatchedSidecar
 from ..domain.storage import Storage
 from ..domain.uploads import Upload
 from .accounts_store import AccountsTransaction
+from .monitoring import MonitoringTransaction
 
 T = TypeVar("T")
 
@@ -80,7 +81,7 @@ class Claimed:
     jobs: tuple[Job, ...]
 
 
-class Transaction(AccountsTransaction, Protocol):
+class Transaction(AccountsTransaction, MonitoringTransaction, Protocol):
     """Everything that can be read and written in one transaction.
 
     Reads in a write transaction see its own writes and, where the name says so, lock the row.

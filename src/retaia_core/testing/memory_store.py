@@ -31,6 +31,7 @@ from ..ports import claiming
 from ..ports.store import Claim, ClaimableQuery, Claimed, Replay, Store, Transaction, Work
 from . import memory_query
 from .memory_accounts import AccountTables, MemoryAccounts
+from .memory_monitoring import MemoryMonitoring
 from .memory_tables import Table, Undo, rewind
 
 T = TypeVar("T")
@@ -58,11 +59,11 @@ class Tables:
     people: AccountTables = field(factory=AccountTables)
 
 
-class MemoryTransaction(MemoryAccounts, Transaction):
+class MemoryTransaction(MemoryAccounts, MemoryMonitoring, Transaction):
     """One transaction over the tables; what it wrote can be taken back until it is committed."""
 
     def __init__(self, tables: Tables, *, writes: bool) -> None:
-        self._tables = tables
+        self._tables = self._watched = tables
         self._writes = writes
         self._undo: Undo = []
 

@@ -7,6 +7,7 @@ from .store_assets import AssetRules
 from .store_claims import ClaimRules
 from .store_find import FindRules, PageRules
 from .store_leases import LeaseRules
+from .store_monitoring import MonitoringRules
 from .store_records import RecordRules
 from .store_transactions import TransactionRules
 
@@ -20,6 +21,7 @@ class StoreContract(
     LeaseRules,
     RecordRules,
     AccountRules,
+    MonitoringRules,
 ):
     """What every store must do.
 
