@@ -28,6 +28,10 @@ def _not_negative() -> dict[str, Any]:
     return {"allowed": "a number of at least 0", "check": lambda value: value >= 0}
 
 
+def _one_of(*texts: str) -> dict[str, Any]:
+    return {"allowed": " or ".join(texts), "check": lambda value: value in texts}
+
+
 @frozen(kw_only=True)
 class ServerSettings:
     """``[server]``: where to listen. ``port`` 0 takes a free one."""
@@ -96,6 +100,22 @@ class AgentSettings:
 
 
 @frozen(kw_only=True)
+class LogSettings:
+    """``[log]``: how server and agent write their log; ``auto`` is text on a terminal, else JSON."""
+
+    format: str = field(default="auto", metadata=_one_of("auto", "json", "text"))
+    provider: str = "structlog"
+
+
+@frozen(kw_only=True)
+class ObserveSettings:
+    """``[observe]``: who may read ``/metrics``: nobody, this machine, or whoever reaches the address."""
+
+    metrics: str = field(default="local", metadata=_one_of("off", "local", "on"))
+    provider: str = "default"
+
+
+@frozen(kw_only=True)
 class PluginSettings:
     """``[plugins]``: names of plugins that are not loaded."""
 
@@ -113,6 +133,8 @@ class Settings:
     scan: ScanSettings = field(factory=ScanSettings)
     processing: ProcessingSettings = field(factory=ProcessingSettings)
     agent: AgentSettings = field(factory=AgentSettings)
+    log: LogSettings = field(factory=LogSettings)
+    observe: ObserveSettings = field(factory=ObserveSettings)
     plugins: PluginSettings = field(factory=PluginSettings)
 
     @property
@@ -128,6 +150,8 @@ SECTIONS: Mapping[str, type[Any]] = {
     "scan": ScanSettings,
     "processing": ProcessingSettings,
     "agent": AgentSettings,
+    "log": LogSettings,
+    "observe": ObserveSettings,
     "plugins": PluginSettings,
 }
 

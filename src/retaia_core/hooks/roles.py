@@ -23,6 +23,8 @@ class Role(StrEnum):
     ``COMMAND_LINE``          ``() -> Callable[[Sequence[str] | None], int]``
     ``NOTIFIER``              ``(**options: str) -> ports.notifier.Notifier``
     ``AUTHENTICATOR``         ``() -> ports.secrets.Secrets``
+    ``LOGS``                  ``(style: ports.observer.LogStyle) -> None``
+    ``OBSERVER``              ``() -> ports.observer.Observer``
     ========================  ===========================================================
     """
 
@@ -35,6 +37,8 @@ class Role(StrEnum):
     COMMAND_LINE = "command_line"
     NOTIFIER = "notifier"
     AUTHENTICATOR = "authenticator"
+    LOGS = "logs"
+    OBSERVER = "observer"
 
 
 @frozen(kw_only=True)

@@ -22,6 +22,14 @@ request_id: ContextVar[str] = ContextVar("retaia_request_id", default="")
 
 
 @frozen(kw_only=True)
+class LogStyle:
+    """How log lines are written: an object each, or text; ``everything``, or only what is out of order."""
+
+    json: bool
+    everything: bool
+
+
+@frozen(kw_only=True)
 class Levels:
     """How much there is of everything now, as the store counts it."""
 
