@@ -190,3 +190,9 @@ def superseded(job: Job, now: datetime) -> Job:
         code="SUPERSEDED", message="the review of the asset started anew", retryable=False, at=now
     )
     return evolve(_let_go(job, now), status=JobStatus.FAILED, failure=failure, waiting=False)
+
+
+def withdrawn(job: Job, now: datetime) -> Job:
+    """The asset was purged: what is still open of its work is closed."""
+    failure = Failure(code="PURGED", message="the asset was purged", retryable=False, at=now)
+    return evolve(_let_go(job, now), status=JobStatus.FAILED, failure=failure, waiting=False)

@@ -28,7 +28,7 @@ class Explanation:
     next: tuple[str, ...] = ()
 
 
-# What a person can do today; undo and purge join it when they can be done.
+# What a person can do today; undo joins it when it can be done.
 _NEXT = {
     "KEEP": "keep it",
     "REJECT": "reject it",
@@ -38,6 +38,7 @@ _NEXT = {
     "REPROCESS": "have it processed again",
     "RETRY": "ask for a new try",
     "WAIVE": "waive the failed work and decide all the same",
+    "PURGE": "purge it; its files are deleted for good",
 }
 
 _STATES = {
@@ -96,6 +97,16 @@ def _notes(asset: Asset, lock: Lock | None, storage: Storage | None, now: dateti
     return said
 
 
+def _purge_note(events: Sequence[Event]) -> list[str]:
+    """What became of the purge that was tried last, where it left something."""
+    last = next((e for e in reversed(events) if e.name.startswith("purge.")), None)
+    if last is None or last.name != "purge.failed":
+        return []
+    left = last.data.get("left")
+    count = len(left) if isinstance(left, Sequence) else 0
+    return [f"a purge could not be finished ({last.data.get('error')}); {count} files still stand"]
+
+
 def explain_asset(
     asset: Asset,
     *,
@@ -110,7 +121,10 @@ def explain_asset(
 
     ``offered`` are the capabilities that live agents declared.
     """
-    text = "; ".join([_sentence(asset, jobs, offered, now), *_notes(asset, lock, storage, now)])
+    notes = _notes(asset, lock, storage, now)
+    if asset.state is State.REJECTED:
+        notes += _purge_note(events)
+    text = "; ".join([_sentence(asset, jobs, offered, now), *notes])
     last = next((e for e in reversed(events) if e.data.get("to") == asset.state.value), None)
     failures = {
         j.job_type: {"code": j.failure.code, "message": j.failure.message, "attempts": j.attempts}

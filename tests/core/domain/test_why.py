@@ -15,7 +15,7 @@ from retaia_core.testing import strategies
 from retaia_core.testing.clock import START
 from retaia_core.testing.samples import FACTS, after, asset, event, job, lock, storage
 
-NOT_YET = {Action.QUEUE_UNDO, Action.PURGE}
+NOT_YET = {Action.QUEUE_UNDO}
 """Open in the table, and offered to a person when they can be done."""
 
 
@@ -114,3 +114,13 @@ class TestHindrances:
         assert "agent-alice holds a job_lease until" in said
         over = explain_asset(asset(), lock=lock(), now=after(121)).sentence
         assert "holds" not in over
+
+    def test_a_purge_that_left_something_is_said(self) -> None:
+        """The reason and the number of files that stand are said, until another purge is accepted."""
+        one = asset(state=State.REJECTED, verdict=Verdict.REJECT)
+        failed = event("purge.failed", data={"error": "permission denied", "left": ["a", "b"]})
+        said = explain_asset(one, events=[failed], now=START)
+        assert "(permission denied); 2 files still stand" in said.sentence
+        assert any("purge" in step for step in said.next)
+        again = event("purge.accepted", data={})
+        assert "still stand" not in explain_asset(one, events=[failed, again], now=START).sentence

@@ -27,6 +27,7 @@ from retaia_core.usecases.lifecycle_hooks import HookRunner
 from retaia_core.usecases.moves import Moves
 from retaia_core.usecases.operations import Operations
 from retaia_core.usecases.processing import BundleClaim, Processing
+from retaia_core.usecases.purges import Purges
 from retaia_core.usecases.results import DerivedClaim, Submission
 from retaia_core.usecases.review import Review
 from retaia_core.usecases.scan_tally import ScanOptions
@@ -129,6 +130,13 @@ class House:
     @property
     def moves(self) -> Moves:
         return Moves(store=self.store, clock=self.clock, ids=self.ids, storages=self.storages)
+
+    @property
+    def purges(self) -> Purges:
+        return Purges(
+            store=self.store, clock=self.clock, ids=self.ids, storages=self.storages,
+            open_derived=lambda storage: self.derived,
+        )  # fmt: skip
 
     @property
     def operations(self) -> Operations:
