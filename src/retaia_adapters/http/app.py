@@ -21,6 +21,7 @@ from retaia_core.shell.server import ServerOptions
 from retaia_core.shell.services import Services
 from retaia_core.usecases.sessions import Principal
 
+from .browse import POLICY, page, style
 from .call import Call, Handler, Serving, Spawn
 from .document import AGENT_HEADER, BASE, Operation, check_bound, load_document, operations_of
 from .errors import CORRELATION_HEADER, problem_of, refused
@@ -78,7 +79,7 @@ class Application:
     gate: Gate
     handlers: Mapping[str, Handler]
     routes: tuple[_Route, ...]
-    document: bytes
+    static: Mapping[str, Response]
     plugins: Mapping[str, ASGIApp]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -118,8 +119,8 @@ class Application:
 
     async def _answer(self, request: Request, trace: _Trace) -> ASGIApp:
         path = request.scope["path"]
-        if path == DOCUMENT_PATH and request.method == "GET":
-            return raw_json(self.document)
+        if path in self.static and request.method in ("GET", "HEAD"):
+            return self.static[path]
         if path.startswith(PLUGIN_PREFIX):
             return await self._plugin(request, trace)
         operation, parts = self._route(request.method, path)
@@ -202,6 +203,18 @@ def _said(trace: _Trace) -> dict[str, Any]:
     }
 
 
+def _static(
+    document: Mapping[str, Any], operations: tuple[Operation, ...]
+) -> Mapping[str, Response]:
+    """The document for programs and for people; anyone may read what the contract is."""
+    policy = {"Content-Security-Policy": POLICY}
+    return {
+        DOCUMENT_PATH: raw_json(json.dumps(document, ensure_ascii=False).encode()),
+        "/api/docs": Response(page(document, operations), media_type="text/html", headers=policy),
+        "/api/docs.css": Response(style(), media_type="text/css"),
+    }
+
+
 def build_application(services: Services, options: ServerOptions, spawn: Spawn) -> Application:
     """Bind the handlers to the document's operations.
 
@@ -222,6 +235,6 @@ def build_application(services: Services, options: ServerOptions, spawn: Spawn) 
         gate=Gate(tokens=Tokens.of(options), sessions=services.sessions),
         handlers=HANDLERS,
         routes=_routes(operations),
-        document=json.dumps(document, ensure_ascii=False).encode(),
+        static=_static(document, operations),
         plugins={r.name: cast("ASGIApp", r.application) for r in services.plugins.routes()},
     )
