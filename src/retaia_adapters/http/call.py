@@ -45,12 +45,17 @@ class Serving:
     previews: OrderedDict[str, str] = field(factory=OrderedDict)
     _locks: dict[str, anyio.Lock] = field(factory=dict, alias="locks")
 
-    def remember_preview(self, actor: Actor, digest: str) -> None:
-        """Keep the digest of the last dry run that an actor was shown."""
-        self.previews[str(actor)] = digest
-        self.previews.move_to_end(str(actor))
+    def remember_preview(self, actor: Actor, of: str, digest: str) -> None:
+        """Keep the digest of the last dry run of something that an actor was shown."""
+        key = f"{actor} {of}"
+        self.previews[key] = digest
+        self.previews.move_to_end(key)
         while len(self.previews) > _MOST_REMEMBERED:
             self.previews.popitem(last=False)
+
+    def shown(self, actor: Actor, of: str) -> str | None:
+        """The digest of the last dry run of something that an actor was shown."""
+        return self.previews.get(f"{actor} {of}")
 
     async def one_at_a_time(self, name: str, work: Callable[[], Awaitable[T]]) -> T:
         """Run work while no other of this name runs in this process."""

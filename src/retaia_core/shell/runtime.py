@@ -89,6 +89,7 @@ class Runtime:
         recovered = await self.services.moves.recover()
         if recovered:
             self.watch(Notice(name="recovered", data={"batches": recovered}))
+        await self.services.purges.recover(held=True)
 
     # Serving
 
@@ -169,6 +170,7 @@ class Runtime:
             self.watch(Notice(name="leases_expired", data={"count": over}))
         await self.services.processing.offer_processed()
         await self.services.moves.recover()
+        await self.services.purges.recover()
 
     async def _collect(self) -> None:
         await self.services.uploads.collect()

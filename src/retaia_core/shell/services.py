@@ -15,6 +15,7 @@ from ..usecases.discovery import Discovery
 from ..usecases.moves import Moves
 from ..usecases.operations import Operations
 from ..usecases.processing import Processing
+from ..usecases.purges import Purges
 from ..usecases.review import Review
 from ..usecases.sessions import Sessions
 from ..usecases.storages import Storages
@@ -38,6 +39,7 @@ class Services:
     uploads: Uploads
     review: Review
     moves: Moves
+    purges: Purges
     operations: Operations
     sessions: Sessions | None = None
     security: SecurityLog = field(factory=LoggedSecurity)

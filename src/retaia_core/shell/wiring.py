@@ -23,6 +23,7 @@ from ..usecases.lifecycle_hooks import HookRunner
 from ..usecases.moves import Moves
 from ..usecases.operations import Operations
 from ..usecases.processing import Processing
+from ..usecases.purges import Purges
 from ..usecases.review import Review
 from ..usecases.scan_tally import ScanOptions
 from ..usecases.storages import Storages
@@ -84,6 +85,9 @@ def wire(settings: Settings, plugins: Plugins, store: Store) -> Services:
         ),
         review=Review(store=store, clock=clock, ids=ids, catalog=catalog),
         moves=Moves(store=store, clock=clock, ids=ids, storages=storages),
+        purges=Purges(
+            store=store, clock=clock, ids=ids, storages=storages, open_derived=open_derived
+        ),
         operations=Operations(store=store, clock=clock),
     )
 

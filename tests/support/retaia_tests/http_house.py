@@ -54,6 +54,7 @@ def services_of(house: House, plugins: Plugins | None = None) -> Services:
         uploads=house.uploads,
         review=house.review,
         moves=house.moves,
+        purges=house.purges,
         operations=house.operations,
     )
 

@@ -22,6 +22,8 @@ _INCLUDE = {
     "BOTH": frozenset(Verdict),
 }
 _MOST_UUIDS = 10_000
+MOVES = "moves"
+"""What dry runs of batches are remembered under."""
 
 
 @frozen(kw_only=True)
@@ -93,7 +95,7 @@ async def _plan(call: Call, selection: Selection) -> MovePlan:
 
 async def _dry_run(call: Call, selection: Selection) -> object:
     plan = await _plan(call, selection)
-    call.serving.remember_preview(call.actor, plan.digest)
+    call.serving.remember_preview(call.actor, MOVES, plan.digest)
     return plan_of(plan)
 
 
@@ -113,7 +115,7 @@ async def move_batch(call: Call) -> object:
 
 
 async def _execute(call: Call, selection: Selection) -> object:
-    expected = selection.digest or call.serving.previews.get(str(call.actor))
+    expected = selection.digest or call.serving.shown(call.actor, MOVES)
     if expected is None:
         raise StateConflict(
             "nothing moves without a dry run: preview first, and send its digest in the selection"
