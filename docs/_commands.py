@@ -52,6 +52,10 @@ MEANINGS = {
     "agent.poll_interval": "seconds between an agent's questions for work, where it is not embedded",
     "agent.workspace": "the folder for results under way; empty is `workspace` in the data folder",
     "agent.mounts": "where storages are mounted on this machine, by storage id",
+    "log.format": "`json`: an object a line; `text`: a line for a person; `auto`: text on a terminal, else JSON",
+    "log.provider": "the plugin that writes the log",
+    "observe.metrics": "who may read `/metrics`: nobody, this machine only, or whoever reaches the address",
+    "observe.provider": "the plugin that keeps numbers and traces",
     "plugins.disabled": "plugins that are not loaded",
 }
 
