@@ -1,149 +1,116 @@
-"""The server's JSON as values of the port, and its errors as errors of our tree."""
+"""The server's refusals as errors of our tree."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
-from retaia_core.domain.media import MediaType
 from retaia_core.errors import (
+    EmailNotVerified,
+    ExpiredDeviceCode,
     ForbiddenActor,
     ForbiddenScope,
     IdempotencyConflict,
+    Invalid2faCode,
+    InvalidDeviceCode,
+    InvalidToken,
     LockInvalid,
     LockRequired,
+    MfaAlreadyEnabled,
+    MfaNotEnabled,
+    MfaRequired,
     NameCollisionExhausted,
     NotFound,
     Purged,
+    RateLimited,
     RetaiaError,
+    SlowDown,
     StaleLockToken,
     StateConflict,
     StorageOffline,
+    TooManyAttempts,
     Unauthorized,
     Unavailable,
+    UnsupportedFeatureFlagsContractVersion,
+    UserNotFound,
     ValidationFailed,
 )
-from retaia_core.ports.transport import (
-    Bundle,
-    BundleJob,
-    JobResult,
-    OfferedJob,
-    Registered,
-    UploadedFile,
-)
-
-Json = Mapping[str, Any]
 
 _BY_STATUS: Mapping[int, type[RetaiaError]] = {401: Unauthorized, 404: NotFound, 410: Purged}
-_BY_CODE: Mapping[str, type[RetaiaError]] = {
+"""What a status says where the code does not: the contract has none for an unknown asset or path."""
+
+_REFUSALS: Mapping[str, type[RetaiaError]] = {
     error.code: error
     for error in (
+        EmailNotVerified,
+        ExpiredDeviceCode,
         ForbiddenActor,
         ForbiddenScope,
         IdempotencyConflict,
+        Invalid2faCode,
+        InvalidDeviceCode,
+        InvalidToken,
         LockInvalid,
         LockRequired,
+        MfaAlreadyEnabled,
+        MfaNotEnabled,
+        MfaRequired,
         NameCollisionExhausted,
+        Purged,
         StaleLockToken,
         StateConflict,
-        ValidationFailed,
+        Unauthorized,
+        UnsupportedFeatureFlagsContractVersion,
+        UserNotFound,
     )
 }
-_LATER = (429, 502, 503, 504)
+_LATER_STATUS = (429, 502, 503, 504)
+_LATER: Mapping[str, type[RetaiaError]] = {
+    error.code: error for error in (RateLimited, SlowDown, TooManyAttempts)
+}
 
 
-def _retry_after(header: str | None) -> dict[str, object]:
-    """The seconds of a Retry-After header; dates are not used by our servers and left out."""
-    return {"retry_after_s": int(header)} if header and header.isdecimal() else {}
+def retry_after_s(header: str | None, date: str | None = None) -> float | None:
+    """The seconds of a Retry-After header; one that is a time counts from the answer's own Date.
+
+    >>> retry_after_s("7")
+    7.0
+    >>> retry_after_s("Fri, 31 Dec 1999 23:59:59 GMT", "Fri, 31 Dec 1999 23:59:29 GMT")
+    30.0
+    """
+    if header is None or header.isdecimal():
+        return float(header) if header else None
+    try:
+        wait = parsedate_to_datetime(header) - parsedate_to_datetime(date or "")
+    except (TypeError, ValueError):
+        return None
+    return max(0.0, wait.total_seconds())
 
 
-def error_of(status: int, body: object, retry_after: str | None) -> RetaiaError:
-    """The error that an answer of 400 or more stands for."""
-    told: Json = body if isinstance(body, Mapping) else {}
+def _kind(status: int, code: str, reason: object) -> type[RetaiaError]:
+    if status in _LATER_STATUS:
+        offline = reason == "STORAGE_OFFLINE"
+        return StorageOffline if offline else _LATER.get(code, Unavailable)
+    if code in _REFUSALS:
+        return _REFUSALS[code]
+    fallback = ValidationFailed if code == ValidationFailed.code else RetaiaError
+    return _BY_STATUS.get(status, fallback)
+
+
+def error_of(
+    status: int, body: object, retry_after: str | None, date: str | None = None
+) -> RetaiaError:
+    """The error that an answer of 300 or more stands for; ``details`` have the ``correlation_id``."""
+    told: Mapping[str, Any] = body if isinstance(body, Mapping) else {}
     message = str(told.get("message") or f"the server answered {status} without a reason")
     raw = told.get("details")
     details = {str(k): v for k, v in raw.items()} if isinstance(raw, Mapping) else {}
     details.pop("message", None)
     if "correlation_id" in told:
         details["correlation_id"] = told["correlation_id"]
-    if status in _LATER:
-        kind = StorageOffline if details.get("reason") == "STORAGE_OFFLINE" else Unavailable
-        return kind(message, **details, **_retry_after(retry_after))
-    known = _BY_STATUS.get(status) or _BY_CODE.get(str(told.get("code")))
-    return (known or RetaiaError)(message, **details)
-
-
-def registered(answer: Json) -> Registered:
-    """The answer to a registration."""
-    policy = answer["server_policy"]
-    return Registered(
-        agent_id=answer["agent_id"],
-        effective_capabilities=tuple(answer["effective_capabilities"]),
-        capability_warnings=tuple(answer.get("capability_warnings", ())),
-        min_poll_interval_s=float(policy.get("min_poll_interval_seconds", 5)),
-        max_parallel_jobs=int(policy.get("max_parallel_jobs_allowed", 1)),
-    )
-
-
-def offered(row: Json) -> OfferedJob:
-    """A pending job."""
-    return OfferedJob(job_id=row["job_id"], job_type=row["job_type"], asset_uuid=row["asset_uuid"])
-
-
-def bundle(answer: Json) -> Bundle:
-    """The answer to a bundle claim."""
-    source = answer["source"]
-    return Bundle(
-        asset_uuid=answer["asset_uuid"],
-        media_type=MediaType(answer["media_type"]),
-        storage_id=source["storage_id"],
-        path=source["original_relative"],
-        size=answer["size_bytes"],
-        mtime_ns=answer["mtime_ns"],
-        lock_token=answer["lock_token"],
-        locked_until=datetime.fromisoformat(answer["locked_until"]),
-        jobs=tuple(
-            BundleJob(
-                job_id=job["job_id"],
-                job_type=job["job_type"],
-                parameters=job["parameters"],
-                derived_inputs=tuple(job["derived_inputs"]),
-            )
-            for job in answer["jobs"]
-        ),
-        sidecars=tuple(source.get("sidecars_relative", ())),
-        facts=answer["facts"],
-    )
-
-
-def uploaded(answer: Json) -> UploadedFile:
-    """The answer to a completed upload."""
-    return UploadedFile(
-        kind=answer["kind"],
-        ref=answer["ref"],
-        size_bytes=answer["size_bytes"],
-        sha256=answer["sha256"],
-    )
-
-
-def result_body(lock_token: str, result: JobResult) -> dict[str, object]:
-    """A result as it is submitted."""
-    manifest = [
-        {
-            "kind": file.kind,
-            "ref": file.ref,
-            "size_bytes": file.size_bytes,
-            "sha256": file.sha256,
-        }
-        for file in result.files
-    ]
-    return {
-        "lock_token": lock_token,
-        "job_type": result.job_type,
-        "facts_patch": dict(result.facts),
-        "derived_manifest": manifest,
-        "data": dict(result.data),
-        "warnings": list(result.warnings),
-        "metrics": dict(result.metrics),
-    }
+    wait = retry_after_s(retry_after, date) if status in _LATER_STATUS else None
+    if wait is not None:
+        details["retry_after_s"] = wait
+    kind = _kind(status, str(told.get("code")), details.get("reason"))
+    return kind(message, **details)

@@ -1,40 +1,33 @@
-"""The agent's transport over HTTP; the only module that imports httpx."""
+"""The agent's transport over HTTP: the port's words in those of the client."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO
-
-import anyio.to_thread
-import httpx
-from attrs import frozen
 
 from retaia_core.domain.identifiers import parse_name
-from retaia_core.errors import RetaiaError, StateConflict, Unavailable
+from retaia_core.domain.media import MediaType
 from retaia_core.ports.processor import Progress
 from retaia_core.ports.transport import (
     Bundle,
+    BundleJob,
     JobFailure,
     JobResult,
     OfferedJob,
     Registered,
     Registration,
+    Transport,
     UploadedFile,
 )
 
-from . import answers
+from .client import Client
+from .retrying import ONCE
+from .values import jobs as wire
+from .values.assets import JobProgress
+from .wire import HttpxTransport
 
-BASE = "/api/v1"
-AGENT_HEADER = "X-Retaia-Agent"
-_BLOCK = 2**20
-_TIMEOUT = httpx.Timeout(60.0, connect=5.0)
-_PATIENT = httpx.Timeout(900.0, connect=5.0)
-"""For requests after which the server reads a whole file."""
-
+_PROGRESS_TEXT = 500
 _SUFFIXES = {
     "application/json": ".json",
     "audio/mp4": ".m4a",
@@ -45,207 +38,151 @@ _SUFFIXES = {
 }
 
 
-@frozen(kw_only=True)
-class _Measured:
-    """Size in bytes and SHA-256 (hex) of a file."""
-
-    size: int
-    sha256: str
-
-
-def _measure(path: Path) -> _Measured:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return _Measured(size=file.tell(), sha256=digest)
-
-
-def _read_part(path: Path, number: int, size: int) -> bytes:
-    with path.open("rb") as file:
-        file.seek((number - 1) * size)
-        return file.read(size)
-
-
-def _unavailable(error: httpx.TransportError) -> Unavailable:
-    said = str(error) or type(error).__name__
-    return Unavailable(f"the server cannot be reached: {said}")
-
-
-class HttpTransport:
+class HttpTransport(Transport):
     """A connection to a server. It retries nothing: whoever calls knows when to back off."""
 
-    def __init__(
-        self, url: str, token: str, *, transport: httpx.AsyncBaseTransport | None = None
-    ) -> None:
-        self._client = httpx.AsyncClient(
-            base_url=url.rstrip("/") + BASE,
-            headers={"Authorization": f"Bearer {token}", "User-Agent": "retaia-agent"},
-            timeout=_TIMEOUT,
-            transport=transport,
-            trust_env=False,
-            verify=url.startswith("https:"),
+    def __init__(self, url: str, token: str, *, transport: HttpxTransport | None = None) -> None:
+        self._client = Client(
+            url, token, retries=ONCE, user_agent="retaia-agent", transport=transport
         )
-
-    async def _call(self, method: str, path: str, *, key: str | None = None, **options: Any) -> Any:
-        """Send one request and return the JSON of its answer.
-
-        Raises:
-            Unavailable: no connection, or the server asks to come back later.
-            RetaiaError: what the server said.
-        """
-        headers = {"Idempotency-Key": key} if key else None
-        try:
-            response = await self._client.request(method, path, headers=headers, **options)
-        except httpx.TransportError as error:
-            raise _unavailable(error) from error
-        if response.is_success:
-            return _json(response)
-        raise _refusal(response)
 
     async def register(self, registration: Registration) -> Registered:
         """Register; every later call is made in the name of this agent."""
-        body = {
-            "agent_name": registration.name,
-            "agent_version": registration.version,
-            "platform": registration.platform,
-            "capabilities": list(registration.capabilities),
-            "max_parallel_jobs": registration.max_parallel_jobs,
-        }
-        answer = answers.registered(await self._call("POST", "/agents/register", json=body))
-        self._client.headers[AGENT_HEADER] = answer.agent_id
-        return answer
+        answer = await self._client.agents.register(
+            registration.name,
+            registration.version,
+            registration.capabilities,
+            platform=registration.platform,
+            max_parallel_jobs=registration.max_parallel_jobs,
+        )
+        self._client.agent_id = answer.agent_id
+        return _registered(answer)
 
     async def jobs(self) -> tuple[OfferedJob, ...]:
         """Pending jobs that fit this agent."""
-        answer = await self._call("GET", "/jobs/offered")
-        return tuple(answers.offered(row) for row in answer["items"])
+        answer = await self._client.jobs.offered()
+        return tuple(
+            OfferedJob(job_id=job.job_id, job_type=job.job_type, asset_uuid=job.asset_uuid)
+            for job in answer.items
+        )
 
     async def claim_bundle(self, asset_uuid: str) -> Bundle:
         """Reserve every pending job of an asset that this agent can do."""
-        return answers.bundle(await self._call("POST", f"/assets/{asset_uuid}/claim-bundle"))
+        return _bundle(await self._client.jobs.claim_bundle(asset_uuid))
 
     async def heartbeat(
         self, job_id: str, lock_token: str, progress: Progress | None = None
     ) -> datetime:
         """Extend the lease; returns until when."""
-        body: dict[str, object] = {"lock_token": lock_token}
+        told = None
         if progress is not None:
-            body["progress"] = {
-                "current": progress.current,
-                "total": progress.total,
-                "text": progress.text[:500],
-            }
-        answer = await self._call("POST", f"/jobs/{job_id}/heartbeat", json=body)
-        return datetime.fromisoformat(answer["locked_until"])
+            told = JobProgress(
+                current=progress.current,
+                total=progress.total,
+                text=progress.text[:_PROGRESS_TEXT],
+            )
+        answer = await self._client.jobs.heartbeat(job_id, lock_token, progress=told)
+        return answer.locked_until
 
     async def upload(
         self, asset_uuid: str, path: Path, *, kind: str, content_type: str, key: str
     ) -> UploadedFile:
         """Upload one derived file in parts and complete it; the same key goes on where it was."""
-        measured = await anyio.to_thread.run_sync(_measure, path)
-        base = f"/assets/{asset_uuid}/derived/upload"
-        announced = {
-            "kind": kind,
-            "content_type": content_type,
-            "size_bytes": measured.size,
-            "sha256": measured.sha256,
-        }
-        ticket = await self._call("POST", f"{base}/init", key=key, json=announced)
-        with suppress(StateConflict):  # it is complete already; completing again answers the same
-            await self._send_parts(base, path, ticket)
-        done = {"upload_id": ticket["upload_id"]}
-        answer = await self._call("POST", f"{base}/complete", key=key, json=done, timeout=_PATIENT)
-        return answers.uploaded(answer)
-
-    async def _send_parts(self, base: str, path: Path, ticket: Mapping[str, Any]) -> None:
-        """Send the parts that did not arrive; a file of one part is sent without asking."""
-        upload_id, size = ticket["upload_id"], ticket["max_part_size_bytes"]
-        arrived: Mapping[int, str] = {}
-        if ticket["part_count"] > 1:
-            state = await self._call("GET", f"{base}/{upload_id}")
-            arrived = {part["part_number"]: part["part_etag"] for part in state["parts"]}
-        for number in range(1, ticket["part_count"] + 1):
-            chunk = await anyio.to_thread.run_sync(_read_part, path, number, size)
-            if number in arrived and hashlib.sha256(chunk).hexdigest() == arrived[number]:
-                continue
-            await self._call(
-                "POST",
-                f"{base}/part",
-                data={"upload_id": upload_id, "part_number": str(number)},
-                files={"chunk": ("chunk", chunk, "application/octet-stream")},
-            )
+        done = await self._client.uploads.upload(
+            asset_uuid, path, kind=kind, content_type=content_type, key=key
+        )
+        return UploadedFile(
+            kind=done.kind, ref=done.ref, size_bytes=done.size_bytes, sha256=done.sha256
+        )
 
     async def submit(self, job_id: str, lock_token: str, result: JobResult, *, key: str) -> None:
         """Submit the result of a held job."""
-        body = answers.result_body(lock_token, result)
-        await self._call("POST", f"/jobs/{job_id}/result", key=key, json=body)
+        body = wire.JobResultRequest(
+            lock_token=lock_token,
+            job_type=result.job_type,
+            facts_patch=dict(result.facts),
+            derived_manifest=_manifest(result.files),
+            data=dict(result.data),
+            warnings=tuple(result.warnings),
+            metrics=dict(result.metrics),
+        )
+        await self._client.jobs.submit_result(job_id, body, key=key)
 
     async def fail(self, job_id: str, lock_token: str, failure: JobFailure, *, key: str) -> None:
         """Report that a held job failed."""
-        body = {
-            "lock_token": lock_token,
-            "error_code": failure.code,
-            "message": failure.message,
-            "retryable": failure.retryable,
-        }
-        await self._call("POST", f"/jobs/{job_id}/fail", key=key, json=body)
+        await self._client.jobs.fail(
+            job_id,
+            lock_token,
+            failure.code,
+            message=failure.message,
+            retryable=failure.retryable,
+            key=key,
+        )
 
     async def release(self, job_id: str, lock_token: str) -> None:
         """Give a held job back."""
-        await self._call("POST", f"/jobs/{job_id}/release", json={"lock_token": lock_token})
+        await self._client.jobs.release(job_id, lock_token)
 
     async def fetch_derived(self, asset_uuid: str, kind: str, folder: Path) -> tuple[Path, ...]:
         """Download the derived files of a kind into a folder, by index, each checked by its digest."""
         name = parse_name(kind, "derived kind")
-        listed = await self._call("GET", f"/assets/{asset_uuid}/derived")
+        listed = await self._client.derived.list(asset_uuid)
         paths = []
-        for row in listed["items"]:
-            if row["kind"] != name:
+        for file in listed.items:
+            if file.kind != name:
                 continue
-            index = int(row["index"])
-            target = folder / f"{name}-{index}{_SUFFIXES.get(row['content_type'], '')}"
-            url = f"/assets/{asset_uuid}/derived/{name}?index={index}"
-            await self._download(url, target, row["sha256"])
-            paths.append(target)
+            target = folder / f"{name}-{file.index}{_SUFFIXES.get(file.content_type, '')}"
+            path = await self._client.derived.download(
+                asset_uuid, name, target, index=file.index, sha256=file.sha256
+            )
+            paths.append(path)
         return tuple(paths)
-
-    async def _download(self, url: str, target: Path, sha256: str) -> None:
-        with target.open("wb") as file:
-            try:
-                digest = await self._stream(url, file)
-            except httpx.TransportError as error:
-                raise _unavailable(error) from error
-        if digest != sha256:
-            await anyio.to_thread.run_sync(target.unlink)
-            raise Unavailable("a derived file arrived damaged; fetch it again")
-
-    async def _stream(self, url: str, file: BinaryIO) -> str:
-        digest = hashlib.sha256()
-        async with self._client.stream("GET", url) as response:
-            if not response.is_success:
-                await response.aread()
-                raise _refusal(response)
-            async for block in response.aiter_bytes(_BLOCK):
-                digest.update(block)
-                await anyio.to_thread.run_sync(file.write, block)
-        return digest.hexdigest()
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        await self._client.close()
 
 
-def _json(response: httpx.Response) -> Any:
-    try:
-        return response.json()
-    except ValueError as error:
-        raise RetaiaError(
-            "the answer is no JSON; is this the address of a Retaia server?"
-        ) from error
+def _registered(answer: wire.AgentRegistered) -> Registered:
+    policy = answer.server_policy
+    interval, parallel = policy.min_poll_interval_seconds, policy.max_parallel_jobs_allowed
+    return Registered(
+        agent_id=answer.agent_id,
+        effective_capabilities=answer.effective_capabilities,
+        capability_warnings=answer.capability_warnings,
+        min_poll_interval_s=5.0 if interval is None else float(interval),
+        max_parallel_jobs=1 if parallel is None else parallel,
+    )
 
 
-def _refusal(response: httpx.Response) -> RetaiaError:
-    try:
-        body = response.json()
-    except ValueError:
-        body = None
-    return answers.error_of(response.status_code, body, response.headers.get("retry-after"))
+def _bundle(answer: wire.Bundle) -> Bundle:
+    return Bundle(
+        asset_uuid=answer.asset_uuid,
+        media_type=MediaType(answer.media_type),
+        storage_id=answer.source.storage_id,
+        path=answer.source.original_relative,
+        size=answer.size_bytes,
+        mtime_ns=answer.mtime_ns,
+        lock_token=answer.lock_token,
+        locked_until=answer.locked_until,
+        jobs=tuple(
+            BundleJob(
+                job_id=job.job_id,
+                job_type=job.job_type,
+                parameters=job.parameters,
+                derived_inputs=job.derived_inputs,
+            )
+            for job in answer.jobs
+        ),
+        sidecars=answer.source.sidecars_relative,
+        facts=answer.facts,
+    )
+
+
+def _manifest(files: Sequence[UploadedFile]) -> tuple[wire.ManifestEntry, ...]:
+    return tuple(
+        wire.ManifestEntry(
+            kind=file.kind, ref=file.ref, size_bytes=file.size_bytes, sha256=file.sha256
+        )
+        for file in files
+    )

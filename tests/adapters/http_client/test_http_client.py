@@ -26,6 +26,7 @@ from retaia_core.errors import (
     NotFound,
     Purged,
     RetaiaError,
+    SlowDown,
     StaleLockToken,
     StateConflict,
     StorageOffline,
@@ -248,7 +249,7 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("status", "code", "kind"),
         [
-            (429, "SLOW_DOWN", Unavailable),
+            (429, "SLOW_DOWN", SlowDown),
             (502, "", Unavailable),
             (503, "TEMPORARY_UNAVAILABLE", Unavailable),
             (504, "", Unavailable),
@@ -270,7 +271,7 @@ class TestErrors:
             await transport.jobs()
         assert type(error.value) is kind
         assert error.value.details["correlation_id"] == "c"
-        assert error.value.details.get("retry_after_s") == (7 if kind is Unavailable else None)
+        assert error.value.details.get("retry_after_s") == (7 if error.value.retryable else None)
         await transport.close()
 
     @pytest.mark.parametrize("status", [200, 404, 503])

@@ -1,0 +1,1 @@
+"""The operations of the document, grouped by what they are about."""

@@ -1,0 +1,174 @@
+"""Assets: find them, look at them, annotate and decide them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal, TypedDict, Unpack
+
+from ..ask import QueryValue, ask
+from ..modes import Async, M, Resource, operation, series
+from ..values.assets import (
+    AssetDetail,
+    AssetFacts,
+    AssetFlag,
+    AssetPage,
+    AssetState,
+    AssetSummary,
+    Decision,
+    Explanation,
+    JobReports,
+    MediaType,
+)
+from ..values.times import wire_time
+
+
+class AssetFilters(TypedDict, total=False):
+    """What a list of assets is narrowed by; all of it must hold.
+
+    ``state``: one or several; ``tags``: human tags, all of them or (``tags_mode="OR"``) any;
+    ``q``: words of the file name, the notes or the transcript; ``geo_bbox``:
+    ``min_lon,min_lat,max_lon,max_lat``; ``captured_at_*``: both included;
+    ``sort``: ``name, created_at, updated_at, captured_at, duration, media_type, state``, with ``-`` for
+    descending.
+    """
+
+    state: AssetState | Sequence[AssetState]
+    media_type: MediaType
+    has_proxy: bool
+    tags: Sequence[str]
+    tags_mode: Literal["AND", "OR"]
+    q: str
+    location_country: str
+    location_city: str
+    geo_bbox: str
+    captured_at_from: datetime
+    captured_at_to: datetime
+    sort: str
+    storage_id: str
+    flag: AssetFlag
+
+
+def _query(filters: AssetFilters) -> dict[str, QueryValue]:
+    plain: dict[str, Any] = dict(filters)
+    if "tags" in filters:
+        plain["tags"] = ",".join(filters["tags"])
+    for name in ("captured_at_from", "captured_at_to"):
+        if name in plain:
+            plain[name] = wire_time(plain[name])
+    return plain
+
+
+class Assets(Resource[M]):
+    """``/assets``."""
+
+    @operation
+    async def list(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        **filters: Unpack[AssetFilters],
+    ) -> AssetPage:
+        """One page; ``limit`` from 1 to 200 (the server's default is 50)."""
+        query = {**_query(filters), "limit": limit, "cursor": cursor}
+        return await self._engine.call(ask("GET", "/assets", query=query), AssetPage)
+
+    @series
+    async def iterate(
+        self: Assets[Async], *, page_size: int = 200, **filters: Unpack[AssetFilters]
+    ) -> AsyncGenerator[AssetSummary, None]:
+        """Every asset that fits, page after page."""
+        cursor: str | None = None
+        while True:
+            page = await self.list(limit=page_size, cursor=cursor, **filters)
+            for asset in page.items:
+                yield asset
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    @operation
+    async def get(self, uuid: str) -> AssetDetail:
+        """One asset.
+
+        Raises:
+            NotFound: there is none with this UUID.
+        """
+        return await self._engine.call(ask("GET", "/assets/{uuid}", uuid), AssetDetail)
+
+    @operation
+    async def annotate(
+        self,
+        uuid: str,
+        *,
+        tags: Sequence[str] | None = None,
+        notes: str | None = None,
+        fields: Mapping[str, Any] | None = None,
+    ) -> AssetSummary:
+        """Replace the tags, the notes or fields; what is None stays.
+
+        Raises:
+            Purged: only the record of it is left.
+        """
+        given = {"tags": tags, "notes": notes, "fields": fields}
+        body = {name: value for name, value in given.items() if value is not None}
+        return await self._engine.call(
+            ask("PATCH", "/assets/{uuid}", uuid, body=body, again=True), AssetSummary
+        )
+
+    @operation
+    async def decide(self, uuid: str, action: Decision, *, key: str | None = None) -> AssetSummary:
+        """Keep, reject, or take the decision back.
+
+        Raises:
+            StateConflict: its state does not allow this now.
+        """
+        return await self._post(uuid, "decision", body={"action": action}, key=self._key(key))
+
+    @operation
+    async def reprocess(self, uuid: str, *, key: str | None = None) -> AssetSummary:
+        """Have the review files made anew.
+
+        Raises:
+            StateConflict: its state does not allow this now.
+        """
+        return await self._post(uuid, "reprocess", key=self._key(key))
+
+    @operation
+    async def reopen(self, uuid: str) -> AssetSummary:
+        """Bring an archived or rejected asset back to its decision.
+
+        Raises:
+            StateConflict: its state does not allow this now.
+        """
+        return await self._post(uuid, "reopen")
+
+    @operation
+    async def retry(self, uuid: str) -> AssetSummary:
+        """Let its failed jobs be tried again."""
+        return await self._post(uuid, "retry")
+
+    @operation
+    async def waive(self, uuid: str) -> AssetSummary:
+        """Go on without what its failed jobs would have made."""
+        return await self._post(uuid, "waive")
+
+    async def _post(self, uuid: str, what: str, **options: Any) -> AssetSummary:
+        request = ask("POST", f"/assets/{{uuid}}/{what}", uuid, **options)
+        return await self._engine.call(request, AssetSummary)
+
+    @operation
+    async def facts(self, uuid: str) -> AssetFacts:
+        """Its technical facts."""
+        return await self._engine.call(ask("GET", "/assets/{uuid}/facts", uuid), AssetFacts)
+
+    @operation
+    async def why(self, uuid: str) -> Explanation:
+        """Why it is where it is, and what can be done."""
+        return await self._engine.call(ask("GET", "/assets/{uuid}/why", uuid), Explanation)
+
+    @operation
+    async def jobs(self, uuid: str) -> JobReports:
+        """Its jobs, whoever holds them."""
+        return await self._engine.call(ask("GET", "/assets/{uuid}/jobs", uuid), JobReports)

@@ -1,0 +1,118 @@
+"""What touches many assets, or removes one: moves, decisions in bulk, purges. Preview first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from ..ask import ask
+from ..modes import M, Resource, operation
+from ..values.batches import (
+    DecisionsApplied,
+    DecisionsPreview,
+    MoveBatch,
+    MovePreview,
+    PurgeDone,
+    PurgePreview,
+)
+
+Include = Literal["KEEP", "REJECT", "BOTH"]
+
+
+def _selection(
+    include: Include, limit: int | None, uuids: Sequence[str] | None, digest: str | None = None
+) -> dict[str, Any]:
+    given = {"include": include, "limit": limit, "uuids": uuids, "digest": digest}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+class Batches(Resource[M]):
+    """``/batches/moves``."""
+
+    @operation
+    async def preview(
+        self,
+        include: Include = "BOTH",
+        *,
+        limit: int | None = None,
+        uuids: Sequence[str] | None = None,
+    ) -> MovePreview:
+        """What a batch would move where; changes nothing."""
+        body = _selection(include, limit, uuids)
+        request = ask("POST", "/batches/moves/preview", body=body, again=True)
+        return await self._engine.call(request, MovePreview)
+
+    @operation
+    async def execute(
+        self,
+        include: Include,
+        *,
+        digest: str,
+        limit: int | None = None,
+        uuids: Sequence[str] | None = None,
+        key: str | None = None,
+    ) -> MoveBatch:
+        """Move what a preview with this ``digest`` showed, in the background.
+
+        Raises:
+            StateConflict: the preview does not hold any more.
+        """
+        body = {"selection": _selection(include, limit, uuids, digest), "mode": "EXECUTE"}
+        request = ask("POST", "/batches/moves", body=body, key=self._key(key))
+        return await self._engine.call(request, MoveBatch)
+
+    @operation
+    async def get(self, batch_id: str) -> MoveBatch:
+        """How far a batch is, and its report."""
+        request = ask("GET", "/batches/moves/{batch_id}", batch_id)
+        return await self._engine.call(request, MoveBatch)
+
+
+class Decisions(Resource[M]):
+    """``/decisions``."""
+
+    @operation
+    async def preview(
+        self,
+        action: Literal["KEEP", "REJECT"],
+        filter: Mapping[str, Any],
+        *,
+        max_items: int,
+    ) -> DecisionsPreview:
+        """What a decision on all that fits would touch; changes nothing."""
+        body = {"action": action, "filter": filter, "max_items": max_items}
+        request = ask("POST", "/decisions/preview", body=body, again=True)
+        return await self._engine.call(request, DecisionsPreview)
+
+    @operation
+    async def apply(self, approval_token: str, *, key: str | None = None) -> DecisionsApplied:
+        """Decide what the preview showed and still waits for a decision.
+
+        Raises:
+            InvalidToken: the preview is used or over its time.
+        """
+        body = {"approval_token": approval_token, "confirm": True}
+        request = ask("POST", "/decisions/apply", body=body, key=self._key(key))
+        return await self._engine.call(request, DecisionsApplied)
+
+
+class Purge(Resource[M]):
+    """``/assets/{uuid}/purge``."""
+
+    @operation
+    async def preview(self, uuid: str) -> PurgePreview:
+        """What a purge would remove; changes nothing."""
+        request = ask("POST", "/assets/{uuid}/purge/preview", uuid, again=True)
+        return await self._engine.call(request, PurgePreview)
+
+    @operation
+    async def execute(self, uuid: str, *, key: str | None = None) -> PurgeDone:
+        """Remove a rejected asset's files for good; only its audit record stays.
+
+        Raises:
+            StateConflict: it is not rejected.
+        """
+        request = ask(
+            "POST", "/assets/{uuid}/purge", uuid, body={"confirm": True}, key=self._key(key)
+        )
+        return await self._engine.call(request, PurgeDone)

@@ -1,0 +1,1 @@
+"""The values of the wire, by topic; names are the contract's."""

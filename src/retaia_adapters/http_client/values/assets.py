@@ -1,0 +1,221 @@
+"""Assets, their derived files and what is known of them, as the wire has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+from attrs import field, frozen
+
+AssetState = Literal[
+    "DISCOVERED",
+    "READY",
+    "PROCESSING_REVIEW",
+    "PROCESSED",
+    "DECISION_PENDING",
+    "DECIDED_KEEP",
+    "DECIDED_REJECT",
+    "MOVE_QUEUED",
+    "ARCHIVED",
+    "REJECTED",
+    "PURGED",
+]
+AssetFlag = Literal["missing", "changed", "unprocessable", "parked"]
+MediaType = Literal["VIDEO", "PHOTO", "AUDIO"]
+Decision = Literal["KEEP", "REJECT", "CLEAR"]
+JobStatus = Literal["pending", "claimed", "completed", "failed"]
+
+
+@frozen(kw_only=True)
+class AssetSummary:
+    """One row of a list; ``duration`` in seconds."""
+
+    uuid: str
+    media_type: MediaType
+    state: AssetState
+    created_at: datetime
+    name: str | None = None
+    updated_at: datetime | None = None
+    captured_at: datetime | None = None
+    duration: float | None = None
+    tags: tuple[str, ...] = ()
+    has_proxy: bool | None = None
+    thumb_url: str | None = None
+
+
+@frozen(kw_only=True)
+class AssetPaths:
+    """Where an asset's files lie, relative to the root of their storage."""
+
+    storage_id: str
+    original_relative: str
+    sidecars_relative: tuple[str, ...] = ()
+
+
+@frozen(kw_only=True)
+class AssetProcessing:
+    """What of the review processing is done."""
+
+    facts_done: bool | None = None
+    thumbs_done: bool | None = None
+    proxy_done: bool | None = None
+    waveform_done: bool | None = None
+    processing_profile: str | None = None
+    review_processing_version: str | None = None
+
+
+@frozen(kw_only=True)
+class AssetDerived:
+    """Where the derived files of an asset are read."""
+
+    proxy_video_url: str | None = None
+    proxy_audio_url: str | None = None
+    proxy_photo_url: str | None = None
+    waveform_url: str | None = None
+    thumbs: tuple[str, ...] = ()
+
+
+@frozen(kw_only=True)
+class AssetTranscript:
+    """How far the transcript is."""
+
+    status: Literal["NONE", "RUNNING", "DONE", "FAILED"] | None = None
+    text_preview: str | None = None
+    updated_at: datetime | None = None
+
+
+@frozen(kw_only=True)
+class DecisionRecord:
+    """One decision that was taken."""
+
+    action: Decision | None = None
+    at: datetime | None = None
+    by: str | None = None
+
+
+@frozen(kw_only=True)
+class AssetDecisions:
+    """The decision that holds, and those before it."""
+
+    current: Literal["KEEP", "REJECT"] | None = None
+    history: tuple[DecisionRecord, ...] = ()
+
+
+@frozen(kw_only=True)
+class AssetAudit:
+    """Where the original was before."""
+
+    path_history: tuple[str, ...] = ()
+
+
+@frozen(kw_only=True)
+class AssetDetail:
+    """Everything the contract says of one asset."""
+
+    summary: AssetSummary
+    paths: AssetPaths | None = None
+    processing: AssetProcessing | None = None
+    derived: AssetDerived | None = None
+    transcript: AssetTranscript | None = None
+    decisions: AssetDecisions | None = None
+    audit: AssetAudit | None = None
+
+
+@frozen(kw_only=True)
+class Explanation:
+    """Why something is as it is, and what can be done next."""
+
+    subject: str
+    sentence: str
+    by: str
+    evidence: Mapping[str, Any]
+    next: tuple[str, ...]
+    since: datetime | None = None
+
+
+@frozen(kw_only=True)
+class JobProgress:
+    """How far a job is."""
+
+    current: int
+    total: int
+    text: str | None = None
+
+
+@frozen(kw_only=True)
+class FailureReport:
+    """How a job failed last."""
+
+    code: str
+    message: str
+    retryable: bool
+    at: datetime
+
+
+@frozen(kw_only=True)
+class JobReport:
+    """A job of an asset, as people see it."""
+
+    job_id: str
+    job_type: str
+    status: JobStatus
+    required_capabilities: tuple[str, ...]
+    required: bool
+    review: bool
+    attempts: int
+    max_attempts: int
+    waiting: bool
+    warnings: tuple[str, ...]
+    created_at: datetime
+    updated_at: datetime
+    not_before: datetime | None = None
+    claimed_by: str | None = None
+    locked_until: datetime | None = None
+    progress: JobProgress | None = None
+    failure: FailureReport | None = None
+
+
+@frozen(kw_only=True)
+class AssetPage:
+    """A page of a list; the next one is asked for with ``next_cursor``, which the last has not."""
+
+    items: tuple[AssetSummary, ...]
+    next_cursor: str | None = None
+
+
+@frozen(kw_only=True)
+class AssetFacts:
+    """The technical facts of an asset, and what was odd about the file."""
+
+    facts: Mapping[str, Any]
+    warnings: tuple[str, ...]
+    flags: tuple[AssetFlag, ...]
+
+
+@frozen(kw_only=True)
+class JobReports:
+    """The jobs of an asset."""
+
+    items: tuple[JobReport, ...]
+
+
+@frozen(kw_only=True)
+class DerivedFile:
+    """A derived file; ``url`` is a path on the server."""
+
+    kind: str
+    index: int
+    content_type: str
+    sha256: str
+    size_bytes: int | None = None
+    url: str | None = None
+    extra: Mapping[str, Any] = field(factory=dict)
+
+
+@frozen(kw_only=True)
+class DerivedFiles:
+    """The derived files of an asset."""
+
+    items: tuple[DerivedFile, ...]
+    extra: Mapping[str, Any] = field(factory=dict)

@@ -1,0 +1,135 @@
+"""Moves, decisions in bulk and purges, as the wire has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+from attrs import field, frozen
+
+
+@frozen(kw_only=True)
+class PlannedFile:
+    """One file of a move; paths are relative to the storage."""
+
+    role: str
+    from_: str
+    to: str
+    size_bytes: int
+
+
+@frozen(kw_only=True)
+class PlannedMove:
+    """The files of one asset that move together."""
+
+    asset_uuid: str
+    storage_id: str
+    verdict: Literal["KEEP", "REJECT"]
+    files: tuple[PlannedFile, ...]
+    size_bytes: int
+    collides_with: tuple[str, ...]
+    warnings: tuple[str, ...]
+    nonce: str | None = None
+
+
+@frozen(kw_only=True)
+class BlockedMove:
+    """An asset that does not move, and why."""
+
+    asset_uuid: str
+    path: str
+    reason: str
+    message: str
+
+
+@frozen(kw_only=True)
+class MoveSummary:
+    """A preview in numbers."""
+
+    assets: int
+    files: int
+    size_bytes: int
+    keep: int
+    reject: int
+    collisions: int
+    blocked: int
+
+
+@frozen(kw_only=True)
+class MovePreview:
+    """What a batch would do; ``digest`` stands for exactly this."""
+
+    digest: str
+    eligible: tuple[PlannedMove, ...]
+    collisions: tuple[PlannedMove, ...]
+    blocked: tuple[BlockedMove, ...]
+    summary: MoveSummary
+
+
+@frozen(kw_only=True)
+class MoveProgress:
+    """How many assets of a batch are done."""
+
+    done: int
+    total: int
+
+
+@frozen(kw_only=True)
+class MoveResult:
+    """What became of one asset of a batch."""
+
+    asset_uuid: str
+    outcome: Literal["PENDING", "MOVED", "FAILED", "PARKED"]
+    from_: str
+    to: str
+    sidecars: tuple[PlannedFile, ...]
+    error: str | None = None
+    at: datetime | None = None
+
+
+@frozen(kw_only=True)
+class MoveBatch:
+    """A batch of moves and its report."""
+
+    batch_id: str
+    status: Literal["QUEUED", "RUNNING", "DONE"]
+    digest: str
+    created_at: datetime
+    created_by: str
+    progress: MoveProgress
+    results: tuple[MoveResult, ...]
+    blocked: tuple[BlockedMove, ...]
+    finished_at: datetime | None = None
+
+
+@frozen(kw_only=True)
+class DecisionsPreview:
+    """What a decision in bulk would do; ``approval_token`` applies exactly this, once and soon."""
+
+    approval_token: str
+    eligible_uuids: tuple[str, ...]
+    blocked: tuple[Mapping[str, Any], ...]
+    summary: Mapping[str, Any]
+    extra: Mapping[str, Any] = field(factory=dict)
+
+
+@frozen(kw_only=True)
+class DecisionsApplied:
+    """What a decision in bulk did; ``extra`` has it as the server words it."""
+
+    extra: Mapping[str, Any] = field(factory=dict)
+
+
+@frozen(kw_only=True)
+class PurgePreview:
+    """What a purge would remove; ``extra`` has it as the server words it."""
+
+    extra: Mapping[str, Any] = field(factory=dict)
+
+
+@frozen(kw_only=True)
+class PurgeDone:
+    """What a purge did; ``extra`` has it as the server words it."""
+
+    extra: Mapping[str, Any] = field(factory=dict)
