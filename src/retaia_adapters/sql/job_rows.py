@@ -151,3 +151,15 @@ def lock_of(row: Row) -> Lock:
         fencing=fencing,
         expires_at=time_of(expires),
     )
+
+
+def nobodys(subject: Subject) -> Lock:
+    """A row that is there only to be locked: its fencing number says that nobody ever held it."""
+    return Lock(
+        subject=subject,
+        kind=LockKind.JOB_LEASE,
+        holder="",
+        token="",
+        fencing=0,
+        expires_at=time_of(0),
+    )

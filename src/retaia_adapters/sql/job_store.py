@@ -15,9 +15,9 @@ from retaia_core.domain import leases
 from retaia_core.domain.identifiers import JobId, Subject
 from retaia_core.domain.jobs import Job, JobProgress, JobStatus, completed
 from retaia_core.domain.leases import Lock
-from retaia_core.errors import NotFound, StateConflict
+from retaia_core.errors import NotFound, RetaiaError, StateConflict
 from retaia_core.ports import claiming
-from retaia_core.ports.store import Claim, ClaimableQuery, Claimed
+from retaia_core.ports.store import Claim, ClaimableQuery, Claimed, Completion
 
 from . import schema
 from .dialects import Dialect, Statement
@@ -28,6 +28,7 @@ from .job_rows import (
     job_of,
     lock_of,
     lock_row,
+    nobodys,
     parse_lane,
     row_of,
 )
@@ -54,6 +55,7 @@ class JobStatements:
     after_of: Statement
     lock: Statement
     lock_locked: Statement
+    reserve: Statement
     save_lock: Statement
     release: Statement
     held: Statement
@@ -88,6 +90,7 @@ class JobStatements:
             after_of=dialect.compile(after.where(_j.status == bindparam("status"))),
             lock=dialect.compile(lock),
             lock_locked=dialect.compile(lock.with_for_update()),
+            reserve=dialect.insert(schema.locks, ignore=True),
             save_lock=dialect.upsert(schema.locks, "subject_kind", "subject_id"),
             release=dialect.compile(_release()),
             held=dialect.compile(by_expiry.where(_l.expires_at > now)),
@@ -200,9 +203,13 @@ class JobTransaction:
             self._change(job)
         return answer
 
+    def claim_all(self, claims: Sequence[Claim]) -> Sequence[Claimed | RetaiaError]:
+        return claiming.one_by_one(self.claim, claims)
+
     def _alone_with(self, subject: Subject) -> Lock | None:
         """The lock of a subject, which nobody else can change or make until the end."""
-        self._session.serialise(f"lock {subject}")
+        if self._session.dialect.postgres:
+            self._session.send(self._jobs.reserve, lock_row(nobodys(subject)))
         return self._lock(subject, self._jobs.lock_locked)
 
     def _held(self, job_id: JobId, token: str, now: datetime) -> tuple[Job, Lock]:
@@ -249,6 +256,16 @@ class JobTransaction:
         self._end_lease(job.subject, token, now)
         return done
 
+    def complete_all(
+        self, completions: Sequence[Completion], *, now: datetime
+    ) -> Sequence[RetaiaError | None]:
+        def complete(one: Completion) -> None:
+            self.complete(
+                one.job_id, token=one.token, now=now, result=one.result, warnings=one.warnings
+            )
+
+        return claiming.one_by_one(complete, completions)
+
     def _end_lease(self, subject: Subject, token: str, now: datetime) -> None:
         """End a lease where it holds no job any more."""
         which = {"which_kind": subject.kind, "which_id": subject.id}
@@ -257,7 +274,8 @@ class JobTransaction:
 
     def _lock(self, subject: Subject, statement: Statement) -> Lock | None:
         rows = self._session.rows(statement, _key(subject))
-        return lock_of(rows[0]) if rows else None
+        found = lock_of(rows[0]) if rows else None
+        return found if found and found.fencing else None
 
     def lock(self, subject: Subject) -> Lock | None:
         if not self._session.writing:

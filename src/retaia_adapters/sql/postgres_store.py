@@ -7,7 +7,7 @@ import random
 import threading
 import time
 from queue import SimpleQueue
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import anyio.to_thread
 import psycopg
@@ -16,21 +16,26 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
 from retaia_core.errors import RetaiaError, StoreError, StoreUnavailable
-from retaia_core.ports.store import Store, Work
+from retaia_core.ports.store import SharedWork, Store, Work
 
 from . import migrate
-from .calls import Call, deliver
+from .calls import Call, Gathering, Gatherings, Run, call_of, deliver, share_out, together
 from .dialects import POSTGRES
+from .postgres_claims import PostgresTransaction, PostgresWays
 from .postgres_session import PostgresSession, connect, explained, worth_a_new_try
 from .postgres_wire import Wire
 from .session import Again
-from .short_ways import PostgresTransaction, PostgresWays
 from .transaction import Statements
 
+Item = TypeVar("Item")
 T = TypeVar("T")
+Queue = SimpleQueue[Call | Gathering | None]
 
 WRITERS = 6
 READERS = 4
+GROUP = 256
+"""How many callers share a run at most."""
+
 TRIES = 10
 """How often a function is run where others keep coming in between."""
 
@@ -45,8 +50,9 @@ class PostgresStore(Store):
         self._url = url
         self._statements = Statements.build(POSTGRES)
         self._ways = PostgresWays()
-        self._writes: SimpleQueue[Call | None] = SimpleQueue()
-        self._reads: SimpleQueue[Call | None] = SimpleQueue()
+        self._writes: Queue = SimpleQueue()
+        self._reads: Queue = SimpleQueue()
+        self._gatherings = Gatherings()
         self._writers: list[threading.Thread] = []
         self._readers: list[threading.Thread] = []
 
@@ -66,7 +72,19 @@ class PostgresStore(Store):
         Raises:
             StoreUnavailable, RetaiaError: as the port says; nothing was changed.
         """
-        return await self._ask(self._writes, work, durable=durable)
+        answer: T = await self._ask(self._writes, Call(work, durable))
+        return answer
+
+    async def transact_shared(
+        self, work: SharedWork[Item, T], item: Item, *, durable: bool = True
+    ) -> T:
+        """Run a function once for all who wait for it while its last run is on its way.
+
+        Raises:
+            StoreUnavailable, RetaiaError: as the port says; nothing was changed for this item.
+        """
+        answer: T = await self._ask(self._writes, call_of(work, item, durable=durable))
+        return answer
 
     async def read(self, work: Work[T]) -> T:
         """Run a function that only reads, on one snapshot.
@@ -74,17 +92,18 @@ class PostgresStore(Store):
         Raises:
             StoreError: the function tried to write.
         """
-        return await self._ask(self._reads, work, durable=False)
+        answer: T = await self._ask(self._reads, Call(work, durable=False))
+        return answer
 
-    async def _ask(self, queue: SimpleQueue[Call | None], work: Work[T], *, durable: bool) -> T:
+    async def _ask(self, queue: Queue, call: Call) -> Any:
         if not self._writers:
             raise StoreError(
                 "the store is not open; call prepare() first, and nothing after close()"
             )
-        call = Call(work, durable)
-        queue.put(call)
-        answer: T = await call.future
-        return answer
+        waiting = call if call.shared is None else self._gatherings.add(call)
+        if waiting is not None:
+            queue.put(waiting)
+        return await call.future
 
     async def close(self) -> None:
         """Finish what waits, then close the connections."""
@@ -125,7 +144,7 @@ class PostgresStore(Store):
             connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
             migrate.upgrade(connection)
 
-    def _thread(self, queue: SimpleQueue[Call | None], *, writing: bool) -> threading.Thread:
+    def _thread(self, queue: Queue, *, writing: bool) -> threading.Thread:
         worker = _Worker(self._url, self._statements, self._ways, writing=writing)
         name = "store-writer" if writing else "store-reader"
         thread = threading.Thread(target=_work, args=(worker, queue), name=name, daemon=True)
@@ -133,12 +152,36 @@ class PostgresStore(Store):
         return thread
 
 
-def _work(worker: _Worker, queue: SimpleQueue[Call | None]) -> None:
-    while (call := queue.get()) is not None:
-        if call.wanted:
-            worker.run(call)
-            deliver([call])
+def _work(worker: _Worker, queue: Queue) -> None:
+    while (waiting := queue.get()) is not None:
+        if isinstance(waiting, Gathering):
+            _run_gathering(worker, waiting)
+        elif waiting.wanted:
+            worker.run(waiting)
+            deliver([waiting])
     worker.close()
+
+
+def _run_gathering(worker: _Worker, gathering: Gathering) -> None:
+    """Run a shared function for those who wait for it, until nobody does."""
+    while not gathering.over():
+        calls = [call for call in gathering.take(GROUP) if call.wanted]
+        _run_together(worker, calls)
+        deliver(calls)
+
+
+def _run_together(worker: _Worker, calls: list[Call]) -> None:
+    """Run a shared function once for several callers, or for each alone where it raised."""
+    if len(calls) > 1:
+        run = together(calls)
+        worker.run(run)
+        if run.error is None:
+            return share_out(calls, run.answer)
+        if isinstance(run.error, StoreUnavailable):
+            return share_out(calls, [run.error] * len(calls))
+    for call in calls:
+        worker.run(call)
+    return None
 
 
 @define
@@ -152,7 +195,7 @@ class _Worker:
     _wire: Wire | None = None
     _synced: bool = True
 
-    def run(self, call: Call) -> None:
+    def run(self, call: Run) -> None:
         """Run one function to its answer or error."""
         try:
             call.answer = self._run(call)
@@ -162,7 +205,7 @@ class _Worker:
         except BaseException as error:  # noqa: BLE001 - it is raised again where it is awaited
             call.error = error
 
-    def _run(self, call: Call) -> object:
+    def _run(self, call: Run) -> object:
         for left in reversed(range(TRIES)):
             fresh = self._wire is None
             try:
@@ -191,7 +234,7 @@ class _Worker:
             self.close()
         return self._wire is None
 
-    def _attempt(self, wire: Wire, call: Call) -> object:
+    def _attempt(self, wire: Wire, call: Run) -> object:
         call.committing = False
         try:
             self._begin(wire, durable=call.durable)

@@ -15,7 +15,7 @@ import time
 from collections import deque
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import anyio.to_thread
 from sqlalchemy import create_engine, event
@@ -23,15 +23,16 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.pool import NullPool
 
 from retaia_core.errors import StoreError
-from retaia_core.ports.store import Store, Transaction, Work
+from retaia_core.ports.store import SharedWork, Store, Transaction, Work
 
 from . import lockfile, migrate
-from .calls import Call, deliver
+from .calls import Call, Run, call_of, deliver, share_out, together
 from .dialects import SQLITE
-from .short_ways import SqliteTransaction
+from .sqlite_claims import SqliteTransaction
 from .sqlite_session import SqliteSession, connect, explained
 from .transaction import Statements
 
+Item = TypeVar("Item")
 T = TypeVar("T")
 
 GROUP = 256
@@ -71,7 +72,19 @@ class SqliteStore(Store):
         Raises:
             StoreUnavailable, RetaiaError: as the port says; nothing was changed.
         """
-        return await self._ask(self._writes, work, durable=durable)
+        answer: T = await self._ask(self._writes, Call(work, durable))
+        return answer
+
+    async def transact_shared(
+        self, work: SharedWork[Item, T], item: Item, *, durable: bool = True
+    ) -> T:
+        """Run a function once for all who wait for it when the writing thread comes to it.
+
+        Raises:
+            StoreUnavailable, RetaiaError: as the port says; nothing was changed for this item.
+        """
+        answer: T = await self._ask(self._writes, call_of(work, item, durable=durable))
+        return answer
 
     async def read(self, work: Work[T]) -> T:
         """Run a function that only reads, on one snapshot.
@@ -79,17 +92,16 @@ class SqliteStore(Store):
         Raises:
             StoreError: the function tried to write.
         """
-        return await self._ask(self._reads, work, durable=False)
+        answer: T = await self._ask(self._reads, Call(work, durable=False))
+        return answer
 
-    async def _ask(self, queue: SimpleQueue[Call | None], work: Work[T], *, durable: bool) -> T:
+    async def _ask(self, queue: SimpleQueue[Call | None], call: Call) -> Any:
         if not self._threads:
             raise StoreError(
                 "the store is not open; call prepare() first, and nothing after close()"
             )
-        call = Call(work, durable)
         queue.put(call)
-        answer: T = await call.future
-        return answer
+        return await call.future
 
     async def close(self) -> None:
         """Finish what waits, then close the file."""
@@ -253,45 +265,66 @@ class _Writer:
         alone = len(waiting) == 1
         until = time.monotonic() + GROUP_SECONDS
         while waiting and (not group or time.monotonic() < until):
-            call = waiting.popleft()
-            group.append(call)
-            if not call.wanted:
-                continue
-            if alone:
-                self._run_alone(call)
-            else:
-                self._run_among_others(call)
+            calls = _next_of(waiting)
+            group += calls
+            wanted = [call for call in calls if call.wanted]
+            if alone and wanted:
+                self._run_alone(wanted[0])
+            elif wanted:
+                self._run_together(wanted)
 
     def _run_alone(self, call: Call) -> None:
         if not self._attempt(call):
             self._connection.execute("ROLLBACK")
             self._connection.execute("BEGIN")  # for the commit that follows, of nothing
 
-    def _run_among_others(self, call: Call) -> None:
+    def _run_together(self, calls: list[Call]) -> None:
+        """Run a function among others; a shared one once for its callers, or for each where it raised."""
+        if len(calls) > 1:
+            run = together(calls)
+            self._run_among_others(run)
+            if run.error is None:
+                return share_out(calls, run.answer)
+        for call in calls:
+            self._run_among_others(call)
+        return None
+
+    def _run_among_others(self, run: Run) -> None:
         self._connection.execute("SAVEPOINT one")
-        if not self._attempt(call):
+        if not self._attempt(run):
             self._connection.execute("ROLLBACK TO one")
         self._connection.execute("RELEASE one")
 
-    def _attempt(self, call: Call) -> bool:
+    def _attempt(self, run: Run) -> bool:
         """Run one function; says whether what it wrote is to be kept."""
-        call.answer = call.error = None
+        run.answer = run.error = None
         try:
-            call.answer = call.work(self._transaction)
+            run.answer = run.work(self._transaction)
         except sqlite3.Error as error:
             if not self._connection.in_transaction:
                 raise  # SQLite gave up the whole transaction
-            call.error = explained(error)
-            call.error.__cause__ = error
+            run.error = explained(error)
+            run.error.__cause__ = error
             return False
         except BaseException as error:  # noqa: BLE001 - it is raised again where it is awaited
-            call.error = error
+            run.error = error
             return False
         return True
 
     def _roll_back(self) -> None:
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
+
+
+def _next_of(waiting: deque[Call]) -> list[Call]:
+    """Take the next call, and with a shared function all who wait for the same."""
+    first = waiting.popleft()
+    if first.shared is None:
+        return [first]
+    mates = [c for c in waiting if c.shared is not None and c.shared[0] == first.shared[0]]
+    for mate in mates:
+        waiting.remove(mate)
+    return [first, *mates]
 
 
 def _read(connection: sqlite3.Connection, transaction: Transaction, call: Call) -> None:

@@ -5,15 +5,30 @@ Every store decides by these functions, whatever shorter ways it has for the usu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from attrs import evolve
 
 from ..domain.identifiers import JobId
 from ..domain.jobs import Job, JobStatus, claimed, lost
 from ..domain.leases import Lock, LockKind, acquire
-from ..errors import NotFound, StaleLockToken, StateConflict
+from ..errors import NotFound, RetaiaError, StaleLockToken, StateConflict
 from .store import Claim, ClaimableQuery, Claimed
+
+Item = TypeVar("Item")
+T = TypeVar("T")
+
+
+def one_by_one(act: Callable[[Item], T], items: Iterable[Item]) -> Sequence[T | RetaiaError]:
+    """What comes of each of several acts, none of which writes anything where it is refused."""
+    outcomes: list[T | RetaiaError] = []
+    for item in items:
+        try:
+            outcomes.append(act(item))
+        except RetaiaError as error:
+            outcomes.append(error)
+    return outcomes
 
 
 def offer_order(job: Job) -> tuple[object, ...]:

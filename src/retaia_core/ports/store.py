@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-from attrs import frozen
+from attrs import field, frozen
 
 from ..domain.agents import AgentRecord
 from ..domain.assets import Asset
@@ -28,9 +28,11 @@ from ..domain.results import StoredResult
 from ..domain.scans import FolderRecord, UnmatchedSidecar
 from ..domain.storage import Storage
 from ..domain.uploads import Upload
+from ..errors import RetaiaError
 from .accounts_store import AccountsTransaction
 from .monitoring import MonitoringTransaction
 
+Item = TypeVar("Item")
 T = TypeVar("T")
 
 
@@ -79,6 +81,16 @@ class Claimed:
 
     lock: Lock
     jobs: tuple[Job, ...]
+
+
+@frozen(kw_only=True)
+class Completion:
+    """A wish to complete a held job under its lease's token; the rest as `jobs.completed` takes it."""
+
+    job_id: JobId
+    token: str
+    result: Mapping[str, object] = field(factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 class Transaction(AccountsTransaction, MonitoringTransaction, Protocol):
@@ -194,6 +206,13 @@ class Transaction(AccountsTransaction, MonitoringTransaction, Protocol):
         """
         ...
 
+    def claim_all(self, claims: Sequence[Claim]) -> Sequence[Claimed | RetaiaError]:
+        """Claim several subjects as `claim` would one after another; the outcome of each, in order.
+
+        A claim that is refused leaves nothing, and hinders no other.
+        """
+        ...
+
     def extend(
         self,
         job_id: JobId,
@@ -223,6 +242,15 @@ class Transaction(AccountsTransaction, MonitoringTransaction, Protocol):
 
         Raises:
             NotFound, LockRequired, LockInvalid, StaleLockToken: nothing was changed.
+        """
+        ...
+
+    def complete_all(
+        self, completions: Sequence[Completion], *, now: datetime
+    ) -> Sequence[RetaiaError | None]:
+        """Complete several jobs as `complete` would one after another; None, or why it was refused.
+
+        A completion that is refused leaves nothing, and hinders no other.
         """
         ...
 
@@ -287,6 +315,21 @@ class Transaction(AccountsTransaction, MonitoringTransaction, Protocol):
 
 Work = Callable[[Transaction], T]
 
+SharedWork = Callable[[Transaction, Sequence[Item]], Sequence[T | RetaiaError]]
+"""A function of one transaction for several callers: their items, and the outcome of each, in order."""
+
+
+def alone(work: SharedWork[Item, T], item: Item) -> Work[T]:
+    """The same function for one item, whose outcome is answered or raised."""
+
+    def run(tx: Transaction) -> T:
+        (outcome,) = work(tx, (item,))
+        if isinstance(outcome, RetaiaError):
+            raise outcome
+        return outcome
+
+    return run
+
 
 class Store(Protocol):
     """A store. It is opened by its plugin, migrated by `prepare`, and closed once."""
@@ -308,6 +351,21 @@ class Store(Protocol):
         Raises:
             StoreUnavailable: the database does not answer.
             RetaiaError: whatever the function raised; nothing was changed.
+        """
+        ...
+
+    async def transact_shared(
+        self, work: SharedWork[Item, T], item: Item, *, durable: bool = True
+    ) -> T:
+        """Run a function in one write transaction for all who wait for the same one meanwhile.
+
+        An outcome that is a `RetaiaError` is raised to its own caller alone; the function must have
+        written nothing for that item. Where the function itself raises, everything is taken back, and
+        it runs for each item alone.
+
+        Raises:
+            StoreUnavailable: the database does not answer.
+            RetaiaError: the outcome of this item; nothing was changed for it.
         """
         ...
 

@@ -28,12 +28,24 @@ from ..domain.storage import Storage
 from ..domain.uploads import Upload
 from ..errors import NotFound, RetaiaError, StateConflict, StoreError
 from ..ports import claiming
-from ..ports.store import Claim, ClaimableQuery, Claimed, Replay, Store, Transaction, Work
+from ..ports.store import (
+    Claim,
+    ClaimableQuery,
+    Claimed,
+    Completion,
+    Replay,
+    SharedWork,
+    Store,
+    Transaction,
+    Work,
+    alone,
+)
 from . import memory_query
 from .memory_accounts import AccountTables, MemoryAccounts
 from .memory_monitoring import MemoryMonitoring
 from .memory_tables import Table, Undo, rewind
 
+Item = TypeVar("Item")
 T = TypeVar("T")
 
 
@@ -280,6 +292,9 @@ class MemoryTransaction(MemoryAccounts, MemoryMonitoring, Transaction):
             self.save_job(job)
         return answer
 
+    def claim_all(self, claims: Sequence[Claim]) -> Sequence[Claimed | RetaiaError]:
+        return claiming.one_by_one(self.claim, claims)
+
     def _held(self, job_id: JobId, token: str, now: datetime) -> tuple[Job, Lock]:
         job = self.job(job_id)
         if job is None:
@@ -319,6 +334,16 @@ class MemoryTransaction(MemoryAccounts, MemoryMonitoring, Transaction):
         if not self._under(lock):
             self.save_lock(leases.release(lock, now))
         return done
+
+    def complete_all(
+        self, completions: Sequence[Completion], *, now: datetime
+    ) -> Sequence[RetaiaError | None]:
+        def complete(one: Completion) -> None:
+            self.complete(
+                one.job_id, token=one.token, now=now, result=one.result, warnings=one.warnings
+            )
+
+        return claiming.one_by_one(complete, completions)
 
     def _under(self, lock: Lock) -> list[Job]:
         """The jobs that are held under a lock."""
@@ -481,6 +506,16 @@ class MemoryStore(Store):
             if self.rehearse:
                 self._attempt(work, commit=False)
             return self._attempt(work, commit=True)
+
+    async def transact_shared(
+        self, work: SharedWork[Item, T], item: Item, *, durable: bool = True
+    ) -> T:
+        """Run a function alone with its item: nobody waits here together with others.
+
+        Raises:
+            RetaiaError: as `transact`, or the outcome of the item.
+        """
+        return await self.transact(alone(work, item), durable=durable)
 
     async def read(self, work: Work[T]) -> T:
         """Run a function that only reads; no write comes in between.

@@ -1,0 +1,147 @@
+"""Claims and submits on SQLite in two statements each, where nothing stands in the way.
+
+Nobody comes in between; the first does all or nothing. Where it did nothing, the rules of `job_store`
+are applied step by step: they know what to do about it, or how to refuse it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Text, bindparam, text
+
+from retaia_core.domain.identifiers import JobId
+from retaia_core.domain.jobs import Job
+from retaia_core.domain.leases import Lock, LockKind
+from retaia_core.ports import claiming
+from retaia_core.ports.store import Claim, Claimed
+
+from .dialects import SQLITE, Row, Statement
+from .job_rows import COLUMNS, job_of
+from .session import Session
+from .transaction import SqlTransaction, Statements
+from .values import dump, micros
+
+_JOB = ", ".join(COLUMNS)
+
+_OPEN = """
+j.subject_kind = :subject_kind AND j.subject_id = :subject_id
+    AND j.offered_as IS NOT NULL AND (j.not_before IS NULL OR j.not_before <= :now)
+"""
+# Most jobs need one capability, which is found without taking the text apart.
+_WANTED = """
+    AND (j.capabilities IN (SELECT value FROM json_each(:capabilities)) OR NOT EXISTS (
+        SELECT 1 FROM json_each('["' || replace(j.capabilities, ',', '","') || '"]') need
+        WHERE need.value <> '' AND need.value NOT IN (SELECT value FROM json_each(:capabilities))))
+    AND (:job_types IS NULL OR j.job_type IN (SELECT value FROM json_each(:job_types)))
+    AND (:job_ids IS NULL OR j.job_id IN (SELECT value FROM json_each(:job_ids)))
+"""
+_SUBJECT = "subject_kind = :subject_kind AND subject_id = :subject_id"
+_TAKE = f"""
+UPDATE jobs AS j SET
+    status = 'claimed', offered_as = NULL, claimed_by = :agent_id, lock_token = :token,
+    locked_until = :until, attempts = j.attempts + 1, progress = '', updated_at = :now,
+    fencing = 1 + coalesce((SELECT fencing FROM locks WHERE {_SUBJECT}), 0)
+WHERE {_OPEN} {_WANTED}
+  AND NOT EXISTS (SELECT 1 FROM jobs other WHERE {_SUBJECT} AND other.status = 'claimed')
+  AND NOT EXISTS (SELECT 1 FROM locks WHERE {_SUBJECT} AND token <> '')
+RETURNING {_JOB}
+"""
+_COUNT = f"SELECT count(*) FROM jobs j WHERE {_OPEN} {_WANTED}"
+_COMPLETE = f"""
+UPDATE jobs AS j SET
+    status = 'completed', claimed_by = NULL, lock_token = NULL, locked_until = NULL,
+    progress = '', failure = '', updated_at = :now, result = :result, warnings = :warnings
+WHERE j.job_id = :job_id AND j.status = 'claimed' AND j.lock_token = :token
+  AND EXISTS (
+    SELECT 1 FROM locks l WHERE l.subject_kind = j.subject_kind AND l.subject_id = j.subject_id
+    AND l.token = :token AND l.expires_at > :now)
+RETURNING {_JOB}
+"""
+
+_TEXTS = (
+    *("subject_kind", "subject_id", "agent_id", "token", "job_id", "result", "warnings"),
+    *("capabilities", "job_types", "job_ids"),
+)
+_NUMBERS = ("now", "until")
+
+
+def _compile(query: str) -> Statement:
+    types: dict[str, Any] = dict.fromkeys(_TEXTS, Text()) | dict.fromkeys(_NUMBERS, BigInteger())
+    named = [bindparam(n, type_=t) for n, t in types.items() if re.search(rf":{n}\b", query)]
+    return SQLITE.compile(text(query).bindparams(*named))
+
+
+class SqliteTransaction(SqlTransaction):
+    """The transaction with the short ways of SQLite, where nobody comes in between statements."""
+
+    def __init__(self, session: Session, statements: Statements) -> None:
+        super().__init__(session, statements)
+        self._take = _compile(_TAKE)
+        self._count = _compile(_COUNT)
+        self._complete = _compile(_COMPLETE)
+
+    def claim(self, claim: Claim) -> Claimed:
+        named = None if claim.job_ids is None else list(dict.fromkeys(claim.job_ids))
+        values = _values(claim, named)
+        rows: Sequence[Row] = ()
+        if named is None or self._session.rows(self._count, values)[0][0] == len(named):
+            rows = self._session.rows(self._take, values)
+        if not rows:
+            return super().claim(claim)
+        jobs = tuple(sorted(map(job_of, rows), key=claiming.offer_order))
+        lock = Lock(
+            subject=claim.subject,
+            kind=LockKind.JOB_LEASE,
+            holder=claim.agent_id,
+            token=claim.token,
+            fencing=jobs[0].fencing,
+            expires_at=claim.until,
+        )
+        self.save_lock(lock)
+        return Claimed(lock=lock, jobs=jobs)
+
+    def complete(
+        self,
+        job_id: JobId,
+        *,
+        token: str,
+        now: datetime,
+        result: Mapping[str, object] | None = None,
+        warnings: tuple[str, ...] = (),
+    ) -> Job:
+        rows = self._session.rows(self._complete, _submit(job_id, token, now, result, warnings))
+        if not rows:
+            return super().complete(job_id, token=token, now=now, result=result, warnings=warnings)
+        done = job_of(rows[0])
+        self._end_lease(done.subject, token, now)
+        return done
+
+
+def _submit(
+    job_id: JobId,
+    token: str,
+    now: datetime,
+    result: Mapping[str, object] | None,
+    warnings: tuple[str, ...],
+) -> dict[str, object]:
+    said = {"result": dump(result), "warnings": dump(warnings)}
+    return {"job_id": job_id, "token": token or "", "now": micros(now), **said}
+
+
+def _values(claim: Claim, named: Sequence[JobId] | None) -> dict[str, object]:
+    types = claim.job_types
+    return {
+        "subject_kind": claim.subject.kind,
+        "subject_id": claim.subject.id,
+        "agent_id": claim.agent_id,
+        "token": claim.token,
+        "now": micros(claim.now),
+        "until": micros(claim.until),
+        "capabilities": SQLITE.array(tuple(claim.capabilities)),
+        "job_types": None if types is None else SQLITE.array(tuple(types)),
+        "job_ids": None if named is None else SQLITE.array(named),
+    }
