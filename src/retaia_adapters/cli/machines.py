@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -14,7 +15,7 @@ from cyclopts import App, Parameter
 
 from retaia_core.domain.storage import Layout, Storage
 from retaia_core.errors import SettingsError, StorageOffline, ValidationFailed
-from retaia_core.hooks import Role, load_plugins
+from retaia_core.hooks import Role
 from retaia_core.ports.agent import AgentEvent, AgentShell
 from retaia_core.ports.originals import FolderFound
 from retaia_core.ports.transport import Transport
@@ -28,8 +29,8 @@ from retaia_core.shell.wiring import open_services
 from .context import DEFAULT, Common, local_folder, perform
 from .exits import Exit
 from .output import Output
-from .progress import ProgressView
 from .report import print_assets, storage_document
+from .watching import Watching
 
 RUNNING = "server.json"
 
@@ -94,13 +95,23 @@ def up(
 
     async def work(out: Output) -> Exit:
         settings = common.settings(overrides)
-        async with open_services(settings, server=True) as services:
+        watching = Watching.begin(settings, out)
+        async with _serving(settings, watching) as services:
             storage = await _adopt_or_open(services, out, folder, inbox)
             if storage is None:
                 return Exit.USAGE
-            return await _run(services, settings, out, storage, agent=agent, until_idle=until_idle)
+            return await _run(
+                services, settings, watching, storage, agent=agent, until_idle=until_idle
+            )
 
     return perform(common, work)
+
+
+def _serving(settings: Settings, watching: Watching) -> AbstractAsyncContextManager[Services]:
+    """The services of a server, which keeps its numbers."""
+    return open_services(
+        settings, server=True, plugins=watching.plugins, observer=watching.observer(settings)
+    )
 
 
 async def _adopt_or_open(
@@ -137,15 +148,16 @@ def _ask_layout(out: Output, root: Path, found: FolderFound) -> str | None:
 async def _run(
     services: Services,
     settings: Settings,
-    out: Output,
+    watching: Watching,
     storage: Storage | None,
     *,
     agent: bool,
     until_idle: bool,
 ) -> Exit:
+    out = watching.out
     credentials = local_credentials(settings.data_dir, services.ids)
     running = settings.data_dir / RUNNING
-    with ProgressView(out=out) as view:
+    with watching.view() as view:
 
         def watch(notice: Notice) -> None:
             if notice.name == "serving":
@@ -235,8 +247,9 @@ def serve(
 
     async def work(out: Output) -> Exit:
         settings = common.settings(overrides)
-        async with open_services(settings, server=True) as services:
-            return await _run(services, settings, out, None, agent=agent, until_idle=False)
+        watching = Watching.begin(settings, out)
+        async with _serving(settings, watching) as services:
+            return await _run(services, settings, watching, None, agent=agent, until_idle=False)
 
     return perform(common, work)
 
@@ -279,7 +292,8 @@ def agent_run(
         address = url or settings.agent.url or _running_url(settings)
         token = _token(settings, token_file)
         mounts = await _mounts(settings, mount or [])
-        await _run_agent(settings, out, address, token, mounts, until_idle=until_idle)
+        watching = Watching.begin(settings, out)
+        await _run_agent(settings, watching, address, token, mounts, until_idle=until_idle)
         return Exit.OK
 
     return perform(common, work)
@@ -321,19 +335,19 @@ async def _mounts(settings: Settings, given: list[str]) -> Mapping[str, str]:
 
 async def _run_agent(
     settings: Settings,
-    out: Output,
+    watching: Watching,
     url: str,
     token: str,
     mounts: Mapping[str, str],
     *,
     until_idle: bool,
 ) -> None:
-    plugins = load_plugins(disabled=settings.plugins.disabled)
+    plugins = watching.plugins
     shell = cast("AgentShell", plugins.provider(Role.AGENT, settings.agent.provider).factory())
     factory = plugins.provider(Role.AGENT_TRANSPORT, settings.agent.transport).factory
     transport = cast("Transport", factory(url, token))
     options = agent_options(settings, mounts=mounts, stop_when_idle=until_idle)
-    with ProgressView(out=out) as view:
+    with watching.view() as view:
 
         def watch(event: AgentEvent) -> None:
             view(Notice(name=f"agent.{event.name}", data=event.data))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,8 @@ class Output:
         self.as_json = as_json
         self.console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
         self.errors = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+        self.teller: Callable[[str, str], None] = self._print
+        """Where `tell` goes: standard error, or the log of a program that runs for long."""
 
     @property
     def live(self) -> bool:
@@ -80,7 +82,10 @@ class Output:
             self.console.print(Text(text, style=style))
 
     def tell(self, text: str, style: str = "") -> None:
-        """Print a line about what is going on, to standard error."""
+        """Say what is going on; it is no result."""
+        self.teller(text, style)
+
+    def _print(self, text: str, style: str) -> None:
         self.errors.print(Text(text, style=style))
 
     def ask(self, question: str) -> bool:

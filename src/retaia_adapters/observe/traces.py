@@ -1,4 +1,4 @@
-"""Traces through OpenTelemetry, where its API is installed; without its SDK they cost next to nothing."""
+"""Traces through OpenTelemetry, where it is installed and was set up before the program began."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ def spans() -> Span:
         from opentelemetry import trace
     except ImportError:
         return _nothing
+    if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+        return _nothing  # The API without an SDK: spans would go nowhere, and each costs its time.
     tracer = trace.get_tracer("retaia")
 
     def span(name: str, attributes: dict[str, str | int]) -> AbstractContextManager[object]:

@@ -119,6 +119,7 @@ class Runtime:
             allowed_job_types=tuple(self.services.catalog.job_types),
             min_poll_interval_s=settings.min_poll_interval,
             max_parallel_jobs=settings.max_parallel_jobs,
+            metrics=self.settings.observe.metrics,
         )
 
     # Scanning
@@ -152,6 +153,7 @@ class Runtime:
             self.watch(Notice(name="scan_failed", data={"error": str(error)}))
             return
         self.reports[storage_id] = report
+        self.services.observer.scanned(report)
         self.watch(Notice(name="scanned", data={"report": report}))
 
     # Watching over

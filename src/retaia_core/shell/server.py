@@ -14,6 +14,7 @@ from .services import Services
 class ServerOptions:
     """Where to listen, and the secrets of the two local actors (kept in a file only their user can read).
 
+    ``metrics`` says who may read its numbers (`settings.ObserveSettings`).
     ``port`` 0 takes a free one. Until accounts exist ``host`` must be a loopback address.
     """
 
@@ -26,6 +27,7 @@ class ServerOptions:
     allowed_job_types: tuple[str, ...] = ()
     min_poll_interval_s: float = 5.0
     max_parallel_jobs: int = 4
+    metrics: str = "local"
 
 
 class ServerTransport(Protocol):

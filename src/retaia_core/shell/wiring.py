@@ -8,12 +8,15 @@ from datetime import timedelta
 from functools import cache
 from typing import cast
 
+from attrs import evolve
+
 from ..domain.identifiers import StorageId
 from ..domain.sidecars import LEGACY_VIDEO
 from ..domain.storage import Storage
 from ..hooks.manager import Plugins, load_plugins
 from ..hooks.roles import Role
 from ..ports.derived_storage import DerivedStorage
+from ..ports.observer import Observer
 from ..ports.originals import OriginalsDriver
 from ..ports.store import Store
 from ..settings import Settings
@@ -29,6 +32,7 @@ from ..usecases.scan_tally import ScanOptions
 from ..usecases.storages import Storages
 from ..usecases.uploads import Uploads
 from .clock import RandomIds, SystemClock
+from .observed_store import ObservedStore
 from .services import Services
 
 
@@ -94,11 +98,16 @@ def wire(settings: Settings, plugins: Plugins, store: Store) -> Services:
 
 @asynccontextmanager
 async def open_services(
-    settings: Settings, *, server: bool = False, plugins: Plugins | None = None
+    settings: Settings,
+    *,
+    server: bool = False,
+    plugins: Plugins | None = None,
+    observer: Observer | None = None,
 ) -> AsyncIterator[Services]:
     """Open the store that settings name, prepare it, and yield the services over it.
 
-    ``server`` claims a SQLite database for this process alone, as the program that serves it must.
+    ``server`` claims a SQLite database for this process alone, as the program that serves it must;
+    ``observer`` is told of its transactions, scans and requests.
 
     Raises:
         PluginError, StoreError, StoreUnavailable: with what to do.
@@ -106,9 +115,12 @@ async def open_services(
     host = plugins or load_plugins(disabled=settings.plugins.disabled)
     provider = host.provider(Role.STORE, settings.store.provider)
     store = cast("Store", provider.factory(settings.store_url, server=server))
+    if observer is not None:
+        store = ObservedStore(store, observer)
     await store.prepare()
     try:
-        yield wire(settings, host, store)
+        services = wire(settings, host, store)
+        yield services if observer is None else evolve(services, observer=observer)
     finally:
         await store.close()
 
