@@ -20,7 +20,7 @@ from retaia_core.errors import NotFound, ValidationFailed
 from retaia_core.ports.store import Replay, Transaction
 from retaia_core.shell.server import ServerOptions
 from retaia_core.shell.services import Services
-from retaia_core.usecases.idempotency import once
+from retaia_core.usecases.idempotency import once, refuse_other_body
 from retaia_core.usecases.sessions import Principal
 
 from .document import IDEMPOTENCY_KEY, Operation
@@ -144,11 +144,16 @@ def _digest(call: Call) -> str:
 
 
 async def known_answer(call: Call) -> Response | None:
-    """The answer that this very request was given before, where it was."""
+    """The answer that this very request was given before, where it was.
+
+    Raises:
+        IdempotencyConflict: the key was used with another body.
+    """
     scope = _scope(call)
     known = await call.services.store.read(lambda tx: tx.replay(scope))
-    if known is None or known.body_digest != _digest(call):
+    if known is None:
         return None
+    refuse_other_body(known, _digest(call))
     return raw_json(known.body, known.status)
 
 

@@ -111,6 +111,9 @@ ACCESS: Mapping[str, Access] = {
     "previewMoves": _MOVE,
     "moveBatch": _MOVE,
     "getMoveBatch": _MOVE,
+    # Purges
+    "previewPurge": Access(callers=_PEOPLE, scope=Scope.PURGE_EXECUTE),
+    "purgeAsset": _asset(Scope.PURGE_EXECUTE, Action.PURGE),
     # Agents and their work
     "registerAgent": _CLAIM,
     "listJobs": _CLAIM,

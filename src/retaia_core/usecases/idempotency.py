@@ -12,6 +12,18 @@ from ..ports.store import Replay, Transaction
 T = TypeVar("T")
 
 
+def refuse_other_body(known: Replay, body_digest: str) -> None:
+    """Let the same body pass.
+
+    Raises:
+        IdempotencyConflict: the key was used with another one.
+    """
+    if known.body_digest != body_digest:
+        raise IdempotencyConflict(
+            "this Idempotency-Key was used before with another body; use a new key"
+        )
+
+
 def once(
     tx: Transaction,
     *,
@@ -32,10 +44,7 @@ def once(
     """
     known = tx.replay(scope)
     if known is not None:
-        if known.body_digest != body_digest:
-            raise IdempotencyConflict(
-                "this Idempotency-Key was used before with another body; use a new key"
-            )
+        refuse_other_body(known, body_digest)
         return known, None
     result = work(tx)
     status, body = render(result)

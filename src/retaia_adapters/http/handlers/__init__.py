@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..call import Handler
-from . import agents, assets, batches, derived, jobs, ops
+from . import agents, assets, batches, derived, jobs, ops, purge
 
 HANDLERS: Mapping[str, Handler] = {
     **agents.HANDLERS,
@@ -14,4 +14,5 @@ HANDLERS: Mapping[str, Handler] = {
     **derived.HANDLERS,
     **jobs.HANDLERS,
     **ops.HANDLERS,
+    **purge.HANDLERS,
 }

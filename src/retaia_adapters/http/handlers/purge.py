@@ -1,0 +1,93 @@
+"""Purging a rejected asset: what would go, and its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import partial
+
+from retaia_core.domain.purge import PurgeBlocked, PurgeFile, PurgePlan
+from retaia_core.errors import StateConflict
+from retaia_core.usecases.purges import PurgeResult, whole
+
+from ..call import Call, Handler, known_answer, once_only
+from ..views import View
+from ..wire import instant
+
+
+def _files(files: Iterable[PurgeFile]) -> list[View]:
+    return [{"role": f.role, "path": f.path, "size_bytes": f.size} for f in files]
+
+
+def _blocked(blocked: PurgeBlocked) -> View:
+    told = {"path": blocked.path, "expected": blocked.expected, "found": blocked.found}
+    given = {name: value for name, value in told.items() if value}
+    return {"reason": blocked.reason, "message": blocked.message, **given}
+
+
+def _plan_of(plan: PurgePlan) -> View:
+    return {
+        "asset_uuid": plan.asset,
+        "storage_id": plan.storage_id,
+        "path": plan.path,
+        "state": plan.state,
+        "eligible": not plan.blocked,
+        "digest": plan.digest,
+        "files": _files(plan.files),
+        "bytes_freed": plan.bytes_freed,
+        "blocked": [_blocked(blocked) for blocked in plan.blocked],
+        "warnings": plan.warnings,
+    }
+
+
+def _result_of(result: PurgeResult) -> View:
+    asset = result.asset
+    return {
+        "asset_uuid": asset.uuid,
+        "state": asset.state,
+        "purged_at": instant(asset.updated_at),
+        "files": _files(result.removed),
+        "bytes_freed": result.bytes_freed,
+    }
+
+
+def _of(call: Call) -> str:
+    """What a preview of this asset is remembered under."""
+    return f"purge {call.uuid}"
+
+
+async def preview_purge(call: Call) -> object:
+    """Show what a purge would delete; changes nothing."""
+    plan = await call.services.purges.preview(call.uuid)
+    call.serving.remember_preview(call.actor, _of(call), plan.digest)
+    return _plan_of(plan)
+
+
+async def purge_asset(call: Call) -> object:
+    """Delete what the preview showed; sent twice at once, the second waits for the first."""
+    return await call.serving.one_at_a_time(_of(call), partial(_purge, call))
+
+
+async def _purge(call: Call) -> object:
+    known = await known_answer(call)
+    if known is not None:
+        return known
+    purges = call.services.purges
+    plan = await purges.preview(call.uuid)
+    expected = call.body.get("digest") or call.serving.shown(call.actor, _of(call))
+    if expected is None:
+        raise StateConflict(
+            "nothing is purged without a preview: preview first, and send its digest",
+            state=plan.state.value,
+        )
+    purging = await purges.accept(call.actor, plan, expected)
+    removal = await purges.remove(purging)
+    if removal.left:
+        return _result_of(whole(await purges.finish(purging, removal)))
+    finish = partial(purges.finish_in, purging, removal)
+    return (await once_only(call, finish, _result_of)).answer
+
+
+HANDLERS: Mapping[str, Handler] = {
+    "previewPurge": preview_purge,
+    "purgeAsset": purge_asset,
+}
