@@ -28,6 +28,7 @@ from .errors import CORRELATION_HEADER, problem_of, refused
 from .handlers import HANDLERS
 from .identity import Gate, Tokens, calling_agent
 from .logs import tell
+from .pages import page_at, pages_of
 from .validation import check_length, limited, read_body, read_headers, read_path, read_query
 from .wire import json_response, raw_json
 
@@ -81,6 +82,7 @@ class Application:
     routes: tuple[_Route, ...]
     static: Mapping[str, Response]
     plugins: Mapping[str, ASGIApp]
+    pages: Mapping[str, ASGIApp]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; whatever goes wrong before its first byte has the one error shape."""
@@ -123,6 +125,9 @@ class Application:
             return self.static[path]
         if path.startswith(PLUGIN_PREFIX):
             return await self._plugin(request, trace)
+        page = page_at(self.pages, path)
+        if page is not None:
+            return page
         operation, parts = self._route(request.method, path)
         trace.operation = operation.operation_id
         principal = await self.gate.admit(operation.access, request.headers)
@@ -237,4 +242,5 @@ def build_application(services: Services, options: ServerOptions, spawn: Spawn) 
         routes=_routes(operations),
         static=_static(document, operations),
         plugins={r.name: cast("ASGIApp", r.application) for r in services.plugins.routes()},
+        pages=pages_of(services.plugins.pages()),
     )

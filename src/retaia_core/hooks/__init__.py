@@ -5,7 +5,7 @@ from __future__ import annotations
 from .lifecycle import HookCall, HookPoint, HookReply, LifecycleHook
 from .manager import PluginReport, Plugins, load_plugins, plugins_from
 from .markers import hookimpl, hookspec
-from .roles import Command, Provider, Role, Route
+from .roles import Command, Page, Provider, Role, Route
 
 __all__ = [
     "Command",
@@ -13,6 +13,7 @@ __all__ = [
     "HookPoint",
     "HookReply",
     "LifecycleHook",
+    "Page",
     "PluginReport",
     "Plugins",
     "Provider",

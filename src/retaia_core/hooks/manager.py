@@ -14,7 +14,7 @@ from ..ports.processor import Processor
 from . import specs
 from .lifecycle import LifecycleHook
 from .markers import PROJECT
-from .roles import Command, Provider, Role, Route
+from .roles import Command, Page, Provider, Role, Route
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -87,6 +87,10 @@ class Plugins:
     def routes(self) -> tuple[Route, ...]:
         """The extra API routes."""
         return tuple(self._each("retaia_routes"))
+
+    def pages(self) -> tuple[Page, ...]:
+        """The pages beside the API."""
+        return tuple(self._each("retaia_pages"))
 
     def commands(self) -> tuple[Command, ...]:
         """The extra sub-commands."""

@@ -59,6 +59,19 @@ class Route:
 
 
 @frozen(kw_only=True)
+class Page:
+    """Something for a browser, beside the API: an ASGI application for ``path`` and all that is below it.
+
+    Anybody may ask for it; whoever has to be known signs in through the API. The longest path that fits
+    answers, so that ``/`` takes what no other page does; ``/api`` is the API's own. An error of
+    `retaia_core.errors` that it raises before its answer begins is answered as the API answers it.
+    """
+
+    path: str
+    application: Callable[..., object]
+
+
+@frozen(kw_only=True)
 class Command:
     """An extra sub-command of ``retaia``; ``run`` gets the arguments after its name."""
 

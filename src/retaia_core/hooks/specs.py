@@ -16,7 +16,7 @@ from ..domain.sidecars import SidecarRule
 from ..ports.processor import Processor
 from .lifecycle import LifecycleHook
 from .markers import hookspec
-from .roles import Command, Provider, Route
+from .roles import Command, Page, Provider, Route
 
 
 @hookspec
@@ -62,6 +62,11 @@ def retaia_providers() -> Iterable[Provider]:  # type: ignore[empty-body]
 @hookspec
 def retaia_routes() -> Iterable[Route]:  # type: ignore[empty-body]
     """Extra API routes, below ``/api/v1/x/``."""
+
+
+@hookspec
+def retaia_pages() -> Iterable[Page]:  # type: ignore[empty-body]
+    """Pages for a browser, beside the API."""
 
 
 @hookspec

@@ -26,6 +26,7 @@ from retaia_core.hooks import (
     HookCall,
     HookPoint,
     HookReply,
+    Page,
     Plugins,
     Provider,
     Role,
@@ -73,6 +74,7 @@ PROFILE = Profile(
 )
 COMMAND = Command(name="hello", help="Say hello.", run=lambda arguments: 0)
 ROUTE = Route(name="hello", application=lambda: None)
+PAGE = Page(path="/hello", application=lambda: None)
 PROVIDER = Provider(role=Role.STORE, name="shelf", factory=dict)
 
 BRINGS: dict[str, tuple[list[Any], Callable[[Plugins, list[Any]], bool]]] = {
@@ -97,6 +99,7 @@ BRINGS: dict[str, tuple[list[Any], Callable[[Plugins, list[Any]], bool]]] = {
     "retaia_lifecycle_hooks": ([_Hook()], lambda p, rows: p.lifecycle_hooks() == tuple(rows)),
     "retaia_providers": ([PROVIDER], lambda p, rows: p.provider(Role.STORE, "shelf") == rows[0]),
     "retaia_routes": ([ROUTE], lambda p, rows: p.routes() == tuple(rows)),
+    "retaia_pages": ([PAGE], lambda p, rows: p.pages() == tuple(rows)),
     "retaia_commands": ([COMMAND], lambda p, rows: p.commands() == tuple(rows)),
 }
 

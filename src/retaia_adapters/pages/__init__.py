@@ -1,0 +1,1 @@
+"""Pages for a browser that stand alone: the one that lets a device in."""
