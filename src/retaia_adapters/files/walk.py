@@ -15,9 +15,11 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterator
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
-from retaia_core.domain.discovery import Skip, skip_reason
+from retaia_core.domain.discovery import Skip, any_skipped, skip_reason
 from retaia_core.domain.storage import DERIVED_FOLDER, EXPORTS_FOLDER, MARKER_NAME
 from retaia_core.ports.originals import Entry, FolderListing
 
@@ -26,6 +28,9 @@ from . import fsio
 Known = Callable[[str], str | None]
 Row = tuple[str, int, int]
 """Name, size in bytes, mtime in nanoseconds."""
+
+_entry: Callable[[Row], Entry] = partial(tuple.__new__, Entry)
+"""The entry of a row, whose fields it has in the same order."""
 
 _OURS = frozenset({EXPORTS_FOLDER, DERIVED_FOLDER, MARKER_NAME})
 """At a storage's root: neither footage nor worth telling a person that it was passed over."""
@@ -188,11 +193,23 @@ def _name_reason(name: str) -> Skip | None:
     return skip_reason(name) if fsio.is_text(name) else Skip.UNDECODABLE
 
 
+def _numbers(values: Sequence[int]) -> bytes:
+    try:
+        return array("q", values).tobytes()
+    except OverflowError:
+        return repr(values).encode()  # such as a time beyond the year 2262
+
+
 def _digest(folder: _Folder) -> str:
-    """BLAKE2b over the sorted rows and what was passed over; ``repr`` is exact for both."""
+    """BLAKE2b over the sorted rows, column by column, and what was passed over."""
     folder.rows.sort()
     folder.skipped.sort()
-    look = hashlib.blake2b(repr(folder.rows).encode(), digest_size=16)
+    names, sizes, times = zip(*folder.rows, strict=True) if folder.rows else ((), (), ())
+    # No name is empty or has a NUL: where the names end, and so how many numbers follow, is certain.
+    text = "\0".join(names) + "\0\0"
+    look = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16)
+    look.update(_numbers(sizes))
+    look.update(_numbers(times))
     if folder.skipped:
         look.update(repr([(name, str(reason)) for name, reason in folder.skipped]).encode())
     return look.hexdigest()
@@ -201,17 +218,32 @@ def _digest(folder: _Folder) -> str:
 def _listing(folder: _Folder, known: str | None) -> FolderListing:
     digest = _digest(folder)
     skipped = [(fsio.printable(name), reason) for name, reason in folder.skipped]
-    files: list[Entry] = []
+    files: Iterable[Row] = ()
     if digest != known:
-        for name, size, mtime_ns in folder.rows:
-            reason = _name_reason(name)
-            if reason is None:
-                files.append(Entry(name=name, size=size, mtime_ns=mtime_ns))
-            elif folder.path or name not in _OURS:
-                skipped.append((fsio.printable(name), reason))
+        files = folder.rows
+        if not _all_plain(files):
+            files = _pass_over(folder, skipped)
     return FolderListing(
-        folder=folder.path, files=tuple(files), skipped=tuple(skipped), digest=digest
+        folder=folder.path, files=tuple(map(_entry, files)), skipped=tuple(skipped), digest=digest
     )
+
+
+def _all_plain(rows: Iterable[Row]) -> bool:
+    """Whether certainly no name is to be passed over: one look at all of them, for nearly all folders."""
+    names = [row[0] for row in rows]
+    return fsio.is_text("".join(names)) and not any_skipped(names)
+
+
+def _pass_over(folder: _Folder, skipped: list[tuple[str, Skip]]) -> list[Row]:
+    """The rows whose names are no reason to pass them over; the others are added to what was skipped."""
+    kept: list[Row] = []
+    for row in folder.rows:
+        reason = _name_reason(row[0])
+        if reason is None:
+            kept.append(row)
+        elif folder.path or row[0] not in _OURS:
+            skipped.append((fsio.printable(row[0]), reason))
+    return kept
 
 
 def unreadable_tops(parent: str, names: list[str]) -> FolderListing:

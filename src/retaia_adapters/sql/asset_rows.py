@@ -231,12 +231,12 @@ def new_row_of(asset: Asset) -> tuple[object, ...]:
 
 def found_rows_of(found: Found) -> list[tuple[object, ...]]:
     """The rows of files that a scan found, as `new_row_of` has them."""
-    at, storage_id, folder = micros(found.at), found.storage_id, found.folder
+    at, storage_id = micros(found.at), found.storage_id
     profiles, state = found.profiles, State.DISCOVERED.value
     kinds = {media_type: (media_type.value, profiles[media_type]) for media_type in profiles}
     return [
         (uuid, storage_id, folder, name, kind, state, size, mtime, profile, at, at, at, fold(name))
-        for uuid, name, media_type, size, mtime in found.files
+        for uuid, folder, name, media_type, size, mtime in found.files
         for kind, profile in (kinds[media_type],)
     ]
 

@@ -6,6 +6,7 @@ path: a statement is compiled when the store is opened and runs on the driver's 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -31,6 +32,11 @@ from sqlalchemy.sql import ClauseElement
 
 from .values import dump
 
+BULK_ROWS = 200
+"""So many rows are inserted by one statement on SQLite: it works on them without Python's lock."""
+
+_ROW = re.compile(r"(?<= VALUES )\([^()]*\)")
+
 Row = tuple[Any, ...]
 Values = Mapping[str, object]
 
@@ -43,7 +49,8 @@ class Statement:
     names: tuple[str, ...]
     constants: Mapping[str, object]
     bulk: str = ""
-    """The same for many rows at once, each parameter a column as a list (PostgreSQL)."""
+    """The same for many rows at once: each parameter a column as a list on PostgreSQL; on SQLite
+    `BULK_ROWS` rows, one after the other."""
 
     def bind(self, values: Values) -> tuple[object, ...]:
         """Put named values into the driver's order."""
@@ -144,7 +151,8 @@ class Dialect:
         columns = parameters(table) | literals
         one = self.compile(finish(self.insert_into(table).values(columns)).inline())
         if not self.postgres:
-            return one
+            rows = _ROW.sub(lambda row: ", ".join([row[0]] * BULK_ROWS), one.text, count=1)
+            return evolve(one, bulk=rows)
         lists = [bindparam(n, type_=postgresql.ARRAY(table.c[n].type)) for n in one.names]
         given = func.unnest(*lists).table_valued(*one.names).render_derived()
         values = [literals[n] if n in literals else given.c[n] for n in columns]

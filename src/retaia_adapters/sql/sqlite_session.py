@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from itertools import chain
 
 from retaia_core.errors import RetaiaError, StoreError, StoreUnavailable
 
-from .dialects import SQLITE, Row, Statement, Values
+from .dialects import BULK_ROWS, SQLITE, Row, Statement, Values
 from .session import Taken
 
 BUSY_SECONDS = 30.0
@@ -82,13 +83,20 @@ class SqliteSession:
         self._connection.execute("SAVEPOINT many")
         try:
             for statement, rows in many:
-                self._connection.executemany(statement.text, rows)
+                self._insert(statement, rows)
         except sqlite3.IntegrityError as error:
             self._connection.execute("ROLLBACK TO many")
             raise _taken(error) from error
         finally:
             if self._connection.in_transaction:
                 self._connection.execute("RELEASE many")
+
+    def _insert(self, statement: Statement, rows: Sequence[tuple[object, ...]]) -> None:
+        whole = len(rows) - len(rows) % BULK_ROWS
+        for start in range(0, whole, BULK_ROWS):
+            values = list(chain.from_iterable(rows[start : start + BULK_ROWS]))
+            self._connection.execute(statement.bulk, values)
+        self._connection.executemany(statement.text, rows[whole:])
 
     def serialise(self, name: str) -> None:
         """Nothing to do: only one transaction writes at a time."""

@@ -52,6 +52,23 @@ def skip_reason(name: str) -> Skip | None:
     return None
 
 
+_SIGNS = (
+    "\0.",
+    *(f"{suffix}\0" for suffix in SKIPPED_SUFFIXES),
+    *(f"\0{name.lower()}\0" for name in sorted(SKIPPED_NAMES)),
+)
+
+
+def any_skipped(names: Iterable[str]) -> bool:
+    """Whether `skip_reason` may have something to say of one of these names; most folders have none.
+
+    >>> any_skipped(["A001.mov", "A002.mov"]), any_skipped(["A001.mov", "A001.mov.PART"])
+    (False, True)
+    """
+    text = "\0".join(("", *names, "")).lower()
+    return any(sign in text for sign in _SIGNS)
+
+
 @frozen(kw_only=True)
 class SeenFile:
     """A file as a scan saw it; ``size`` in bytes, ``mtime_ns`` in nanoseconds since 1970."""
@@ -65,6 +82,7 @@ class FoundFile(NamedTuple):
     """A media file that nobody knows, and the identity that it gets; see `Found`."""
 
     uuid: AssetId
+    folder: str
     name: str
     media_type: MediaType
     size: int
@@ -73,13 +91,12 @@ class FoundFile(NamedTuple):
 
 @frozen(kw_only=True)
 class Found:
-    """The files of one folder that become assets: what a first scan makes by the hundred thousand.
+    """Files of one storage that become assets: what a first scan makes by the hundred thousand.
 
     They have no sidecars; ``profiles`` has the one that each media type gets.
     """
 
     storage_id: StorageId
-    folder: str
     at: datetime
     profiles: Mapping[MediaType, ProfileName]
     files: Sequence[FoundFile]
@@ -87,12 +104,11 @@ class Found:
 
 def discovered(found: Found) -> Iterator[Asset]:
     """The assets that found files become."""
-    prefix = f"{found.folder}/" if found.folder else ""
     for file in found.files:
         yield Asset(
             uuid=file.uuid,
             storage_id=found.storage_id,
-            path=RelPath(prefix + file.name),
+            path=RelPath(f"{file.folder}/{file.name}" if file.folder else file.name),
             media_type=file.media_type,
             size=file.size,
             mtime_ns=file.mtime_ns,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from attrs import field, frozen
 
@@ -18,8 +18,7 @@ from ..domain.moves import DiskFile
 from ..domain.storage import Layout, Marker
 
 
-@frozen(kw_only=True)
-class Entry:
+class Entry(NamedTuple):
     """A regular file as a walk saw it: its name in its folder, size in bytes, mtime in nanoseconds."""
 
     name: str

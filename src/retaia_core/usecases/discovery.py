@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from itertools import chain
 
 import anyio
 import anyio.to_thread
@@ -18,6 +19,7 @@ from ..domain.assets import Asset, Flag
 from ..domain.discovery import (
     Arrival,
     Finding,
+    Found,
     Noted,
     SeenFile,
     match_moves,
@@ -32,10 +34,12 @@ from ..ports.clock import Clock, Ids
 from ..ports.store import Store, Transaction
 from .scan_compare import ComparedFolder, Comparison, count_folder, discovers, folder_record
 from .scan_tally import ScanOptions, Tally, report
-from .scan_walk import FolderContents, join, seen_files, walk_on
+from .scan_walk import FolderContents, WalkStep, join, seen_files, walk_on
 from .scheduling import open_review
 from .storages import Storages
 from .trail import record
+
+_Batch = tuple[Sequence[FolderContents], list[ComparedFolder]]
 
 
 @frozen(kw_only=True)
@@ -92,38 +96,67 @@ class Discovery:
         )
         settled = {name: r.digest for name, r in known.items() if r.settled}
         walk = originals.walk(storage.layout, settled.get)
-        read_on = partial(walk_on, walk, known, self.catalog)
-        while (step := await anyio.to_thread.run_sync(read_on)).visited:
-            tally.take(step)
-            if step.batch:
-                await self._compare(step.batch, comparison)
-            progress(tally.counts["seen"])
+        try:
+            await self._walk(partial(walk_on, walk, known, self.catalog), comparison, progress)
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from group
         if problem := await anyio.to_thread.run_sync(originals.check):
             raise StorageOffline(problem)
         await self._close(comparison)
         return tally
 
-    async def _compare(self, batch: Sequence[FolderContents], comparison: Comparison) -> None:
-        """Compare a batch of folders with the store and write what changed; once more on a conflict."""
+    async def _walk(
+        self,
+        read_on: Callable[[], WalkStep],
+        comparison: Comparison,
+        progress: Callable[[int], None],
+    ) -> None:
+        """Walk and compare batch after batch, while the store writes the one before."""
         tally = comparison.tally
-        for attempt in (1, 2):
-            known = await self.store.read(partial(self._known, batch, tally))
-            folders = await anyio.to_thread.run_sync(comparison.folders, batch, known)
-            try:
-                await self.store.transact(partial(self._write, folders, tally), durable=False)
-            except StateConflict:
-                if attempt == 2:
-                    raise
-            else:
-                for folder in folders:
-                    count_folder(folder, tally)
-                return
+        done, todo = anyio.create_memory_object_stream[_Batch](0)
+
+        async def write_all() -> None:
+            async with todo:
+                async for batch, folders in todo:
+                    await self._save_batch(batch, folders, comparison)
+                    progress(tally.counts["seen"])
+
+        async with anyio.create_task_group() as tasks, done:
+            tasks.start_soon(write_all)
+            while (step := await anyio.to_thread.run_sync(read_on)).visited:
+                tally.take(step)
+                if step.batch:
+                    await done.send((step.batch, await self._compare(step.batch, comparison)))
+            progress(tally.counts["seen"])
+
+    async def _compare(
+        self, batch: Sequence[FolderContents], comparison: Comparison
+    ) -> list[ComparedFolder]:
+        known: Mapping[str, Sequence[Asset]] = {}
+        if not comparison.tally.first:
+            known = await self.store.read(partial(self._known, batch, comparison.tally))
+        return await anyio.to_thread.run_sync(comparison.folders, batch, known)
+
+    async def _save_batch(
+        self,
+        batch: Sequence[FolderContents],
+        folders: Sequence[ComparedFolder],
+        comparison: Comparison,
+    ) -> None:
+        """Write what changed in a batch of folders; once more, compared anew, on a conflict."""
+        tally = comparison.tally
+        try:
+            await self.store.transact(partial(self._write, folders, tally), durable=False)
+        except StateConflict:
+            tally.first = False  # Somebody else adds assets here as well.
+            folders = await self._compare(batch, comparison)
+            await self.store.transact(partial(self._write, folders, tally), durable=False)
+        for folder in folders:
+            count_folder(folder, tally)
 
     def _known(
         self, batch: Sequence[FolderContents], tally: Tally, tx: Transaction
     ) -> Mapping[str, Sequence[Asset]]:
-        if tally.first:
-            return {}
         storage_id = tally.storage.storage_id
         folders = [contents.listing.folder for contents in batch]
         known = {folder: tx.assets_in_folder(storage_id, folder) for folder in folders}
@@ -159,9 +192,14 @@ class Discovery:
     def _write(self, folders: Sequence[ComparedFolder], tally: Tally, tx: Transaction) -> None:
         now = self.clock.now()
         tx.add_assets(asset for folder in folders for asset in folder.fresh)
-        for folder in folders:
-            if folder.found is not None:
-                tx.add_found(folder.found)
+        tx.add_found(
+            Found(
+                storage_id=tally.storage.storage_id,
+                at=now,
+                profiles=self.catalog.default_profiles,
+                files=list(chain.from_iterable(folder.found for folder in folders)),
+            )
+        )
         for folder in folders:
             for before, finding in folder.findings:
                 if finding.asset != before:

@@ -9,7 +9,7 @@ from attrs import evolve, frozen
 
 from ..catalog import Catalog
 from ..domain.assets import Asset, AttachedSidecar, Flag
-from ..domain.discovery import Finding, Found, FoundFile, Noted, SeenFile, Skip, miss, sight
+from ..domain.discovery import Finding, FoundFile, Noted, SeenFile, Skip, miss, sight
 from ..domain.identifiers import AssetId, RelPath, folder_of, name_of
 from ..domain.lifecycle import State
 from ..domain.media import MediaType, extension_of
@@ -29,7 +29,7 @@ class ComparedFolder:
     listing: FolderListing
     findings: tuple[tuple[Asset, Finding], ...]
     fresh: tuple[Asset, ...]
-    found: Found | None
+    found: Sequence[FoundFile]
     traces: tuple[Trace, ...]
     empty: tuple[str, ...]
 
@@ -77,14 +77,14 @@ class Comparison:
         known: Sequence[Asset],
         sidecars: Mapping[str, tuple[AttachedSidecar, ...]],
         now: datetime,
-    ) -> tuple[tuple[Asset, ...], Found | None]:
+    ) -> tuple[tuple[Asset, ...], Sequence[FoundFile]]:
         """What becomes of the files of an inbox folder that nobody knows and that are not held back.
 
-        Those with sidecars are whole assets; all others, nearly all of a first scan, are `Found`.
+        Those with sidecars are whole assets; all others, nearly all of a first scan, are only found.
         """
         folder = contents.listing.folder
         if not contents.media or not discovers(self.tally.storage.layout, folder):
-            return (), None
+            return (), ()
         strangers: Sequence[tuple[Entry, MediaType]] = contents.media
         taken = {asset.name for asset in known}
         taken |= {name_of(path) for path in self.tally.held_back if folder_of(path) == folder}
@@ -96,19 +96,12 @@ class Comparison:
             if e.name in sidecars
         )
         uuid = self.ids.uuid
-        files = [
-            FoundFile(AssetId(uuid()), e.name, m, e.size, e.mtime_ns)
-            for e, m in strangers
-            if e.name not in sidecars
+        found = [
+            FoundFile(AssetId(uuid()), folder, name, media_type, size, mtime_ns)
+            for (name, size, mtime_ns), media_type in strangers
+            if name not in sidecars
         ]
-        found = Found(
-            storage_id=self.tally.storage.storage_id,
-            folder=folder,
-            at=now,
-            profiles=self.catalog.default_profiles,
-            files=files,
-        )
-        return fresh, found if files else None
+        return fresh, found
 
     def _attach(self, contents: FolderContents) -> tuple[Trace, ...]:
         if not contents.sidecars:
@@ -225,7 +218,7 @@ def folder_record(folder: ComparedFolder, tally: Tally) -> FolderRecord:
 def count_folder(folder: ComparedFolder, tally: Tally) -> None:
     """Add what was found in a folder to the tally, once it is written."""
     tally.counts["seen"] += len(folder.listing.files)
-    fresh = len(folder.fresh) + (len(folder.found.files) if folder.found else 0)
+    fresh = len(folder.fresh) + len(folder.found)
     tally.counts["new"] += fresh
     tally.counts["waiting"] += fresh
     for _, finding in folder.findings:

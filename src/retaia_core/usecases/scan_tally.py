@@ -27,7 +27,7 @@ class ScanOptions:
 
 @define(kw_only=True)
 class Tally:
-    """What a running scan has counted and still holds back."""
+    """What a running scan has counted and still holds back; ``first`` says that nothing is known yet."""
 
     storage: Storage
     options: ScanOptions

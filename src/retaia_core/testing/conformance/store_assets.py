@@ -283,17 +283,16 @@ class AssetRules(StoreSuite):
         """`add_found` writes what `discovered` says, whole or not at all."""
         found = Found(
             storage_id=NAS,
-            folder="INBOX/day 1",
             at=START,
             profiles={MediaType.PHOTO: ProfileName("photo_standard")},
             files=(
-                FoundFile(asset_id(1), "Ä\n🎬.jpg", MediaType.PHOTO, 2**40, 2**62),
-                FoundFile(asset_id(2), "b.jpg", MediaType.PHOTO, 1, 2),
+                FoundFile(asset_id(1), "INBOX/1", "Ä\n🎬.jpg", MediaType.PHOTO, 2**40, 2**62),
+                FoundFile(asset_id(2), "", "b.jpg", MediaType.PHOTO, 1, 2),
             ),
         )
         db.write(lambda tx: tx.add_found(found))
-        stored = db.read(lambda tx: tx.assets_in_folder(NAS, "INBOX/day 1"))
-        assert sorted(stored, key=lambda a: a.uuid) == list(discovered(found))
+        stored = db.read(lambda tx: tx.assets([asset_id(1), asset_id(2)]))
+        assert list(stored.values()) == list(discovered(found))
         again = evolve(found, files=(found.files[0]._replace(uuid=asset_id(3)),))
         with pytest.raises(StateConflict):
             db.write(lambda tx: tx.add_found(again))
