@@ -18,6 +18,10 @@ Email = NewType("Email", str)
 PASSWORD_MIN = 10
 PASSWORD_MAX = 1024
 EMAIL_MAX = 254
+NAME_MAX = 200
+
+LOCAL_HOST = "localhost"
+"""The addresses here are those of the people at the server's own machine; nobody else gets one."""
 
 
 class Role(StrEnum):
@@ -55,6 +59,19 @@ def check_password(password: str) -> str:
             password=f"{PASSWORD_MIN} to {PASSWORD_MAX} characters",
         )
     return password
+
+
+def parse_name(text: str) -> str:
+    """Read a person's name as it is shown; it may be empty.
+
+    Raises:
+        ValidationFailed: longer than 200 characters, or with a control character.
+    """
+    name = text.strip()
+    if len(name) > NAME_MAX or not all(c.isprintable() for c in name):
+        said = f"at most {NAME_MAX} printable characters"
+        raise ValidationFailed(f"a name has {said}", display_name=said)
+    return name
 
 
 @frozen(kw_only=True)
@@ -109,6 +126,51 @@ class Account:
         return Actor(kind=ActorKind.PERSON, id=name)
 
 
+def new_account(
+    account_id: AccountId,
+    email: Email,
+    at: datetime,
+    *,
+    display_name: str = "",
+    admin: bool = False,
+    verified: bool = False,
+) -> Account:
+    """A person's account, without a password yet.
+
+    Raises:
+        ValidationFailed: the address is one of this machine's own people.
+    """
+    if email.endswith(f"@{LOCAL_HOST}"):
+        said = f"an address outside {LOCAL_HOST}, whose people are those of this machine"
+        raise ValidationFailed(f"give {said}", email=said)
+    return Account(
+        account_id=account_id,
+        email=email,
+        created_at=at,
+        display_name=display_name,
+        email_verified=verified,
+        roles=frozenset({Role.ADMIN}) if admin else frozenset(),
+    )
+
+
+def local_account(account_id: AccountId, name: str, at: datetime) -> Account:
+    """The account of the person at the server's machine, by login name; only a link opens it.
+
+    >>> from datetime import UTC
+    >>> local_account(AccountId("1"), "Ana", datetime(2026, 1, 1, tzinfo=UTC)).email
+    'ana@localhost'
+    """
+    return Account(
+        account_id=account_id,
+        email=Email("-".join(name.lower().split()) + f"@{LOCAL_HOST}"),
+        created_at=at,
+        display_name=name,
+        email_verified=True,
+        roles=frozenset({Role.ADMIN}),
+        local_name=name,
+    )
+
+
 def verified(account: Account) -> Account:
     """The account once its address is proven."""
     return evolve(account, email_verified=True)
@@ -117,3 +179,13 @@ def verified(account: Account) -> Account:
 def with_password(account: Account, hashed: str) -> Account:
     """The account under a new password; whoever got the message that allowed it owns the address."""
     return evolve(account, password=hashed)
+
+
+def shut(account: Account) -> Account:
+    """The account once nobody may sign in to it any more."""
+    return evolve(account, disabled=True)
+
+
+def opened_again(account: Account) -> Account:
+    """The account once its person may sign in again."""
+    return evolve(account, disabled=False)

@@ -9,11 +9,13 @@ from enum import StrEnum
 
 from attrs import field, frozen
 
+from ..errors import ValidationFailed
 from .actors import ActorKind
 from .clients import ClientKind
 
 ACCESS_TTL = timedelta(hours=1)
 REFRESH_TTL = timedelta(days=30)
+CLIENT_ID_MAX = 200
 
 
 def digest_of(secret: str) -> str:
@@ -23,6 +25,18 @@ def digest_of(secret: str) -> str:
     '3c469e9d'
     """
     return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def parse_client_id(text: str) -> str:
+    """Read the name that an interface gives itself; a person has one live token per such name.
+
+    Raises:
+        ValidationFailed: empty, longer than 200 characters, or with a character that is not printed.
+    """
+    if not (0 < len(text) <= CLIENT_ID_MAX and text.isprintable()):
+        said = f"1 to {CLIENT_ID_MAX} printable characters"
+        raise ValidationFailed(f"a client_id has {said}", client_id=said)
+    return text
 
 
 class Scope(StrEnum):
@@ -101,6 +115,15 @@ class Purpose(StrEnum):
     RESET_PASSWORD = "RESET_PASSWORD"
     SIGN_IN = "SIGN_IN"
     BULK_APPROVAL = "BULK_APPROVAL"
+    SPENT_REFRESH = "SPENT_REFRESH"
+
+
+LIFETIMES: Mapping[Purpose, timedelta] = {
+    Purpose.VERIFY_EMAIL: timedelta(hours=24),
+    Purpose.RESET_PASSWORD: timedelta(hours=1),
+    Purpose.SIGN_IN: timedelta(minutes=10),
+}
+"""How long what a person is sent or shown can be used."""
 
 
 @frozen(kw_only=True)

@@ -7,6 +7,9 @@ from datetime import datetime, timedelta
 from attrs import frozen
 
 FREE_ATTEMPTS = 5
+FREE_PER_ADDRESS = 50
+"""More people than one may call from one network address."""
+
 FIRST_WAIT = timedelta(seconds=2)
 LONGEST_WAIT = timedelta(minutes=15)
 FORGOTTEN_AFTER = timedelta(hours=24)
@@ -22,26 +25,38 @@ class Throttle:
     blocked_until: datetime | None = None
 
 
-def wait_after(failures: int) -> timedelta:
+def wait_after(failures: int, free: int = FREE_ATTEMPTS) -> timedelta:
     """How long nobody is let in after so many failures in a row: none, then 2 s, doubling, at most 15 min.
+
+    ``free`` is the first number of failures that makes anybody wait.
 
     >>> [wait_after(n).total_seconds() for n in (4, 5, 6, 7, 40)]
     [0.0, 2.0, 4.0, 8.0, 900.0]
     """
-    if failures < FREE_ATTEMPTS:
+    if failures < free:
         return timedelta(0)
-    doublings = min(failures - FREE_ATTEMPTS, 30)
+    doublings = min(failures - free, 30)
     return min(FIRST_WAIT * (1 << doublings), LONGEST_WAIT)
 
 
-def failed(known: Throttle | None, *, key: str, now: datetime) -> Throttle:
+def failed(
+    known: Throttle | None, *, key: str, now: datetime, free: int = FREE_ATTEMPTS
+) -> Throttle:
     """One more failure; what happened more than a day ago is forgotten."""
     stale = known is None or now - known.last_at > FORGOTTEN_AFTER
-    failures = 1 if known is None or stale else known.failures + 1
-    wait = wait_after(failures)
-    return Throttle(
-        key=key, failures=failures, last_at=now, blocked_until=now + wait if wait else None
-    )
+    return _counted(key, 1 if known is None or stale else known.failures + 1, now, free)
+
+
+def forgiven(known: Throttle, free: int = FREE_ATTEMPTS) -> Throttle | None:
+    """One failure less: an attempt was counted before it was known to be none; None when none is left."""
+    left = known.failures - 1
+    return _counted(known.key, left, known.last_at, free) if left > 0 else None
+
+
+def _counted(key: str, failures: int, last_at: datetime, free: int) -> Throttle:
+    wait = wait_after(failures, free)
+    until = last_at + wait if wait else None
+    return Throttle(key=key, failures=failures, last_at=last_at, blocked_until=until)
 
 
 def seconds_left(known: Throttle | None, now: datetime) -> int:
