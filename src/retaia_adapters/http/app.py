@@ -6,7 +6,8 @@ import json
 import logging
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, cast
 
 from attrs import define, field, frozen
@@ -17,8 +18,10 @@ from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from retaia_core.domain.actors import SYSTEM, Actor, ActorKind
+from retaia_core.ports import observer
 from retaia_core.shell.server import ServerOptions
 from retaia_core.shell.services import Services
+from retaia_core.usecases.monitoring import Monitoring
 from retaia_core.usecases.sessions import Principal
 
 from .browse import POLICY, page, style
@@ -28,6 +31,7 @@ from .errors import CORRELATION_HEADER, problem_of, refused
 from .handlers import HANDLERS
 from .identity import Gate, Tokens, calling_agent
 from .logs import tell
+from .metrics import METRICS_PATH, exposition
 from .pages import page_at, pages_of
 from .validation import check_length, limited, read_body, read_headers, read_path, read_query
 from .wire import json_response, raw_json
@@ -50,6 +54,7 @@ class _Trace:
     """What the log says of one request."""
 
     correlation_id: str
+    request_id: str
     operation: str = "-"
     actor: str = "-"
     status: int = 0
@@ -67,9 +72,24 @@ def _routes(operations: tuple[Operation, ...]) -> tuple[_Route, ...]:
     )
 
 
-def _correlation_id(request: Request, services: Services) -> str:
-    given = request.headers.get(CORRELATION_HEADER, "")
-    return given if _CORRELATION.fullmatch(given) else services.ids.uuid()
+def _trace(request: Request, services: Services) -> _Trace:
+    given, own = request.headers.get(CORRELATION_HEADER, ""), services.ids.uuid()
+    chosen = given if _CORRELATION.fullmatch(given) else own
+    return _Trace(correlation_id=chosen, request_id=own)
+
+
+@contextmanager
+def _named(trace: _Trace) -> Iterator[None]:
+    """Every line of the log meanwhile bears the request's names."""
+    correlation, request = (
+        observer.correlation_id.set(trace.correlation_id),
+        observer.request_id.set(trace.request_id),
+    )
+    try:
+        yield
+    finally:
+        observer.correlation_id.reset(correlation)
+        observer.request_id.reset(request)
 
 
 @define(kw_only=True)
@@ -77,7 +97,6 @@ class Application:
     """The application over one set of services. ``plugins`` are ASGI applications by name."""
 
     serving: Serving
-    gate: Gate
     handlers: Mapping[str, Handler]
     routes: tuple[_Route, ...]
     static: Mapping[str, Response]
@@ -88,11 +107,17 @@ class Application:
         """Answer one request; whatever goes wrong before its first byte has the one error shape."""
         assert scope["type"] == "http"
         request = Request(scope, receive)
-        trace = _Trace(correlation_id=_correlation_id(request, self.serving.services))
+        trace = _trace(request, self.serving.services)
+        with _named(trace):
+            await self._serve(request, trace, send)
+
+    async def _serve(self, request: Request, trace: _Trace, send: Send) -> None:
+        scope, receive = request.scope, request.receive
 
         async def stamped(message: Message) -> None:
             if message["type"] == "http.response.start":
                 trace.status = message["status"]
+                self._count(trace)
                 headers = MutableHeaders(scope=message)
                 headers[CORRELATION_HEADER] = trace.correlation_id
                 headers["X-Content-Type-Options"] = "nosniff"
@@ -110,6 +135,10 @@ class Application:
             await self._failed(error, trace)(scope, receive, stamped)
         tell(logging.INFO, "http.request", **_said(trace))
 
+    def _count(self, trace: _Trace) -> None:
+        seconds = time.perf_counter() - trace.started
+        self.serving.services.observer.request(trace.operation, trace.status, seconds)
+
     def _failed(self, error: Exception, trace: _Trace) -> Response:
         problem = problem_of(error)
         if problem.status >= 500:
@@ -125,17 +154,20 @@ class Application:
             return self.static[path]
         if path.startswith(PLUGIN_PREFIX):
             return await self._plugin(request, trace)
+        if path == METRICS_PATH and request.method == "GET":
+            return await exposition(self.serving, request)
         page = page_at(self.pages, path)
         if page is not None:
             return page
         operation, parts = self._route(request.method, path)
         trace.operation = operation.operation_id
-        principal = await self.gate.admit(operation.access, request.headers)
+        principal = await self.serving.gate.admit(operation.access, request.headers)
         trace.actor = "-" if principal is None else str(principal.actor)
         check_length(request.headers, operation.max_body)
         request = Request(request.scope, limited(request.receive, operation.max_body))
         call = await self._call(operation, parts, principal, request)
-        answer = await self.handlers[operation.operation_id](call)
+        with self.serving.services.observer.span(operation.operation_id):
+            answer = await self.handlers[operation.operation_id](call)
         return answer if isinstance(answer, Response) else json_response(answer)
 
     def _route(self, method: str, path: str) -> tuple[Operation, Mapping[str, str]]:
@@ -191,7 +223,7 @@ class Application:
         application = self.plugins.get(name)
         if application is None:
             raise refused(404, "no plugin answers here", reason="UNKNOWN_PATH")
-        actor = (await self.gate.principal(request.headers)).actor
+        actor = (await self.serving.gate.principal(request.headers)).actor
         trace.operation, trace.actor = f"x/{name}", str(actor)
         request.scope["retaia.actor"] = actor
         request.scope["root_path"] = request.scope.get("root_path", "") + PLUGIN_PREFIX + name
@@ -236,8 +268,9 @@ def build_application(services: Services, options: ServerOptions, spawn: Spawn) 
             options=options,
             spawn=spawn,
             contract_job_types=frozenset(job_types),
+            gate=Gate(tokens=Tokens.of(options), sessions=services.sessions),
+            monitoring=Monitoring(store=services.store, clock=services.clock),
         ),
-        gate=Gate(tokens=Tokens.of(options), sessions=services.sessions),
         handlers=HANDLERS,
         routes=_routes(operations),
         static=_static(document, operations),

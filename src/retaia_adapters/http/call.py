@@ -21,9 +21,11 @@ from retaia_core.ports.store import Replay, Transaction
 from retaia_core.shell.server import ServerOptions
 from retaia_core.shell.services import Services
 from retaia_core.usecases.idempotency import once, refuse_other_body
+from retaia_core.usecases.monitoring import Monitoring
 from retaia_core.usecases.sessions import Principal
 
 from .document import IDEMPOTENCY_KEY, Operation
+from .identity import Gate
 from .validation import missing_header
 from .wire import canonical, encode, raw_json
 
@@ -42,6 +44,8 @@ class Serving:
     options: ServerOptions
     spawn: Spawn
     contract_job_types: frozenset[str]
+    gate: Gate
+    monitoring: Monitoring
     previews: OrderedDict[str, str] = field(factory=OrderedDict)
     _locks: dict[str, anyio.Lock] = field(factory=dict, alias="locks")
 
