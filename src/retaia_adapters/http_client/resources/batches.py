@@ -12,8 +12,8 @@ from ..values.batches import (
     DecisionsPreview,
     MoveBatch,
     MovePreview,
-    PurgeDone,
     PurgePreview,
+    PurgeResult,
 )
 
 Include = Literal["KEEP", "REJECT", "BOTH"]
@@ -106,13 +106,16 @@ class Purge(Resource[M]):
         return await self._engine.call(request, PurgePreview)
 
     @operation
-    async def execute(self, uuid: str, *, key: str | None = None) -> PurgeDone:
-        """Remove a rejected asset's files for good; only its audit record stays.
+    async def execute(
+        self, uuid: str, *, digest: str | None = None, key: str | None = None
+    ) -> PurgeResult:
+        """Remove a rejected asset's files for good, as the preview of this ``digest`` showed it.
+
+        Without a digest the caller's last preview of the asset counts. Only its audit record stays.
 
         Raises:
-            StateConflict: it is not rejected.
+            StateConflict: it is not rejected, or not as the preview showed it.
         """
-        request = ask(
-            "POST", "/assets/{uuid}/purge", uuid, body={"confirm": True}, key=self._key(key)
-        )
-        return await self._engine.call(request, PurgeDone)
+        body = {"confirm": True} if digest is None else {"confirm": True, "digest": digest}
+        request = ask("POST", "/assets/{uuid}/purge", uuid, body=body, key=self._key(key))
+        return await self._engine.call(request, PurgeResult)

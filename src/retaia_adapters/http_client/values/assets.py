@@ -182,6 +182,7 @@ class AssetPage:
 
     items: tuple[AssetSummary, ...]
     next_cursor: str | None = None
+    extra: Mapping[str, Any] = field(factory=dict)
 
 
 @frozen(kw_only=True)

@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from attrs import field, frozen
 
+from .assets import AssetState
+
 
 @frozen(kw_only=True)
 class PlannedFile:
@@ -122,14 +124,49 @@ class DecisionsApplied:
 
 
 @frozen(kw_only=True)
-class PurgePreview:
-    """What a purge would remove; ``extra`` has it as the server words it."""
+class PurgeFile:
+    """A file that a purge removes; ``path`` is relative to the storage."""
 
-    extra: Mapping[str, Any] = field(factory=dict)
+    role: Literal["original", "sidecar", "derived"]
+    path: str
+    size_bytes: int
 
 
 @frozen(kw_only=True)
-class PurgeDone:
-    """What a purge did; ``extra`` has it as the server words it."""
+class PurgeBlocked:
+    """Why a purge would not happen."""
 
-    extra: Mapping[str, Any] = field(factory=dict)
+    reason: Literal[
+        "not_rejected", "locked", "parked", "storage_offline", "unreadable", "missing", "changed"
+    ]
+    message: str
+    path: str | None = None
+    expected: Mapping[str, Any] = field(factory=dict)
+    found: Mapping[str, Any] = field(factory=dict)
+
+
+@frozen(kw_only=True)
+class PurgePreview:
+    """What a purge would remove, or why nothing would be; ``digest`` stands for exactly this."""
+
+    asset_uuid: str
+    storage_id: str
+    path: str
+    state: AssetState
+    eligible: bool
+    digest: str
+    files: tuple[PurgeFile, ...]
+    bytes_freed: int
+    blocked: tuple[PurgeBlocked, ...]
+    warnings: tuple[str, ...]
+
+
+@frozen(kw_only=True)
+class PurgeResult:
+    """What a purge removed."""
+
+    asset_uuid: str
+    state: AssetState
+    purged_at: datetime
+    files: tuple[PurgeFile, ...]
+    bytes_freed: int

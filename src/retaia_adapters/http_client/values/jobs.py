@@ -230,6 +230,7 @@ class AgentRegistered:
     effective_capabilities: tuple[str, ...]
     server_policy: ServerPolicy
     capability_warnings: tuple[str, ...] = ()
+    extra: Mapping[str, Any] = field(factory=dict)
 
 
 @frozen(kw_only=True)
@@ -237,6 +238,7 @@ class LeaseExtended:
     """Until when the lease holds now."""
 
     locked_until: datetime
+    extra: Mapping[str, Any] = field(factory=dict)
 
 
 @frozen(kw_only=True)
