@@ -11,6 +11,8 @@ from ..ports.observer import Observer, SilentObserver
 from ..ports.security_log import SecurityLog
 from ..ports.store import Store
 from ..usecases.agents import Agents
+from ..usecases.clients import Clients
+from ..usecases.devices import Devices
 from ..usecases.discovery import Discovery
 from ..usecases.moves import Moves
 from ..usecases.operations import Operations
@@ -42,5 +44,7 @@ class Services:
     purges: Purges
     operations: Operations
     sessions: Sessions | None = None
+    clients: Clients | None = None
+    devices: Devices | None = None
     security: SecurityLog = field(factory=LoggedSecurity)
     observer: Observer = field(factory=SilentObserver)

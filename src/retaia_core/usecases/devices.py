@@ -220,7 +220,7 @@ class Devices:
 
         def work(tx: Transaction, grant: DeviceGrant, now: datetime) -> DeviceGrant:
             let_in = approved(grant, account.actor.id, now)
-            self.factor.confirm(tx, account, otp_code)
+            self.factor.confirm(tx, tx.account(account.account_id) or account, otp_code)
             tx.save_device_grant(let_in)
             tx.drop_throttle(attempt_key("device-start", grant.address))
             return let_in

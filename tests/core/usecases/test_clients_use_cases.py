@@ -6,13 +6,14 @@ from datetime import timedelta
 
 import pytest
 from attrs import define, evolve, field
+from retaia_tests.plain_secrets import RIGHT_CODE, PlainSecrets
 
 from retaia_core.domain.accounts import Account, AccountId, Email, Totp
 from retaia_core.domain.actors import Actor, ActorKind
 from retaia_core.domain.clients import DEVICE_INTERVAL_S, DEVICE_TTL, ClientKind, DeviceStatus
 from retaia_core.domain.features import AI
 from retaia_core.domain.security_events import EventName
-from retaia_core.domain.sessions import Claims, digest_of
+from retaia_core.domain.sessions import digest_of
 from retaia_core.domain.throttling import FREE_ATTEMPTS
 from retaia_core.errors import (
     ExpiredDeviceCode,
@@ -27,13 +28,12 @@ from retaia_core.errors import (
     Unauthorized,
     ValidationFailed,
 )
-from retaia_core.ports.secrets import Secrets
-from retaia_core.ports.store import Transaction
 from retaia_core.testing.clock import START, FakeClock, SequentialIds
 from retaia_core.testing.memory_security import MemorySecurityLog
 from retaia_core.testing.memory_store import MemoryStore
 from retaia_core.usecases.clients import Clients, NewSecret
-from retaia_core.usecases.devices import Devices, SecondFactor, Started
+from retaia_core.usecases.devices import Devices, Started
+from retaia_core.usecases.second_factors import SecondFactors
 from retaia_core.usecases.sessions import Minted, Sessions
 
 ANA = Account(
@@ -42,23 +42,6 @@ ANA = Account(
 )  # fmt: skip
 HERE, ELSEWHERE = "192.0.2.1", "192.0.2.2"
 INTERVAL = timedelta(seconds=DEVICE_INTERVAL_S)
-RIGHT_CODE = "123456"
-
-
-@define
-class PlainSecrets(Secrets):
-    """Signs by remembering: a token is the name of its claims; nothing else is asked of it here."""
-
-    signed: dict[str, Claims] = field(factory=dict)
-
-    def sign(self, claims: Claims, key: bytes) -> str:
-        self.signed[claims.jti] = claims
-        return claims.jti
-
-    def claims(self, token: str, key: bytes) -> Claims:
-        if token not in self.signed:
-            raise Unauthorized("no token")
-        return self.signed[token]
 
 
 class Tokens(SequentialIds):
@@ -72,18 +55,6 @@ class Tokens(SequentialIds):
         return next(self._tokens)
 
 
-class OneCode(SecondFactor):
-    """Asks whoever has a second factor for one fixed code."""
-
-    def confirm(self, tx: Transaction, account: Account, otp_code: str | None) -> None:
-        if not account.mfa_enabled:
-            return
-        if otp_code is None:
-            raise MfaRequired("a code is needed")
-        if otp_code != RIGHT_CODE:
-            raise Invalid2faCode("wrong")
-
-
 @define(kw_only=True)
 class Office:
     """The use cases over one store, and the steps that most stories begin with."""
@@ -94,11 +65,16 @@ class Office:
     log: MemorySecurityLog = field(factory=MemorySecurityLog)
     secrets: PlainSecrets = field(factory=PlainSecrets)
     flags: dict[str, bool] = field(factory=dict)
+    factors: SecondFactors = field(init=False)
     sessions: Sessions = field(init=False)
     clients: Clients = field(init=False)
     devices: Devices = field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self.factors = SecondFactors(
+            store=self.store, clock=self.clock, ids=self.ids, secrets=self.secrets,
+            security=self.log,
+        )  # fmt: skip
         self.sessions = Sessions(
             store=self.store, clock=self.clock, ids=self.ids, secrets=self.secrets
         )
@@ -108,7 +84,7 @@ class Office:
         )  # fmt: skip
         self.devices = Devices(
             store=self.store, clock=self.clock, ids=self.ids, security=self.log,
-            factor=OneCode(), flags=self.flags,
+            factor=self.factors, flags=self.flags,
         )  # fmt: skip
 
     async def start(self, label: str = "studio Mac") -> Started:
@@ -264,8 +240,10 @@ class TestSecondFactor:
     """*approves (with OTP if they use it)*."""
 
     @pytest.fixture
-    def careful(self) -> Account:
-        return evolve(ANA, totp=Totp(secret="S", enabled=True))
+    async def careful(self, office: Office) -> Account:
+        account = evolve(ANA, totp=Totp(secret="S", enabled=True))
+        await office.store.transact(lambda tx: tx.save_account(account))
+        return account
 
     async def test_a_code_is_asked_of_who_uses_one(self, office: Office, careful: Account) -> None:
         """Without it, or with a wrong one, the device stays outside."""
@@ -277,6 +255,13 @@ class TestSecondFactor:
             await office.devices.approve(careful, code, "000000")
         assert await office.poll(started) is DeviceStatus.PENDING
         await office.devices.approve(careful, code, RIGHT_CODE)
+
+    async def test_a_code_lets_one_device_in(self, office: Office, careful: Account) -> None:
+        """What was used is good for no other."""
+        first, second = await office.start(), await office.start()
+        await office.devices.approve(careful, first.grant.user_code, RIGHT_CODE)
+        with pytest.raises(Invalid2faCode):
+            await office.devices.approve(careful, second.grant.user_code, RIGHT_CODE)
 
     async def test_looking_up_again_forgets_no_wrong_code(
         self, office: Office, careful: Account

@@ -17,11 +17,15 @@ from retaia_core.domain.scans import ScanReport
 from retaia_core.domain.storage import Layout, Marker, Storage
 from retaia_core.hooks.lifecycle import LifecycleHook
 from retaia_core.ports.originals import FolderFound, Originals, OriginalsDriver
+from retaia_core.ports.secrets import Secrets
 from retaia_core.ports.store import Store
 from retaia_core.testing.clock import FakeClock, SequentialIds
 from retaia_core.testing.memory_files import MemoryDerived, MemoryOriginals
+from retaia_core.testing.memory_security import MemorySecurityLog
 from retaia_core.testing.memory_store import MemoryStore
 from retaia_core.usecases.agents import Agents
+from retaia_core.usecases.clients import Clients
+from retaia_core.usecases.devices import Devices
 from retaia_core.usecases.discovery import Discovery
 from retaia_core.usecases.lifecycle_hooks import HookRunner
 from retaia_core.usecases.moves import Moves
@@ -31,8 +35,11 @@ from retaia_core.usecases.purges import Purges
 from retaia_core.usecases.results import DerivedClaim, Submission
 from retaia_core.usecases.review import Review
 from retaia_core.usecases.scan_tally import ScanOptions
+from retaia_core.usecases.second_factors import SecondFactors
+from retaia_core.usecases.sessions import Sessions
 from retaia_core.usecases.storages import Storages
 from retaia_core.usecases.uploads import Uploads
+from retaia_tests.plain_secrets import PlainSecrets
 
 PERSON = Actor(kind=ActorKind.PERSON, id="local/ana")
 ROOT = "/footage"
@@ -86,6 +93,36 @@ class House:
     switched_on: frozenset[str] = frozenset()
     quiet: timedelta = timedelta(0)
     policies: frozenset[str] = frozenset()
+    secrets: Secrets = field(factory=PlainSecrets)
+    security: MemorySecurityLog = field(factory=MemorySecurityLog)
+    flags: dict[str, bool] = field(factory=dict)
+    sessions: Sessions = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.sessions = Sessions(
+            store=self.store, clock=self.clock, ids=self.ids, secrets=self.secrets
+        )
+
+    @property
+    def clients(self) -> Clients:
+        return Clients(
+            store=self.store, clock=self.clock, ids=self.ids, sessions=self.sessions,
+            security=self.security, flags=self.flags,
+        )  # fmt: skip
+
+    @property
+    def devices(self) -> Devices:
+        return Devices(
+            store=self.store, clock=self.clock, ids=self.ids, security=self.security,
+            factor=self.factors, flags=self.flags,
+        )  # fmt: skip
+
+    @property
+    def factors(self) -> SecondFactors:
+        return SecondFactors(
+            store=self.store, clock=self.clock, ids=self.ids, secrets=self.secrets,
+            security=self.security,
+        )  # fmt: skip
 
     @property
     def storages(self) -> Storages:

@@ -56,6 +56,10 @@ def services_of(house: House, plugins: Plugins | None = None) -> Services:
         moves=house.moves,
         purges=house.purges,
         operations=house.operations,
+        sessions=house.sessions,
+        clients=house.clients,
+        devices=house.devices,
+        security=house.security,
     )
 
 
@@ -205,6 +209,7 @@ async def serve_in_process(
 
             tasks.start_soon(run)
 
+        await house.sessions.prepare()
         services = services_of(house, plugins)
         application = build_application(services, evolve(OPTIONS, **options), spawn)
         conformance = Conformance(load_document(house.catalog.derived_kinds))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..call import Handler
-from . import agents, assets, batches, derived, jobs, ops, purge
+from . import agents, assets, auth_clients, batches, derived, jobs, ops, purge
 
 HANDLERS: Mapping[str, Handler] = {
     **agents.HANDLERS,
     **assets.HANDLERS,
+    **auth_clients.HANDLERS,
     **batches.HANDLERS,
     **derived.HANDLERS,
     **jobs.HANDLERS,
