@@ -28,22 +28,22 @@ from ..domain.clients import (
 )
 from ..domain.security_events import EventName
 from ..domain.sessions import digest_of
-from ..domain.throttling import failed, seconds_left
 from ..errors import (
     ExpiredDeviceCode,
     Invalid2faCode,
     InvalidDeviceCode,
     StateConflict,
-    TooManyAttempts,
 )
 from ..ports.clock import Clock, Ids
 from ..ports.security_log import SecurityLog
 from ..ports.store import Store, Transaction
 from .attempts import Attempts, attempt_key
+from .charges import charge, give_back, per_address
 from .clients import NewSecret, make_client, refuse_kind
 from .security import record
 
 T = TypeVar("T")
+_STARTS = "device-start"
 
 
 class SecondFactor(Protocol):
@@ -99,13 +99,10 @@ class Devices:
         """
         technical(kind)
         name, now, device_code = parse_label(label), self.clock.now(), self.ids.token()
-        key = attempt_key("device-start", address)
 
         def work(tx: Transaction) -> DeviceGrant:
             refuse_kind(tx, kind, self.flags)
-            begun = tx.throttle(key)
-            _refuse(seconds_left(begun, now))
-            tx.save_throttle(failed(begun, key=key, now=now))
+            charge(tx, [per_address(_STARTS, address)], now)
             grant = DeviceGrant(
                 digest=digest_of(device_code),
                 user_code=self._free_code(tx, now),
@@ -172,7 +169,7 @@ class Devices:
             except StateConflict:
                 return False
             tx.drop_device_grant(grant.digest)
-            tx.drop_throttle(attempt_key("device-start", grant.address))
+            give_back(tx, [per_address(_STARTS, grant.address)])
             return True
 
         return await self._by_device(device_code, address, work)
@@ -222,7 +219,7 @@ class Devices:
             let_in = approved(grant, account.actor.id, now)
             self.factor.confirm(tx, tx.account(account.account_id) or account, otp_code)
             tx.save_device_grant(let_in)
-            tx.drop_throttle(attempt_key("device-start", grant.address))
+            give_back(tx, [per_address(_STARTS, grant.address)])
             return let_in
 
         # Counted apart: looking a code up again must not forget the one-time codes that were wrong.
@@ -278,9 +275,3 @@ def _grant(tx: Transaction, device_code: str) -> DeviceGrant:
     if grant is None:
         raise InvalidDeviceCode("no request has this device code; start again")
     return grant
-
-
-def _refuse(seconds: int) -> None:
-    if seconds:
-        said = f"too many requests from here came to nothing; the next one counts in {seconds} s"
-        raise TooManyAttempts(said, retry_after_s=seconds)

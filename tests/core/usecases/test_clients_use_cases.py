@@ -14,7 +14,7 @@ from retaia_core.domain.clients import DEVICE_INTERVAL_S, DEVICE_TTL, ClientKind
 from retaia_core.domain.features import AI
 from retaia_core.domain.security_events import EventName
 from retaia_core.domain.sessions import digest_of
-from retaia_core.domain.throttling import FREE_ATTEMPTS
+from retaia_core.domain.throttling import FREE_ATTEMPTS, FREE_PER_ADDRESS
 from retaia_core.errors import (
     ExpiredDeviceCode,
     ForbiddenActor,
@@ -302,12 +302,16 @@ class TestLockOut:
         assert await office.poll(started) is DeviceStatus.PENDING
 
     async def test_starts_that_come_to_nothing_are_slowed_down(self, office: Office) -> None:
-        """An approval forgets them; another address is not concerned."""
-        started = [await office.start() for _ in range(FREE_ATTEMPTS)]
+        """One that is approved or given up counts no more; another address is not concerned."""
+        started = [await office.start() for _ in range(FREE_PER_ADDRESS)]
         with pytest.raises(TooManyAttempts):
             await office.start()
         await office.devices.start(ClientKind.AGENT, "", address=ELSEWHERE)
         await office.devices.approve(ANA, started[0].grant.user_code, None)
+        await office.start()
+        with pytest.raises(TooManyAttempts):
+            await office.start()
+        await office.devices.cancel(started[1].device_code, address=HERE)
         await office.start()
 
     async def test_wrong_secrets_are_counted_by_client_and_address(self, office: Office) -> None:
