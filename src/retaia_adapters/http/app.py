@@ -18,10 +18,12 @@ from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from retaia_core.domain.actors import SYSTEM, Actor, ActorKind
+from retaia_core.errors import ForbiddenActor, ForbiddenScope, Unauthorized
 from retaia_core.ports import observer
 from retaia_core.shell.server import ServerOptions
 from retaia_core.shell.services import Services
 from retaia_core.usecases.monitoring import Monitoring
+from retaia_core.usecases.security import record_denied
 from retaia_core.usecases.sessions import Principal
 
 from .browse import POLICY, page, style
@@ -161,14 +163,39 @@ class Application:
             return page
         operation, parts = self._route(request.method, path)
         trace.operation = operation.operation_id
-        principal = await self.serving.gate.admit(operation.access, request.headers)
-        trace.actor = "-" if principal is None else str(principal.actor)
+        principal = await self._admit(operation, request, trace)
         check_length(request.headers, operation.max_body)
         request = Request(request.scope, limited(request.receive, operation.max_body))
         call = await self._call(operation, parts, principal, request)
         with self.serving.services.observer.span(operation.operation_id):
             answer = await self.handlers[operation.operation_id](call)
         return answer if isinstance(answer, Response) else json_response(answer)
+
+    async def _admit(
+        self, operation: Operation, request: Request, trace: _Trace
+    ) -> Principal | None:
+        """Let in who may call an operation; a refusal is a security event.
+
+        Raises:
+            Unauthorized, ForbiddenActor, ForbiddenScope: as `Gate` says.
+        """
+        gate = self.serving.gate
+        principal: Principal | None = None
+        try:
+            principal = await gate.caller(operation.access, request.headers)
+            trace.actor = "-" if principal is None else str(principal.actor)
+            gate.check(operation.access, principal)
+        except (Unauthorized, ForbiddenActor, ForbiddenScope) as error:
+            services = self.serving.services
+            record_denied(
+                services.security,
+                at=services.clock.now(),
+                actor=None if principal is None else principal.actor,
+                client_id="" if principal is None else principal.client_id,
+                error_code=error.code,
+            )
+            raise
+        return principal
 
     def _route(self, method: str, path: str) -> tuple[Operation, Mapping[str, str]]:
         for route in self.routes:

@@ -115,17 +115,22 @@ class Gate:
             raise Unauthorized("the bearer token is not valid here")
         return found
 
-    async def admit(self, access: Access, headers: Headers) -> Principal | None:
-        """Who calls an operation, once they may; None where nobody has to be signed in.
+    async def caller(self, access: Access, headers: Headers) -> Principal | None:
+        """Who calls an operation; None where nobody has to be signed in.
 
         Raises:
-            Unauthorized, ForbiddenActor, ForbiddenScope: as `authorization.authorise` says.
+            Unauthorized: somebody must be, and is not.
         """
-        if Caller.ANONYMOUS in access.callers:
-            return None
-        principal = await self.principal(headers)
-        authorise(access, caller_of(principal), principal.scopes)
-        return principal
+        return None if Caller.ANONYMOUS in access.callers else await self.principal(headers)
+
+    def check(self, access: Access, principal: Principal | None) -> None:
+        """Let a caller pass.
+
+        Raises:
+            ForbiddenActor, ForbiddenScope: as `authorization.authorise` says.
+        """
+        if principal is not None:
+            authorise(access, caller_of(principal), principal.scopes)
 
 
 def caller_of(principal: Principal) -> Caller:

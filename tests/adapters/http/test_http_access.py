@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from retaia_adapters.http.document import Operation, load_document, operations_of
 from retaia_core.domain.authorization import Caller
+from retaia_core.domain.security_events import EventName
 from retaia_core.hooks import Route, hookimpl, plugins_from
 
 OPERATIONS = operations_of(load_document())
@@ -57,6 +58,25 @@ async def test_a_token_is_whole_or_nothing(served: Served, header: str) -> None:
     """A token that is cut, prolonged or under another scheme is nobody's."""
     answer = await served.anonymous.get("/assets", headers={"Authorization": header})
     assert answer.status_code == 401
+
+
+class TestDenied:
+    """Each refusal for who calls is a security event (protocol.md, *Security events*)."""
+
+    async def test_it_is_recorded(self, served: Served) -> None:
+        """The event has the actor where one was proven, the code, and the answer's correlation id."""
+        unknown = await served.anonymous.get("/assets")
+        wrong = await served.agent.get("/ops/readiness")
+        events = served.house.security.named(EventName.AUTHORISATION_DENIED)
+        assert [(e.error_code, e.actor_type, e.correlation_id) for e in events] == [
+            ("UNAUTHORIZED", "ANONYMOUS", unknown.headers["X-Correlation-Id"]),
+            ("FORBIDDEN_ACTOR", "AGENT", wrong.headers["X-Correlation-Id"]),
+        ]
+
+    async def test_what_is_let_in_is_not(self, served: Served) -> None:
+        """A request that is answered, or refused for its content, is no such event."""
+        await served.person.get("/assets", params={"limit": "many"})
+        assert served.house.security.events == []
 
 
 class TestAgents:
