@@ -20,6 +20,9 @@ PASSWORD_MAX = 1024
 EMAIL_MAX = 254
 NAME_MAX = 200
 
+_NEVER_PLAIN = frozenset('()<>[]:;,\\"')
+"""What an address may have only between quotes, which mail programs read differently."""
+
 LOCAL_HOST = "localhost"
 """The addresses here are those of the people at the server's own machine; nobody else gets one."""
 
@@ -41,8 +44,8 @@ def parse_email(text: str) -> Email:
     """
     email = text.strip().lower()
     name, at, host = email.rpartition("@")
-    odd = any(c.isspace() or not c.isprintable() for c in email)
-    if not (name and at and host) or odd or len(email) > EMAIL_MAX:
+    odd = any(c in _NEVER_PLAIN or c.isspace() or not c.isprintable() for c in email)
+    if not (name and at and host) or odd or "@" in name or len(email) > EMAIL_MAX:
         raise ValidationFailed("this is no e-mail address; give name@host", email="no address")
     return Email(email)
 

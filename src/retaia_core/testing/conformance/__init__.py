@@ -21,6 +21,7 @@ pytest.register_assert_rewrite(
             "derived_storage",
             "originals",
             "processor",
+            "secrets",
             "store_accounts",
             "store_assets",
             "store_claims",
@@ -35,6 +36,13 @@ pytest.register_assert_rewrite(
 from .derived_storage import DerivedStorageContract  # noqa: E402
 from .originals import OriginalsContract  # noqa: E402
 from .processor import ProcessorContract  # noqa: E402
+from .secrets import SecretsContract  # noqa: E402
 from .store import StoreContract  # noqa: E402
 
-__all__ = ["DerivedStorageContract", "OriginalsContract", "ProcessorContract", "StoreContract"]
+__all__ = [
+    "DerivedStorageContract",
+    "OriginalsContract",
+    "ProcessorContract",
+    "SecretsContract",
+    "StoreContract",
+]

@@ -1,0 +1,1 @@
+"""Everything cryptographic about signing in, by libraries that do nothing else."""
