@@ -3,7 +3,8 @@
     python benchmarks/bench_store.py --json store.json
     python benchmarks/bench_store.py --queued 1000,100000,1000000 --assets 1000000
 
-Claims and submits go through the port, one commit each, with the listing of claimable jobs (a page of
+Claims and submits go through the port, each answered after its commit (callers at the same time share
+one), with the listing of claimable jobs (a page of
 50) included; the bare loop is one connection of the same driver on the same table, with the same
 durability, that takes the next job by one UPDATE and completes it by another. Contenders take turns
 within a round, so that a ratio compares neighbours. PostgreSQL is the one of ``--postgres`` (a
@@ -51,7 +52,15 @@ from retaia_core.domain.jobs import Job
 from retaia_core.domain.lifecycle import State
 from retaia_core.domain.media import MediaType
 from retaia_core.domain.query import AssetQuery, Sort, SortKey
-from retaia_core.ports.store import Claim, ClaimableQuery, Store, Transaction
+from retaia_core.errors import RetaiaError
+from retaia_core.ports.store import (
+    Claim,
+    ClaimableQuery,
+    Claimed,
+    Completion,
+    Store,
+    Transaction,
+)
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "support"))
 from retaia_tests import postgres
@@ -64,7 +73,7 @@ BUNDLE = 5
 
 CLAIM = """UPDATE jobs SET status = 'claimed', offered_as = NULL, claimed_by = {0}, lock_token = {0},
     locked_until = {0}, attempts = attempts + 1, updated_at = {0}
-    WHERE seq = (SELECT seq FROM jobs WHERE offered_as = {0}
+    WHERE job_id = (SELECT job_id FROM jobs WHERE offered_as = {0}
         ORDER BY priority DESC, created_at, job_id LIMIT 1) RETURNING job_id"""
 COMPLETE = """UPDATE jobs SET status = 'completed', claimed_by = NULL, lock_token = NULL,
     locked_until = NULL, updated_at = {0} WHERE job_id = {0} AND lock_token = {0}"""
@@ -126,20 +135,25 @@ def wish(subject: Subject, now: datetime) -> Claim:
     )
 
 
-def claiming(claim: Claim) -> Callable[[Transaction], Any]:
-    """Claim one subject."""
-    return lambda tx: tx.claim(claim)
+def claim_each(tx: Transaction, claims: Sequence[Claim]) -> Sequence[Claimed | RetaiaError]:
+    """Claim for everybody who came meanwhile."""
+    return tx.claim_all(claims)
 
 
-def completing(job: Job, now: datetime) -> Callable[[Transaction], Any]:
+def submission(job: Job) -> Completion:
     """Submit one job."""
-    token = job.lock_token or ""
-    return lambda tx: tx.complete(job.job_id, token=token, now=now)
+    return Completion(job_id=job.job_id, token=job.lock_token or "")
 
 
 async def port_pairs(store: Store, count: int, *, callers: int, durable: bool) -> None:
-    """Claim and complete so many jobs, one commit each, from so many callers at the same time."""
+    """Claim and complete so many jobs, one by one, from so many callers at the same time."""
     now = datetime.now(UTC) + timedelta(days=1)
+
+    def complete_each(
+        tx: Transaction, completions: Sequence[Completion]
+    ) -> Sequence[RetaiaError | None]:
+        return tx.complete_all(completions, now=now)
+
     done = 0
     while done < count:
         limit = min(max(PAGE, callers), count - done)
@@ -149,9 +163,10 @@ async def port_pairs(store: Store, count: int, *, callers: int, durable: bool) -
 
         async def work(waiting: Iterator[Job] = waiting) -> None:
             for job in waiting:
-                won = await store.transact(claiming(wish(job.subject, now)), durable=durable)
+                claim = wish(job.subject, now)
+                won = await store.transact_shared(claim_each, claim, durable=durable)
                 for held in won.jobs:
-                    await store.transact(completing(held, now), durable=durable)
+                    await store.transact_shared(complete_each, submission(held), durable=durable)
 
         await asyncio.gather(*(work() for _ in range(callers)))
         done += len(page)
@@ -299,6 +314,12 @@ async def bench_procrastinate(server: postgres.Server, options: argparse.Namespa
         return rows
 
 
+def all_of(outcome: Claimed | RetaiaError) -> Claimed:
+    """A claim that must have won."""
+    assert isinstance(outcome, Claimed), outcome
+    return outcome
+
+
 async def port_batches(store: Store, count: int, *, subjects: int, callers: int) -> None:
     """Claim bundles of several assets in one commit, and submit them all in another."""
     now = datetime.now(UTC) + timedelta(days=1)
@@ -310,15 +331,11 @@ async def port_batches(store: Store, count: int, *, subjects: int, callers: int)
         found = list(dict.fromkeys(job.subject for job in page))
 
         async def work(mine: Sequence[Subject]) -> None:
-            def claim(tx: Transaction) -> list[Job]:
-                return [job for s in mine for job in tx.claim(wish(s, now)).jobs]
-
-            def submit(tx: Transaction) -> None:
-                for job in held:
-                    tx.complete(job.job_id, token=job.lock_token or "", now=now)
-
-            held = await store.transact(claim, durable=False)
-            await store.transact(submit, durable=False)
+            wishes = [wish(subject, now) for subject in mine]
+            won = await store.transact(lambda tx: tx.claim_all(wishes), durable=False)
+            held = [submission(job) for claimed in won for job in all_of(claimed).jobs]
+            done = await store.transact(lambda tx: tx.complete_all(held, now=now), durable=False)
+            assert not any(done)
 
         shares = [found[n::callers] for n in range(callers)]
         await asyncio.gather(*(work(share) for share in shares if share))

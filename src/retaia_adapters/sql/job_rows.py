@@ -14,7 +14,7 @@ from .dialects import Row
 from .schema import jobs
 from .values import dump, load_object, maybe_micros, maybe_time, micros, time_of
 
-COLUMNS = tuple(column.name for column in jobs.c if column.name != "seq")
+COLUMNS = tuple(column.name for column in jobs.c)
 CHANGING = (
     *("status", "offered_as", "not_before", "attempts", "claimed_by", "lock_token"),
     *("locked_until", "fencing", "updated_at", "failure", "progress", "result", "warnings"),

@@ -9,7 +9,18 @@ from itertools import islice
 from typing import Any
 
 from attrs import evolve, frozen
-from sqlalchemy import Select, and_, bindparam, func, or_, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    bindparam,
+    func,
+    literal_column,
+    or_,
+    select,
+    text,
+    update,
+)
 
 from retaia_core.domain import leases
 from retaia_core.domain.identifiers import JobId, Subject
@@ -38,6 +49,7 @@ from .values import micros
 _j, _l = schema.jobs.c, schema.locks.c
 _whole = select(*(schema.jobs.c[name] for name in COLUMNS))
 _held = text("token <> ''")
+_unfinished = text("status <> 'completed'")
 
 
 @frozen(kw_only=True)
@@ -52,7 +64,7 @@ class JobStatements:
     lanes: Statement
     offered: Statement
     after: Statement
-    after_of: Statement
+    after_of: Mapping[JobStatus, Statement]
     lock: Statement
     lock_locked: Statement
     reserve: Statement
@@ -87,7 +99,7 @@ class JobStatements:
             lanes=dialect.compile(_lanes()),
             offered=dialect.compile(_offered()),
             after=dialect.compile(after),
-            after_of=dialect.compile(after.where(_j.status == bindparam("status"))),
+            after_of={s: dialect.compile(after.where(_of_status(s))) for s in JobStatus},
             lock=dialect.compile(lock),
             lock_locked=dialect.compile(lock.with_for_update()),
             reserve=dialect.insert(schema.locks, ignore=True),
@@ -96,6 +108,12 @@ class JobStatements:
             held=dialect.compile(by_expiry.where(_l.expires_at > now)),
             expired=dialect.compile(by_expiry.where(_l.expires_at <= now)),
         )
+
+
+def _of_status(status: JobStatus) -> ColumnElement[bool]:
+    """The jobs of a status, in the words of the index of those that are unfinished."""
+    this = _j.status == literal_column(repr(status.value))
+    return this if status is JobStatus.COMPLETED else and_(_unfinished, this)
 
 
 def _lanes() -> Any:
@@ -125,7 +143,7 @@ def _offered() -> Select[Any]:
 def _release() -> Any:
     """End a lease that holds no job any more."""
     members = (
-        select(_j.seq)
+        select(_j.job_id)
         .where(_j.subject_kind == _l.subject_kind, _j.subject_id == _l.subject_id)
         .where(_j.status == "claimed", _j.lock_token == bindparam("lock_token"))
         .correlate(schema.locks)
@@ -186,12 +204,12 @@ class JobTransaction:
         self, *, statuses: Iterable[JobStatus] = (), limit: int = 100, after: JobId | None = None
     ) -> Sequence[Job]:
         values: dict[str, object] = {"after": after or "", "limit": limit}
-        wanted = sorted({status.value for status in statuses})
+        wanted = sorted(set(statuses))
         if not wanted:
             return [job_of(row) for row in self._session.rows(self._jobs.after, values)]
         found = [
-            [job_of(row) for row in self._session.rows(self._jobs.after_of, values | {"status": s})]
-            for s in wanted
+            [job_of(row) for row in self._session.rows(self._jobs.after_of[status], values)]
+            for status in wanted
         ]
         return list(islice(merge(*found, key=lambda job: job.job_id), limit))
 

@@ -7,16 +7,19 @@ what a parameter for each list would.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
+from typing import Any
 
 from attrs import field, frozen
 from sqlalchemy import BigInteger, Text, bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from retaia_core.domain.identifiers import JobId
-from retaia_core.domain.jobs import Job
+from retaia_core.domain.jobs import Job, JobStatus
 from retaia_core.domain.leases import Lock, LockKind
 from retaia_core.errors import RetaiaError
 from retaia_core.ports import claiming
@@ -30,31 +33,31 @@ from .transaction import SqlTransaction, Statements
 from .values import dump, micros
 
 _LOCK = ", ".join(column.name for column in locks.c)
-_JOB = ", ".join(f"won.{name}" for name in COLUMNS)
-_DONE = ", ".join(f"done.{name}" for name in COLUMNS)
 
-# Rows are locked in the order of their keys, so that two such statements do not lock each other out.
+
+def _of(alias: str, *names: str) -> str:
+    return ", ".join(f"{alias}.{name}" for name in names)
+
+
+# Every table is looked into by key, from a list that was made before: a plan that was made while the
+# tables were small must not walk them when they have grown. Rows are locked in the order of their keys,
+# so that two such statements do not lock each other out.
 _CLAIM = f"""
-WITH wish AS (
-    SELECT * FROM json_to_recordset(CAST(:wishes AS json)) AS w (
-        subject_kind text COLLATE "C", subject_id text COLLATE "C", agent_id text, token text,
-        now bigint, until bigint, capabilities text[], job_types text[], job_ids text[],
-        at_least bigint)
-), member AS (
-    SELECT w.token, j.job_id, j.status = 'claimed' AS held,
-        j.offered_as IS NOT NULL AND (j.not_before IS NULL OR j.not_before <= w.now)
-        AND string_to_array(j.capabilities, ',') <@ w.capabilities
-        AND (w.job_types IS NULL OR j.job_type = ANY (w.job_types))
-        AND (w.job_ids IS NULL OR j.job_id = ANY (w.job_ids)) AS open
-    FROM wish w JOIN jobs j ON j.subject_kind = w.subject_kind AND j.subject_id = w.subject_id
-), ready AS (
-    SELECT token, count(*) FILTER (WHERE open) AS open FROM member GROUP BY token
-    HAVING NOT bool_or(held)
+WITH ready AS MATERIALIZED (
+    SELECT w.*, member.ids FROM {{wishes}}
+    CROSS JOIN LATERAL (
+        SELECT bool_or(j.status = 'claimed') AS held, array_agg(j.job_id) FILTER (
+            WHERE j.offered_as IS NOT NULL AND (j.not_before IS NULL OR j.not_before <= w.now)
+            AND string_to_array(j.capabilities, ',') <@ w.capabilities
+            AND (w.job_types IS NULL OR j.job_type = ANY (w.job_types))
+            AND (w.job_ids IS NULL OR j.job_id = ANY (w.job_ids))) AS ids
+        FROM jobs j WHERE j.subject_kind = w.subject_kind AND j.subject_id = w.subject_id
+    ) AS member
+    WHERE NOT member.held AND cardinality(member.ids) >= w.at_least
 ), lease AS (
     INSERT INTO locks AS l ({_LOCK})
-    SELECT w.subject_kind, w.subject_id, 'job_lease', w.agent_id, w.token, 1, w.until
-    FROM wish w JOIN ready USING (token) WHERE ready.open >= w.at_least
-    ORDER BY w.subject_kind, w.subject_id
+    SELECT subject_kind, subject_id, 'job_lease', agent_id, token, 1, until FROM ready
+    ORDER BY subject_kind COLLATE "C", subject_id COLLATE "C"
     ON CONFLICT (subject_kind, subject_id) DO UPDATE SET
         kind = excluded.kind, holder = excluded.holder, token = excluded.token,
         fencing = l.fencing + 1, expires_at = excluded.expires_at
@@ -62,55 +65,88 @@ WITH wish AS (
     RETURNING l.token, l.fencing
 ), won AS (
     UPDATE jobs AS j SET
-        status = 'claimed', offered_as = NULL, claimed_by = w.agent_id, lock_token = w.token,
-        locked_until = w.until, fencing = lease.fencing, attempts = j.attempts + 1, progress = '',
-        updated_at = w.now
-    FROM wish w JOIN lease USING (token) JOIN member USING (token)
-    WHERE member.open AND j.job_id = member.job_id AND j.offered_as IS NOT NULL
-    RETURNING j.*
+        status = 'claimed', offered_as = NULL, claimed_by = m.agent_id, lock_token = m.token,
+        locked_until = m.until, fencing = m.fencing, attempts = j.attempts + 1, progress = '',
+        updated_at = m.now
+    FROM (
+        SELECT ready.*, lease.fencing, unnest(ready.ids) AS job_id
+        FROM lease JOIN ready ON ready.token = lease.token
+    ) AS m
+    WHERE j.job_id = ANY (ARRAY(SELECT unnest(ids) FROM ready)) AND j.job_id = m.job_id
+      AND j.offered_as IS NOT NULL
+    RETURNING {_of("j", *COLUMNS)}
 )
-SELECT lease.token, {_JOB} FROM lease LEFT JOIN won ON won.lock_token = lease.token
+SELECT lease.token, won.* FROM lease LEFT JOIN won ON won.lock_token = lease.token
 ORDER BY lease.token
+"""
+
+_WISHES = """json_to_recordset(CAST(:wishes AS json)) AS w (
+    subject_kind text, subject_id text, agent_id text, token text, now bigint, until bigint,
+    capabilities text[], job_types text[], job_ids text[], at_least bigint)
+"""
+_WISH = """(SELECT :subject_kind AS subject_kind, :subject_id AS subject_id, :agent_id AS agent_id,
+    :token AS token, :now AS now, :until AS until, :capabilities AS capabilities,
+    :job_types AS job_types, :job_ids AS job_ids, :at_least AS at_least) AS w
 """
 
 # The locks' rows first, in a statement of its own: the next one sees what their last holders committed.
 _HOLD = """
-WITH held AS (
-    SELECT 1 FROM locks l WHERE (l.subject_kind, l.subject_id) IN (
-        SELECT j.subject_kind, j.subject_id
-        FROM json_array_elements_text(CAST(:job_ids AS json)) AS given (job_id)
-        JOIN jobs j ON j.job_id = given.job_id)
-    ORDER BY l.subject_kind, l.subject_id FOR UPDATE OF l)
-SELECT count(*) FROM held
+SELECT 1 FROM locks l JOIN jobs j USING (subject_kind, subject_id)
+WHERE j.job_id = :job_id FOR UPDATE OF l
+"""
+_HOLD_ALL = """
+WITH subject AS MATERIALIZED (
+    SELECT DISTINCT j.subject_kind, j.subject_id FROM jobs j
+    WHERE j.job_id = ANY (ARRAY(SELECT json_array_elements_text(CAST(:all_ids AS json))))
+    ORDER BY 1, 2
+)
+SELECT count(*) FROM subject CROSS JOIN LATERAL (
+    SELECT l.fencing FROM locks l
+    WHERE l.subject_kind = subject.subject_kind AND l.subject_id = subject.subject_id FOR UPDATE
+) AS held
 """
 _COMPLETE = """
-WITH given AS (
-    SELECT * FROM json_to_recordset(CAST(:given AS json)) AS g (
-        job_id text COLLATE "C", token text, result text, warnings text)
+WITH given AS MATERIALIZED (
+    SELECT * FROM {given}
 ), done AS (
     UPDATE jobs AS j SET
         status = 'completed', claimed_by = NULL, lock_token = NULL, locked_until = NULL,
         progress = '', failure = '', updated_at = :now, result = g.result, warnings = g.warnings
-    FROM given g, locks l
-    WHERE j.job_id = g.job_id AND j.status = 'claimed' AND j.lock_token = g.token
-      AND l.subject_kind = j.subject_kind AND l.subject_id = j.subject_id
-      AND l.token = g.token AND l.expires_at > :now
+    FROM given g
+    WHERE j.job_id = ANY (ARRAY(SELECT job_id FROM given)) AND j.job_id = g.job_id
+      AND j.status = :claimed AND j.lock_token = g.token AND EXISTS (
+        SELECT 1 FROM locks l WHERE l.subject_kind = j.subject_kind AND l.subject_id = j.subject_id
+        AND l.token = g.token AND l.expires_at > :now OFFSET 0)
     RETURNING {returned}, j.subject_kind AS of_kind, j.subject_id AS of_id, g.token AS under
-), spent AS (
-    SELECT DISTINCT of_kind, of_id, under FROM done WHERE NOT EXISTS (
+), spent AS MATERIALIZED (
+    SELECT of_kind, of_id, under FROM done GROUP BY of_kind, of_id, under HAVING NOT EXISTS (
         SELECT 1 FROM jobs o WHERE o.subject_kind = of_kind AND o.subject_id = of_id
-        AND o.status = 'claimed' AND o.lock_token = under
-        AND o.job_id NOT IN (SELECT job_id FROM done))
+        AND o.status = :claimed AND o.lock_token = under
+        AND o.job_id NOT IN (SELECT job_id FROM done) OFFSET 0)
 ), ended AS (
     UPDATE locks l SET holder = '', token = '', expires_at = :now FROM spent
     WHERE l.subject_kind = of_kind AND l.subject_id = of_id
 )
-SELECT {selected} FROM done
+SELECT {told} FROM done
+"""
+_ALL_GIVEN = """json_to_recordset(CAST(:all_given AS json)) AS g (
+    job_id text, token text, result text, warnings text)
+"""
+_GIVEN = """(SELECT :job_id AS job_id, :token AS token, :result AS result, :warnings AS warnings) AS g
 """
 
 
-def _compile(query: str, **types: type[Text] | type[BigInteger]) -> Statement:
-    named = [bindparam(name, type_=kind()) for name, kind in types.items()]
+_TYPES: Mapping[str, Any] = {
+    **dict.fromkeys(("wishes", "all_given", "all_ids", "claimed"), Text()),
+    **dict.fromkeys(("subject_kind", "subject_id", "agent_id", "token"), Text()),
+    **dict.fromkeys(("job_id", "result", "warnings"), Text()),
+    **dict.fromkeys(("now", "until", "at_least"), BigInteger()),
+    **dict.fromkeys(("capabilities", "job_types", "job_ids"), ARRAY(Text())),
+}
+
+
+def _compile(query: str) -> Statement:
+    named = [bindparam(n, type_=t) for n, t in _TYPES.items() if re.search(rf":{n}\b", query)]
     return POSTGRES.compile(text(query).bindparams(*named))
 
 
@@ -118,15 +154,22 @@ def _compile(query: str, **types: type[Text] | type[BigInteger]) -> Statement:
 class PostgresWays:
     """The statements of these short ways, built once for many transactions."""
 
-    claim: Statement = field(factory=lambda: _compile(_CLAIM, wishes=Text))
-    hold: Statement = field(factory=lambda: _compile(_HOLD, job_ids=Text))
-    complete: Statement = field(factory=lambda: _completing("j.*", _DONE))
-    complete_all: Statement = field(factory=lambda: _completing("j.job_id", "done.job_id"))
+    claim: Statement = field(factory=lambda: _claiming(_WISH))
+    claim_all: Statement = field(factory=lambda: _claiming(_WISHES))
+    hold: Statement = field(factory=lambda: _compile(_HOLD))
+    hold_all: Statement = field(factory=lambda: _compile(_HOLD_ALL))
+    complete: Statement = field(factory=lambda: _completing(_GIVEN, COLUMNS))
+    complete_all: Statement = field(factory=lambda: _completing(_ALL_GIVEN, ("job_id",)))
 
 
-def _completing(returned: str, selected: str) -> Statement:
-    query = _COMPLETE.format(returned=returned, selected=selected)
-    return _compile(query, given=Text, now=BigInteger)
+def _claiming(source: str) -> Statement:
+    return _compile(_CLAIM.format(wishes=source))
+
+
+def _completing(source: str, columns: Sequence[str]) -> Statement:
+    return _compile(
+        _COMPLETE.format(given=source, returned=_of("j", *columns), told=_of("done", *columns))
+    )
 
 
 class PostgresTransaction(SqlTransaction):
@@ -157,7 +200,12 @@ class PostgresTransaction(SqlTransaction):
         """What was claimed of different subjects that nothing stood in the way of, by token."""
         if not claims:
             return {}
-        rows = self._session.rows(self._ways.claim, {"wishes": dump([*map(_wish, claims)])})
+        wishes = [*map(_wish, claims)]
+        one, several = self._ways.claim, self._ways.claim_all
+        if len(wishes) == 1:
+            rows = self._session.rows(one, wishes[0])
+        else:
+            rows = self._session.rows(several, {"wishes": dump(wishes)})
         by_token = {claim.token: claim for claim in claims}
         return {
             token: _claimed(by_token[token], [row[1:] for row in members])
@@ -174,7 +222,7 @@ class PostgresTransaction(SqlTransaction):
         warnings: tuple[str, ...] = (),
     ) -> Job:
         one = Completion(job_id=job_id, token=token, result=result or {}, warnings=warnings)
-        rows = self._done(self._ways.complete, [one], now)
+        rows = self._done([one], now)
         if rows:
             return job_of(rows[0])
         return super().complete(job_id, token=token, now=now, result=result, warnings=warnings)
@@ -182,8 +230,10 @@ class PostgresTransaction(SqlTransaction):
     def complete_all(
         self, completions: Sequence[Completion], *, now: datetime
     ) -> Sequence[RetaiaError | None]:
+        if not completions:
+            return ()
         first = {one.job_id: one for one in reversed(completions)}
-        done = {row[0] for row in self._done(self._ways.complete_all, [*first.values()], now)}
+        done = {row[0] for row in self._done([*first.values()], now)}
 
         def settle(one: Completion) -> None:
             if one.job_id in done and first[one.job_id] is one:
@@ -194,18 +244,19 @@ class PostgresTransaction(SqlTransaction):
 
         return claiming.one_by_one(settle, completions)
 
-    def _done(
-        self, statement: Statement, completions: Sequence[Completion], now: datetime
-    ) -> Sequence[Row]:
-        if not completions:
-            return ()
-        self._session.send(self._ways.hold, {"job_ids": dump([one.job_id for one in completions])})
-        given = dump([*map(_given, completions)])
-        return self._session.rows(statement, {"given": given, "now": micros(now)})
+    def _done(self, completions: Sequence[Completion], now: datetime) -> Sequence[Row]:
+        """The rows of those jobs that nothing stood in the way of; whole ones where there is only one."""
+        given, ways = [*map(_given, completions)], self._ways
+        fixed = {"now": micros(now), "claimed": JobStatus.CLAIMED.value}
+        if len(given) == 1:
+            self._session.send(ways.hold, given[0])
+            return self._session.rows(ways.complete, given[0] | fixed)
+        self._session.send(ways.hold_all, {"all_ids": dump([one["job_id"] for one in given])})
+        return self._session.rows(ways.complete_all, {"all_given": dump(given), **fixed})
 
 
 def _wish(claim: Claim) -> dict[str, object]:
-    named = None if claim.job_ids is None else tuple(dict.fromkeys(claim.job_ids))
+    named = None if claim.job_ids is None else list(dict.fromkeys(claim.job_ids))
     return {
         "subject_kind": claim.subject.kind,
         "subject_id": claim.subject.id,
@@ -213,8 +264,8 @@ def _wish(claim: Claim) -> dict[str, object]:
         "token": claim.token,
         "now": micros(claim.now),
         "until": micros(claim.until),
-        "capabilities": tuple(claim.capabilities),
-        "job_types": None if claim.job_types is None else tuple(claim.job_types),
+        "capabilities": list(claim.capabilities),
+        "job_types": None if claim.job_types is None else list(claim.job_types),
         "job_ids": named,
         "at_least": 1 if named is None else max(1, len(named)),
     }

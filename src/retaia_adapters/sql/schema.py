@@ -159,8 +159,7 @@ unmatched = Table(
 jobs = Table(
     "jobs",
     metadata,
-    _seq(),
-    _text("job_id"),
+    _text("job_id", key=True),
     _text("job_type"),
     _text("subject_kind"),
     _text("subject_id"),
@@ -189,9 +188,16 @@ jobs = Table(
 )
 """``offered_as`` names type and capabilities of a job while it is pending and not waiting, else NULL."""
 
-Index("jobs_id", jobs.c.job_id, unique=True)
+# Each claim and each submit writes anew to the indexes that it is in: there are no more than these.
 Index("jobs_subject", jobs.c.subject_kind, jobs.c.subject_id)
-Index("jobs_status", jobs.c.status, jobs.c.job_id)
+_unfinished = text("status <> 'completed'")
+Index(
+    "jobs_unfinished",
+    jobs.c.status,
+    jobs.c.job_id,
+    sqlite_where=_unfinished,
+    postgresql_where=_unfinished,
+)
 _offered = jobs.c.offered_as.is_not(None)
 Index(
     "jobs_offered",

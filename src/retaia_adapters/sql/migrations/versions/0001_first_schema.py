@@ -147,7 +147,6 @@ def _create_unmatched_sidecars() -> None:
 def _create_jobs() -> None:
     op.create_table(
         "jobs",
-        _seq(),
         _text("job_id"),
         _text("job_type"),
         _text("subject_kind"),
@@ -174,8 +173,8 @@ def _create_jobs() -> None:
         _text("result"),
         _text("warnings"),
         _text("document"),
+        sa.PrimaryKeyConstraint("job_id"),
     )
-    _index("jobs_id", "jobs", "job_id", unique=True)
     _index(
         "jobs_offered",
         "jobs",
@@ -185,8 +184,8 @@ def _create_jobs() -> None:
         "job_id",
         where="offered_as IS NOT NULL",
     )
-    _index("jobs_status", "jobs", "status", "job_id")
     _index("jobs_subject", "jobs", "subject_kind", "subject_id")
+    _index("jobs_unfinished", "jobs", "status", "job_id", where="status <> 'completed'")
 
 
 def _create_locks() -> None:
