@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from attrs import evolve, frozen
@@ -32,9 +33,6 @@ from sqlalchemy.sql import ClauseElement
 
 from .values import dump
 
-BULK_ROWS = 200
-"""So many rows are inserted by one statement on SQLite: it works on them without Python's lock."""
-
 _ROW = re.compile(r"(?<= VALUES )\([^()]*\)")
 
 Row = tuple[Any, ...]
@@ -49,14 +47,19 @@ class Statement:
     names: tuple[str, ...]
     constants: Mapping[str, object]
     bulk: str = ""
-    """The same for many rows at once: each parameter a column as a list on PostgreSQL; on SQLite
-    `BULK_ROWS` rows, one after the other."""
+    """The same for many rows at once, each parameter a column as a list (PostgreSQL)."""
 
     def bind(self, values: Values) -> tuple[object, ...]:
         """Put named values into the driver's order."""
         if self.constants:
             values = {**self.constants, **values}
         return tuple([values[name] for name in self.names])
+
+
+@cache
+def for_rows(insert: str, count: int) -> str:
+    """The text that inserts so many rows at once, whose parameters follow each other (SQLite)."""
+    return _ROW.sub(lambda row: ", ".join([row[0]] * count), insert, count=1)
 
 
 def parameters(table: Table) -> dict[str, Any]:
@@ -151,8 +154,7 @@ class Dialect:
         columns = parameters(table) | literals
         one = self.compile(finish(self.insert_into(table).values(columns)).inline())
         if not self.postgres:
-            rows = _ROW.sub(lambda row: ", ".join([row[0]] * BULK_ROWS), one.text, count=1)
-            return evolve(one, bulk=rows)
+            return one
         lists = [bindparam(n, type_=postgresql.ARRAY(table.c[n].type)) for n in one.names]
         given = func.unnest(*lists).table_valued(*one.names).render_derived()
         values = [literals[n] if n in literals else given.c[n] for n in columns]

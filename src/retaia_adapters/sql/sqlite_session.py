@@ -8,11 +8,14 @@ from itertools import chain
 
 from retaia_core.errors import RetaiaError, StoreError, StoreUnavailable
 
-from .dialects import BULK_ROWS, SQLITE, Row, Statement, Values
+from .dialects import SQLITE, Row, Statement, Values, for_rows
 from .session import Taken
 
 BUSY_SECONDS = 30.0
 """How long a write waits for another process's."""
+
+_ROWS_AT_ONCE = (200, 20, 1)
+"""So many rows are inserted by one statement: SQLite works on them without holding Python's lock."""
 
 _UNIQUE = (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
 _NOT_NOW = {
@@ -92,11 +95,13 @@ class SqliteSession:
                 self._connection.execute("RELEASE many")
 
     def _insert(self, statement: Statement, rows: Sequence[tuple[object, ...]]) -> None:
-        whole = len(rows) - len(rows) % BULK_ROWS
-        for start in range(0, whole, BULK_ROWS):
-            values = list(chain.from_iterable(rows[start : start + BULK_ROWS]))
-            self._connection.execute(statement.bulk, values)
-        self._connection.executemany(statement.text, rows[whole:])
+        start = 0
+        for count in _ROWS_AT_ONCE:
+            text = for_rows(statement.text, count)
+            while len(rows) - start >= count:
+                values = list(chain.from_iterable(rows[start : start + count]))
+                self._connection.execute(text, values)
+                start += count
 
     def serialise(self, name: str) -> None:
         """Nothing to do: only one transaction writes at a time."""

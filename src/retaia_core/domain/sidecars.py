@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
+from typing import NamedTuple
 
 from attrs import frozen
 
@@ -55,26 +56,23 @@ class Trace:
     reason: Unmatched | None = None
 
 
-@frozen(kw_only=True)
-class Parent:
+class Parent(NamedTuple):
     """A media file of the folder, as a possible parent."""
 
     name: str
     media_type: MediaType
 
 
-def _bases(name: str) -> set[str]:
-    """What the base name of its sidecar can be, without case: in base-name style, in full-name style."""
-    return {stem_of(name).casefold(), name.casefold()}
-
-
 def _by_base(parents: Iterable[Parent], bases: Iterable[str]) -> dict[str, list[Parent]]:
-    """The parents that each of these base names points at, without case."""
+    """The parents that each of these points at without case, in base-name style or in full-name style."""
     found: dict[str, list[Parent]] = {base: [] for base in bases}
     for parent in parents:
-        for base in _bases(parent.name):
-            if base in found:
-                found[base].append(parent)
+        whole = parent.name.casefold()
+        stem = stem_of(whole)
+        if stem in found:
+            found[stem].append(parent)
+        if whole in found and whole != stem:
+            found[whole].append(parent)
     return found
 
 

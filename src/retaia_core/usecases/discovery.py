@@ -125,8 +125,8 @@ class Discovery:
             tasks.start_soon(write_all)
             while (step := await anyio.to_thread.run_sync(read_on)).visited:
                 tally.take(step)
-                if step.batch:
-                    await done.send((step.batch, await self._compare(step.batch, comparison)))
+                if batch := list(step.batch.values()):
+                    await done.send((batch, await self._compare(batch, comparison)))
             progress(tally.counts["seen"])
 
     async def _compare(

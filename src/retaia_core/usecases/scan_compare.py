@@ -90,23 +90,25 @@ class Comparison:
         taken |= {name_of(path) for path in self.tally.held_back if folder_of(path) == folder}
         if taken:
             strangers = [(e, m) for e, m in strangers if e.name not in taken]
-        fresh = tuple(
-            self.new(join(folder, e.name), e, m, sidecars, now)
-            for e, m in strangers
-            if e.name in sidecars
-        )
-        uuid = self.ids.uuid
+        fresh: tuple[Asset, ...] = ()
+        if sidecars:
+            fresh = tuple(
+                self.new(join(folder, e.name), e, m, sidecars, now)
+                for e, m in strangers
+                if e.name in sidecars
+            )
+            strangers = [(e, m) for e, m in strangers if e.name not in sidecars]
+        uuids = self.ids.uuids(len(strangers))
         found = [
-            FoundFile(AssetId(uuid()), folder, name, media_type, size, mtime_ns)
-            for (name, size, mtime_ns), media_type in strangers
-            if name not in sidecars
+            FoundFile(AssetId(uuid), folder, name, media_type, size, mtime_ns)
+            for uuid, ((name, size, mtime_ns), media_type) in zip(uuids, strangers, strict=True)
         ]
         return fresh, found
 
     def _attach(self, contents: FolderContents) -> tuple[Trace, ...]:
         if not contents.sidecars:
             return ()
-        parents = [Parent(name=e.name, media_type=media_type) for e, media_type in contents.media]
+        parents = [Parent(entry.name, media_type) for entry, media_type in contents.media]
         types = self.catalog.media_types
         parents += [
             Parent(name=name, media_type=types[extension_of(name)]) for name in contents.empty

@@ -29,9 +29,9 @@ class FolderContents:
 
 @define(kw_only=True)
 class WalkStep:
-    """What one step of the walk brought: folders to compare, and what needs only counting."""
+    """What one step of the walk brought: folders to compare, by path, and what needs only counting."""
 
-    batch: list[FolderContents] = field(factory=list)
+    batch: dict[str, FolderContents] = field(factory=dict)
     visited: set[str] = field(factory=set)
     unreadable: set[str] = field(factory=set)
     seen: int = 0
@@ -65,7 +65,8 @@ def walk_on(
             step.seen += before.files
             step.skipped += [(join(listing.folder, n), r) for n, r in before.skipped.items()]
             continue
-        step.batch.append(contents_of(listing, catalog))
+        # A parent is listed once more where a folder in it turns out to be unreadable.
+        step.batch[listing.folder] = contents_of(listing, catalog)
         files += len(listing.files) + 1
         if files >= BATCH_FILES:
             break

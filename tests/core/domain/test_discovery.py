@@ -18,6 +18,7 @@ from retaia_core.domain.discovery import (
     Noted,
     SeenFile,
     Skip,
+    any_skipped,
     match_moves,
     miss,
     moved_by_hand,
@@ -398,6 +399,13 @@ class TestMovedByHand:
         assert len(set(matches.moved.values())) == len(matches.moved)
 
 
+ODD_NAMES = [
+    *(".hidden.mov", "._A001.MOV", ".DS_Store", "Thumbs.db", "@eaDir", "lost+found", "a.mov"),
+    *("a.mov.PART", "a.partial", "a.crdownload", "a.download", "a.mov~", "a.tmp", "a.FilePart"),
+    *("part.mov", "desktop.ini", "İ.part", "~"),
+]
+
+
 class TestSkipped:
     """*Hidden files, temporary copies (`.part`, `.crdownload`, `~`, `._*`, `.DS_Store`, …) are skipped.*."""
 
@@ -414,6 +422,12 @@ class TestSkipped:
     def test_temporary(self, name: str) -> None:
         """What is still being copied or downloaded, in any case."""
         assert skip_reason(name) is Skip.TEMPORARY
+
+    @given(st.lists(strategies.media_names() | st.sampled_from(ODD_NAMES), max_size=5))
+    def test_the_quick_look_misses_none(self, names: list[str]) -> None:
+        """Where the look at many names says that none is skipped, none is."""
+        assert any_skipped(names) or not any(map(skip_reason, names))
+        assert not any_skipped([name for name in names if name in ("a.mov", "part.mov")])
 
     @given(strategies.media_names())
     def test_media_is_not(self, name: str) -> None:

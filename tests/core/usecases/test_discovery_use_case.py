@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
@@ -10,8 +11,21 @@ from retaia_tests.house import House
 from retaia_core.domain.assets import Flag
 from retaia_core.domain.jobs import JobStatus
 from retaia_core.domain.lifecycle import State
+from retaia_core.domain.storage import Layout
+from retaia_core.ports.originals import FolderListing
+from retaia_core.testing.memory_files import MemoryOriginals
+from retaia_core.testing.samples import asset
 from retaia_core.usecases.scan_tally import ScanOptions
 from retaia_core.usecases.scan_walk import BATCH_FILES
+
+
+class _Twice(MemoryOriginals):
+    """Lists every folder twice: a large one in two batches, small ones in one."""
+
+    def walk(self, layout: Layout, known: Callable[[str], str | None]) -> Iterator[FolderListing]:
+        for listing in super().walk(layout, known):
+            yield listing
+            yield listing
 
 
 @pytest.fixture
@@ -81,6 +95,25 @@ class TestFirstScans:
         house.originals.problem = None
         report = await house.scan()
         assert (report.problem, report.seen, report.new) == ("", BATCH_FILES + 1, 1)
+
+    async def test_a_folder_that_is_listed_twice_is_taken_once(self) -> None:
+        """The listing that comes last counts, in one batch and in the next."""
+        house = House(originals=_Twice())
+        await house.start()
+        for number in range(BATCH_FILES + 1):
+            house.originals.add(f"INBOX/a/{number}.jpg")
+        house.originals.add("INBOX/b/last.jpg")
+        report = await house.scan()
+        assert (report.problem, report.new) == ("", BATCH_FILES + 2)
+
+    async def test_what_somebody_else_adds_meanwhile_is_known(self, house: House) -> None:
+        """A first scan that meets an asset at a path of its own compares once more, with the store."""
+        known = asset(path="INBOX/a.jpg", storage_id=house.originals.storage_id)
+        await house.store.transact(lambda tx: tx.add_assets([known]))
+        for name in ("a.jpg", "b.jpg"):
+            house.originals.add(f"INBOX/{name}")
+        assert (await house.scan()).new == 1
+        assert (await house.at("INBOX/a.jpg")).uuid == known.uuid
 
     async def test_an_unchanged_world_changes_nothing(self, house: House) -> None:
         """A rescan in which nothing happened leaves every asset as it is."""
