@@ -25,10 +25,11 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from .engine import Engine, new_key
 from .modes import Async, M, Sync
-from .resources.accounts import Auth, Clients, Features
+from .resources.accounts import Auth, Clients, Devices, Features
 from .resources.assets import Assets
 from .resources.batches import Batches, Decisions, Purge
 from .resources.derived import Derived
+from .resources.events import Events
 from .resources.jobs import Agents, Jobs
 from .resources.ops import Ops
 from .resources.uploads import Uploads
@@ -49,6 +50,8 @@ class _Resources(Generic[M]):
         self.clients: Clients[M] = Clients(engine, portal)
         self.decisions: Decisions[M] = Decisions(engine, portal)
         self.derived: Derived[M] = Derived(engine, portal)
+        self.devices: Devices[M] = Devices(engine, portal)
+        self.events: Events[M] = Events(engine, portal)
         self.features: Features[M] = Features(engine, portal)
         self.jobs: Jobs[M] = Jobs(engine, portal)
         self.ops: Ops[M] = Ops(engine, portal)

@@ -13,6 +13,15 @@ def _http(url: str, token: str) -> object:
     return HttpTransport(url, token)
 
 
+def _device_login(url: str) -> object:
+    from .device_login import HttpDeviceLogin
+
+    return HttpDeviceLogin(url)
+
+
 @hookimpl
 def retaia_providers() -> Iterable[Provider]:
-    return (Provider(role=Role.AGENT_TRANSPORT, name="http", factory=_http),)
+    return (
+        Provider(role=Role.AGENT_TRANSPORT, name="http", factory=_http),
+        Provider(role=Role.DEVICE_LOGIN, name="http", factory=_device_login),
+    )

@@ -76,14 +76,16 @@ class Patience:
         """Begin anew: something was got done."""
         self._started, self._tries = self.retries.now(), 0
 
-    async def wait(self, error: Unavailable) -> None:
-        """Wait until the next try.
+    async def wait(self, error: Unavailable, *, at_least: float = 0.0) -> None:
+        """Wait until the next try, ``at_least`` so many seconds.
 
         Raises:
             Unavailable: the one given; there is no next try.
         """
         self._tries += 1
-        pause = backoff_s(self._tries, self.retries.chance(), at_least=asked_s(error))
+        pause = backoff_s(
+            self._tries, self.retries.chance(), at_least=max(at_least, asked_s(error))
+        )
         left = self.left()
         if self._tries == self.retries.tries or (left is not None and pause >= left):
             raise error

@@ -188,6 +188,15 @@ CALLS: Mapping[str, Call] = {
     "POST /jobs/{job_id}/result": lambda c, p: c.jobs.submit_result(J, RESULT),
     "POST /jobs/{job_id}/submit": lambda c, p: c.jobs.submit(J, FACTS),
     "GET /ops/readiness": lambda c, p: c.ops.readiness(),
+    "GET /ops/agents": lambda c, p: c.ops.agents_page(limit=5, cursor="c"),
+    "GET /ops/jobs": lambda c, p: c.ops.jobs(),
+    "GET /ops/locks": lambda c, p: c.ops.locks_page(limit=5, cursor="c"),
+    "GET /ops/storages": lambda c, p: c.ops.storages(),
+    "GET /ops/unmatched-sidecars": lambda c, p: c.ops.unmatched_sidecars_page(limit=5, cursor="c"),
+    "GET /auth/clients": lambda c, p: c.clients.list(),
+    "POST /auth/device/lookup": lambda c, p: c.devices.look_up("ABCD-EFGH"),
+    "POST /auth/device/approve": lambda c, p: c.devices.approve("ABCD-EFGH", otp_code="123456"),
+    "POST /auth/device/deny": lambda c, p: c.devices.deny("ABCD-EFGH"),
     "GET /ops/status": lambda c, p: c.ops.status(),
 }
 MORE: Mapping[str, Call] = {

@@ -21,7 +21,10 @@ from ..values.accounts import (
     AuthRevokeClientTokenResponse,
     AuthRotateClientSecretResponse,
     ClientKind,
+    DeviceDecided,
+    DeviceRequest,
     NonUiClientKind,
+    TechnicalClients,
     UserFeaturesResponse,
 )
 from ..values.jobs import AppPolicyResponse
@@ -203,9 +206,46 @@ class Clients(Resource[M]):
         """End a flow that nobody needs any more."""
         return await self._device("cancel", AuthDeviceCancelResponse, {"device_code": device_code})
 
+    @operation
+    async def list(self) -> TechnicalClients:
+        """Every technical client, for an administrator."""
+        return await self._engine.call(ask("GET", "/auth/clients"), TechnicalClients)
+
     async def _device(self, what: str, into: type[T], body: Mapping[str, Any]) -> T:
         request = ask("POST", f"/auth/clients/device/{what}", body=body, anonymous=True)
         return await self._engine.call(request, into)
+
+
+class Devices(Resource[M]):
+    """``/auth/device``: what the person does who approves a device flow."""
+
+    @operation
+    async def look_up(self, user_code: str) -> DeviceRequest:
+        """Who asks, by the code that the device shows.
+
+        Raises:
+            InvalidDeviceCode, ExpiredDeviceCode: there is no such flow, or no more.
+        """
+        return await self._post("lookup", DeviceRequest, {"user_code": user_code})
+
+    @operation
+    async def approve(self, user_code: str, *, otp_code: str | None = None) -> DeviceDecided:
+        """Let the device have its secret.
+
+        Raises:
+            MfaRequired: this account approves with a code only.
+        """
+        return await self._post(
+            "approve", DeviceDecided, _given(user_code=user_code, otp_code=otp_code)
+        )
+
+    @operation
+    async def deny(self, user_code: str) -> DeviceDecided:
+        """Refuse the device."""
+        return await self._post("deny", DeviceDecided, {"user_code": user_code})
+
+    async def _post(self, what: str, into: type[T], body: Mapping[str, Any]) -> T:
+        return await self._engine.call(ask("POST", f"/auth/device/{what}", body=body), into)
 
 
 class Features(Resource[M]):

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypedDict, Unpack
 
 from ..ask import QueryValue, ask
 from ..modes import Async, M, Resource, operation, series
+from ..paging import each
 from ..values.assets import (
     AssetDetail,
     AssetFacts,
@@ -79,14 +80,12 @@ class Assets(Resource[M]):
         self: Assets[Async], *, page_size: int = 200, **filters: Unpack[AssetFilters]
     ) -> AsyncGenerator[AssetSummary, None]:
         """Every asset that fits, page after page."""
-        cursor: str | None = None
-        while True:
-            page = await self.list(limit=page_size, cursor=cursor, **filters)
-            for asset in page.items:
-                yield asset
-            cursor = page.next_cursor
-            if cursor is None:
-                return
+
+        async def fetch(cursor: str | None) -> AssetPage:
+            return await self.list(limit=page_size, cursor=cursor, **filters)
+
+        async for asset in each(fetch):
+            yield asset
 
     @operation
     async def get(self, uuid: str) -> AssetDetail:

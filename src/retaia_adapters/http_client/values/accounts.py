@@ -152,3 +152,44 @@ class AuthDevicePollResponse:
     client_id: str | None = None
     client_kind: NonUiClientKind | None = None
     secret_key: str | None = None
+
+
+@frozen(kw_only=True)
+class TechnicalClient:
+    """A technical client; its secret is never told again."""
+
+    client_id: str
+    client_kind: NonUiClientKind
+    label: str
+    created_at: datetime
+    created_by: str
+    rotated_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+
+@frozen(kw_only=True)
+class DeviceRequest:
+    """Who asks for a secret, for the person who has to approve it."""
+
+    user_code: str
+    status: Literal["PENDING", "APPROVED", "DENIED"]
+    client_kind: NonUiClientKind
+    client_label: str
+    address: str
+    requested_at: datetime
+    expires_at: datetime
+    otp_required: bool
+
+
+@frozen(kw_only=True)
+class DeviceDecided:
+    """What a person decided about a device."""
+
+    status: Literal["APPROVED", "DENIED"]
+
+
+@frozen(kw_only=True)
+class TechnicalClients:
+    """Every technical client."""
+
+    items: tuple[TechnicalClient, ...]

@@ -246,17 +246,3 @@ class OfferedJobs:
     """Pending jobs that fit the agent."""
 
     items: tuple[OfferedJob, ...]
-
-
-@frozen(kw_only=True)
-class Status:
-    """What is going on in the server."""
-
-    extra: Mapping[str, Any] = field(factory=dict)
-
-
-@frozen(kw_only=True)
-class Readiness:
-    """The server can do its work."""
-
-    ready: Literal[True]
