@@ -19,6 +19,7 @@ class Role(StrEnum):
     ``DERIVED``               ``(root: str, storage_id) -> ports.derived_storage.DerivedStorage``
     ``SERVER``                ``() -> shell.server.ServerTransport``
     ``AGENT_TRANSPORT``       ``(url: str, token: str) -> ports.transport.Transport``
+    ``DEVICE_LOGIN``          ``(url: str) -> ports.device_login.DeviceLogin``
     ``AGENT``                 ``() -> ports.agent.AgentShell``
     ``COMMAND_LINE``          ``() -> Callable[[Sequence[str] | None], int]``
     ``NOTIFIER``              ``(**options: str) -> ports.notifier.Notifier``
@@ -33,6 +34,7 @@ class Role(StrEnum):
     DERIVED = "derived"
     SERVER = "server"
     AGENT_TRANSPORT = "agent_transport"
+    DEVICE_LOGIN = "device_login"
     AGENT = "agent"
     COMMAND_LINE = "command_line"
     NOTIFIER = "notifier"
