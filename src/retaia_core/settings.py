@@ -15,6 +15,7 @@ from typing import Any
 import attrs
 from attrs import field, frozen
 
+from .domain.features import AI, BULK_DECISIONS
 from .errors import SettingsError
 
 PREFIX = "RETAIA_"
@@ -79,6 +80,22 @@ class ProcessingSettings:
     blocking_hooks: tuple[str, ...] = ()
 
 
+_SWITCHABLE = (BULK_DECISIONS, AI)
+
+
+@frozen(kw_only=True)
+class FeatureSettings:
+    """``[features]``: optional features that this server offers; those of AI jobs go with the jobs."""
+
+    enabled: tuple[str, ...] = field(
+        default=(),
+        metadata={
+            "allowed": f"a list of {' and '.join(_SWITCHABLE)}",
+            "check": lambda value: set(value) <= set(_SWITCHABLE),
+        },
+    )
+
+
 @frozen(kw_only=True)
 class AgentSettings:
     """``[agent]``: how an agent on this machine works. Memory in MiB (0: no limit), times in seconds.
@@ -132,6 +149,7 @@ class Settings:
     storage: StorageSettings = field(factory=StorageSettings)
     scan: ScanSettings = field(factory=ScanSettings)
     processing: ProcessingSettings = field(factory=ProcessingSettings)
+    features: FeatureSettings = field(factory=FeatureSettings)
     agent: AgentSettings = field(factory=AgentSettings)
     log: LogSettings = field(factory=LogSettings)
     observe: ObserveSettings = field(factory=ObserveSettings)
@@ -149,6 +167,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "storage": StorageSettings,
     "scan": ScanSettings,
     "processing": ProcessingSettings,
+    "features": FeatureSettings,
     "agent": AgentSettings,
     "log": LogSettings,
     "observe": ObserveSettings,

@@ -64,6 +64,24 @@ FEATURES: tuple[Feature, ...] = (
 CORE_KEYS = tuple(f.key for f in FEATURES if f.tier is Tier.CORE_V1_GLOBAL)
 OPTIONAL_KEYS = tuple(f.key for f in FEATURES if f.tier is Tier.OPTIONAL)
 
+JOBS_OF: Mapping[str, str] = {TRANSCRIBE_AUDIO: "transcribe_audio", SUGGEST_TAGS: "suggest_tags"}
+"""Features that are the making of a job type."""
+
+
+def server_flags(enabled: Iterable[str], job_types: Iterable[str]) -> dict[str, bool]:
+    """The server's flags: what its settings enable, and the optional job types that they switch on.
+
+    A feature whose work is switched on brings those along that it depends on.
+
+    >>> flags = server_flags((), {"suggest_tags"})
+    >>> sorted(key for key in OPTIONAL_KEYS if flags[key])
+    ['features.ai', 'features.ai.suggest_tags']
+    """
+    types = frozenset(job_types)
+    on = {*enabled, *(key for key, job_type in JOBS_OF.items() if job_type in types)}
+    on |= {key for f in FEATURES if f.key in on for key in f.dependencies}
+    return {f.key: f.tier is Tier.CORE_V1_GLOBAL or f.key in on for f in FEATURES}
+
 
 class GateKind(StrEnum):
     """What can close a feature."""

@@ -11,9 +11,11 @@ from ..ports.observer import Observer, SilentObserver
 from ..ports.security_log import SecurityLog
 from ..ports.store import Store
 from ..usecases.agents import Agents
+from ..usecases.bulk_decisions import BulkDecisions
 from ..usecases.clients import Clients
 from ..usecases.devices import Devices
 from ..usecases.discovery import Discovery
+from ..usecases.features import Features
 from ..usecases.moves import Moves
 from ..usecases.operations import Operations
 from ..usecases.processing import Processing
@@ -40,9 +42,11 @@ class Services:
     processing: Processing
     uploads: Uploads
     review: Review
+    bulk_decisions: BulkDecisions
     moves: Moves
     purges: Purges
     operations: Operations
+    features: Features
     sessions: Sessions | None = None
     clients: Clients | None = None
     devices: Devices | None = None

@@ -10,6 +10,7 @@ from typing import cast
 
 from attrs import evolve
 
+from ..domain.features import server_flags
 from ..domain.identifiers import StorageId
 from ..domain.sidecars import LEGACY_VIDEO
 from ..domain.storage import Storage
@@ -21,7 +22,9 @@ from ..ports.originals import OriginalsDriver
 from ..ports.store import Store
 from ..settings import Settings
 from ..usecases.agents import Agents
+from ..usecases.bulk_decisions import BulkDecisions
 from ..usecases.discovery import Discovery
+from ..usecases.features import Features
 from ..usecases.lifecycle_hooks import HookRunner
 from ..usecases.moves import Moves
 from ..usecases.operations import Operations
@@ -65,6 +68,7 @@ def wire(settings: Settings, plugins: Plugins, store: Store) -> Services:
         hooks=plugins.lifecycle_hooks(),
         blocking=frozenset(settings.processing.blocking_hooks),
     )
+    flags = server_flags(settings.features.enabled, settings.processing.enabled)
     return Services(
         store=store,
         clock=clock,
@@ -88,11 +92,13 @@ def wire(settings: Settings, plugins: Plugins, store: Store) -> Services:
             store=store, clock=clock, ids=ids, catalog=catalog, open_derived=open_derived
         ),
         review=Review(store=store, clock=clock, ids=ids, catalog=catalog),
+        bulk_decisions=BulkDecisions(store=store, clock=clock, ids=ids),
         moves=Moves(store=store, clock=clock, ids=ids, storages=storages),
         purges=Purges(
             store=store, clock=clock, ids=ids, storages=storages, open_derived=open_derived
         ),
         operations=Operations(store=store, clock=clock),
+        features=Features(store=store, clock=clock, ids=ids, server=flags),
     )
 
 

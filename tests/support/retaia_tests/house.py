@@ -12,6 +12,7 @@ from retaia_core.catalog import Catalog, builtin_catalog
 from retaia_core.domain.actors import Actor, ActorKind
 from retaia_core.domain.agents import AgentRecord
 from retaia_core.domain.assets import Asset
+from retaia_core.domain.features import server_flags
 from retaia_core.domain.identifiers import AssetId, JobId, StorageId
 from retaia_core.domain.scans import ScanReport
 from retaia_core.domain.storage import Layout, Marker, Storage
@@ -24,9 +25,11 @@ from retaia_core.testing.memory_files import MemoryDerived, MemoryOriginals
 from retaia_core.testing.memory_security import MemorySecurityLog
 from retaia_core.testing.memory_store import MemoryStore
 from retaia_core.usecases.agents import Agents
+from retaia_core.usecases.bulk_decisions import BulkDecisions
 from retaia_core.usecases.clients import Clients
 from retaia_core.usecases.devices import Devices
 from retaia_core.usecases.discovery import Discovery
+from retaia_core.usecases.features import Features
 from retaia_core.usecases.lifecycle_hooks import HookRunner
 from retaia_core.usecases.moves import Moves
 from retaia_core.usecases.operations import Operations
@@ -174,6 +177,15 @@ class House:
             store=self.store, clock=self.clock, ids=self.ids, storages=self.storages,
             open_derived=lambda storage: self.derived,
         )  # fmt: skip
+
+    @property
+    def bulk(self) -> BulkDecisions:
+        return BulkDecisions(store=self.store, clock=self.clock, ids=self.ids)
+
+    @property
+    def features(self) -> Features:
+        server = {**server_flags((), self.switched_on), **self.flags}
+        return Features(store=self.store, clock=self.clock, ids=self.ids, server=server)
 
     @property
     def operations(self) -> Operations:
