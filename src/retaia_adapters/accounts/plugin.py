@@ -9,7 +9,6 @@ from retaia_core.ports.secrets import Secrets
 
 
 def _secrets() -> Secrets:
-    # The libraries take long to import, and many commands sign nobody in.
     from .secrets import BuiltinSecrets
 
     return BuiltinSecrets()

@@ -1,0 +1,79 @@
+"""Bearer tokens: compact JWS, HS256 and nothing else, with the server's own issuer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, Final
+
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import OctKey
+
+from retaia_core.domain.actors import ActorKind
+from retaia_core.domain.clients import ClientKind
+from retaia_core.domain.sessions import Claims, Scope
+from retaia_core.errors import Unauthorized
+
+ALGORITHM: Final = "HS256"
+ISSUER: Final = "retaia"
+
+
+@lru_cache(maxsize=4)
+def _key(key: bytes) -> OctKey:
+    return OctKey.import_key(key)
+
+
+def sign(claims: Claims, key: bytes) -> str:
+    """A token of the claims."""
+    said = {
+        "iss": ISSUER,
+        "sub": claims.sub,
+        "principal_type": claims.principal_type.value,
+        "client_id": claims.client_id,
+        "client_kind": claims.client_kind.value,
+        "scope": " ".join(sorted(claims.scope)),
+        "jti": claims.jti,
+        "exp": int(claims.exp.timestamp()),
+    }
+    header = {"alg": ALGORITHM, "typ": "JWT"}
+    return jwt.encode(header, said, _key(key), algorithms=[ALGORITHM])
+
+
+def read(token: str, key: bytes) -> Claims:
+    """What a token says, once its signature, algorithm and issuer are ours.
+
+    Raises:
+        Unauthorized: they are not, or it is no token at all.
+    """
+    try:
+        return _claims(jwt.decode(token, _key(key), algorithms=[ALGORITHM]).claims)
+    except (JoseError, ValueError, KeyError, TypeError) as error:
+        raise Unauthorized("the bearer token is not valid here") from error
+
+
+def _claims(said: Mapping[str, Any]) -> Claims:
+    if said["iss"] != ISSUER:
+        raise ValueError("another issuer")
+    return Claims(
+        sub=_text(said["sub"]),
+        principal_type=ActorKind(said["principal_type"]),
+        client_id=_text(said["client_id"]),
+        client_kind=ClientKind(said["client_kind"]),
+        scope=frozenset(Scope(one) for one in _text(said["scope"]).split()),
+        jti=_text(said["jti"]),
+        exp=datetime.fromtimestamp(_number(said["exp"]), UTC),
+    )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("a text is expected")
+    return value
+
+
+def _number(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError("a whole number is expected")
+    return value
