@@ -41,6 +41,7 @@ MEANINGS = {
     "scan.video_legacy_sidecars": "attach `.lrv` and `.thm` files to videos too",
     "processing.enabled": "later job types that are switched on",
     "processing.blocking_hooks": "lifecycle hooks whose failure holds an asset back",
+    "features.enabled": "optional features that this server offers; administrators and people can switch them off",
     "agent.name": "the agent's name; empty is the machine's",
     "agent.url": "the server; empty is the one that runs on this machine",
     "agent.token_file": "a file with the agent's token; empty is the local credential",
