@@ -82,6 +82,7 @@ class PostgresSession:
     def insert_all(self, *many: tuple[Statement, Sequence[tuple[object, ...]]]) -> None:
         if not any(rows for _, rows in many):
             return
+        self._wire.begin()
         self._wire.send("SAVEPOINT many")
         try:
             for statement, rows in many:

@@ -241,21 +241,20 @@ class _Worker:
             session = PostgresSession(wire, writing=self._writing)
             answer = call.work(PostgresTransaction(session, self._statements, self._ways))
             call.committing = True
-            wire.send("COMMIT")
-            wire.finish()
+            wire.commit()
         except BaseException:
             _roll_back(wire)
             raise
         return answer
 
     def _begin(self, wire: Wire, *, durable: bool) -> None:
+        """Begin what is not begun by the first statement alone."""
         if not self._writing:
-            wire.send("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            return
-        if durable is not self._synced:
+            wire.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        elif durable is not self._synced:
             wire.send(f"SET synchronous_commit = {'on' if durable else 'off'}")
+            wire.finish()
             self._synced = durable
-        wire.send("BEGIN")
 
     def close(self) -> None:
         """Close the connection, if there is one."""
@@ -267,11 +266,7 @@ class _Worker:
 def _roll_back(wire: Wire) -> None:
     """Leave no transaction open, whatever became of the queries on their way."""
     with contextlib.suppress(psycopg.Error):  # what went wrong is being raised already
-        wire.finish()
-    with contextlib.suppress(psycopg.Error):
-        if wire.alive and not wire.idle:
-            wire.send("ROLLBACK")
-            wire.finish()
+        wire.roll_back()
 
 
 def _final(error: psycopg.Error | Again) -> psycopg.Error | RetaiaError:

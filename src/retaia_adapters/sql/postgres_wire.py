@@ -1,7 +1,8 @@
 """A connection to PostgreSQL on which queries travel together.
 
 The driver's own pipeline sends each query as it comes; here they wait until an answer is needed, so that
-a transaction costs one round trip per question it asks, and one for its commit. Encoding of values and
+a transaction costs one round trip per question it asks, and one for its commit. What is sent up to a
+`finish` is one transaction for the server without a word. Encoding of values and
 rows is the driver's.
 """
 
@@ -38,6 +39,41 @@ class Wire:
         self._names: dict[str, bytes] = {}
         self._numbers = itertools.count()
         self._expected: list[tuple[str, bool]] = []
+        self._begun = False
+
+    def begin(self, how: str = "BEGIN") -> None:
+        """Make what follows (and precedes, to the last commit) a transaction that survives `finish`."""
+        if not self._begun:
+            self._begun = True
+            self.send(how)
+
+    def commit(self) -> None:
+        """End the transaction; the server ends by itself one that was not begun in words.
+
+        Raises:
+            psycopg.Error: something failed, and nothing was committed.
+        """
+        if self._begun:
+            self._begun = False
+            self.send("COMMIT")
+        self.finish()
+
+    def roll_back(self) -> None:
+        """Take back everything since the last commit, whatever became of the queries on their way.
+
+        Raises:
+            psycopg.Error: something had failed, or fails now.
+        """
+        self._begun, begun = False, self._begun
+        try:
+            if not begun:
+                self.send("BEGIN")  # to have something that can be rolled back in words
+            self.send("ROLLBACK")
+            self.finish()
+        finally:
+            if self.alive and not self.idle:
+                self.send("ROLLBACK")
+                self.finish()
 
     def send(self, query: str, values: Sequence[object] = ()) -> None:
         """Queue a query; its error, if any, shows with the next answer."""
