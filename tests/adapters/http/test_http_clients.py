@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
 from attrs import evolve
 from retaia_tests.http_house import Served
-from retaia_tests.plain_secrets import RIGHT_CODE
 
 from retaia_core.domain.accounts import Account, AccountId, Email, Role, Totp
 from retaia_core.domain.clients import DEVICE_INTERVAL_S, DEVICE_TTL, ClientKind
 from retaia_core.domain.throttling import FREE_ATTEMPTS
 from retaia_core.ports.store import Transaction
 from retaia_core.testing.clock import START
+from retaia_core.testing.memory_secrets import totp_code
 
 CLIENTS = "/auth/clients"
 DEVICE = f"{CLIENTS}/device"
-INTERVAL = timedelta(seconds=DEVICE_INTERVAL_S)
+SECRET = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+RIGHT_CODE = totp_code(SECRET, int(START.timestamp()) // 30)
 BOB = Account(
     account_id=AccountId("bob"), email=Email("bob@example.org"), created_at=START,
     email_verified=True,
@@ -166,7 +166,7 @@ class TestDeviceFlow:
 
     async def test_a_second_factor_is_asked_for(self, served: Served) -> None:
         """Without a code MFA_REQUIRED, with a wrong one INVALID_2FA_CODE."""
-        bob = await sign_in(served, evolve(BOB, totp=Totp(secret="S", enabled=True)))
+        bob = await sign_in(served, evolve(BOB, totp=Totp(secret=SECRET, enabled=True)))
         code = (await start(served))["user_code"]
         seen = await served.anonymous.post(
             "/auth/device/lookup", json={"user_code": code}, headers=bob

@@ -6,7 +6,6 @@ from datetime import timedelta
 
 import pytest
 from attrs import define, evolve, field
-from retaia_tests.plain_secrets import RIGHT_CODE, PlainSecrets
 
 from retaia_core.domain.accounts import Account, AccountId, Email, Totp
 from retaia_core.domain.actors import Actor, ActorKind
@@ -29,6 +28,7 @@ from retaia_core.errors import (
     ValidationFailed,
 )
 from retaia_core.testing.clock import START, FakeClock, SequentialIds
+from retaia_core.testing.memory_secrets import PlainSecrets, totp_code
 from retaia_core.testing.memory_security import MemorySecurityLog
 from retaia_core.testing.memory_store import MemoryStore
 from retaia_core.usecases.clients import Clients, NewSecret
@@ -42,6 +42,8 @@ ANA = Account(
 )  # fmt: skip
 HERE, ELSEWHERE = "192.0.2.1", "192.0.2.2"
 INTERVAL = timedelta(seconds=DEVICE_INTERVAL_S)
+SECRET = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+RIGHT_CODE = totp_code(SECRET, int(START.timestamp()) // 30)
 
 
 class Tokens(SequentialIds):
@@ -241,7 +243,7 @@ class TestSecondFactor:
 
     @pytest.fixture
     async def careful(self, office: Office) -> Account:
-        account = evolve(ANA, totp=Totp(secret="S", enabled=True))
+        account = evolve(ANA, totp=Totp(secret=SECRET, enabled=True))
         await office.store.transact(lambda tx: tx.save_account(account))
         return account
 

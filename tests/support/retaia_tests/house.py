@@ -22,6 +22,7 @@ from retaia_core.ports.secrets import Secrets
 from retaia_core.ports.store import Store
 from retaia_core.testing.clock import FakeClock, SequentialIds
 from retaia_core.testing.memory_files import MemoryDerived, MemoryOriginals
+from retaia_core.testing.memory_secrets import PlainSecrets
 from retaia_core.testing.memory_security import MemorySecurityLog
 from retaia_core.testing.memory_store import MemoryStore
 from retaia_core.usecases.agents import Agents
@@ -42,7 +43,6 @@ from retaia_core.usecases.second_factors import SecondFactors
 from retaia_core.usecases.sessions import Sessions
 from retaia_core.usecases.storages import Storages
 from retaia_core.usecases.uploads import Uploads
-from retaia_tests.plain_secrets import PlainSecrets
 
 PERSON = Actor(kind=ActorKind.PERSON, id="local/ana")
 ROOT = "/footage"
