@@ -147,9 +147,18 @@ def encoding() -> Iterator[None]:
         raise problem_of(error, EncodingProblem) from error
 
 
+@frozen(kw_only=True)
+class Upright:
+    """What became of a decoded frame: its time in seconds from the origin, and the pictures now ready."""
+
+    time: Fraction
+    pictures: tuple[VideoFrame, ...]
+
+
 class PictureRun:
     """The one decode of the pictures: frames become upright, fall on a constant rate, and are encoded.
 
+    `turn_up` and `rest` may run in another thread than `put` and `finish`, which comes after them.
     ``decoded`` is the number of frames, ``end`` where the last one ends, in seconds from the origin.
     """
 
@@ -164,35 +173,38 @@ class PictureRun:
         self.decoded = 0
         self.end = Fraction(0)
 
-    def feed(self, frame: VideoFrame) -> Fraction:
-        """Take a decoded frame and return its time in seconds from the origin.
-
-        Raises:
-            MediaProblem: the encoder or the file failed.
-        """
+    def turn_up(self, frame: VideoFrame) -> Upright:
+        """Take a decoded frame, and make it upright and small."""
         time = self._time(frame)
         self.decoded += 1
         self.end = max(self.end, time + self._duration(frame))
-        self._put(self._filter.feed(frame))
-        return time
+        return Upright(time=time, pictures=tuple(self._filter.feed(frame)))
 
-    def finish(self) -> None:
-        """Encode what is still held back.
+    def rest(self) -> Upright:
+        """The pictures that the filters still hold, after the last frame."""
+        return Upright(time=self.end, pictures=tuple(self._filter.finish()))
+
+    def put(self, pictures: Iterable[VideoFrame]) -> None:
+        """Encode upright pictures.
 
         Raises:
             MediaProblem: the encoder or the file failed.
         """
-        self._put(self._filter.finish())
-        for slot, picture in self.cadence.finish(self.end):
-            self._file.put(slot, picture)
-
-    def _put(self, pictures: Iterable[VideoFrame]) -> None:
         for picture in pictures:
             assert picture.pts is not None
             assert picture.time_base is not None
             time = picture.pts * picture.time_base - self._origin
             for slot, settled in self.cadence.feed(picture, time):
                 self._file.put(slot, settled)
+
+    def finish(self) -> None:
+        """Encode the picture that is still held back.
+
+        Raises:
+            MediaProblem: the encoder or the file failed.
+        """
+        for slot, picture in self.cadence.finish(self.end):
+            self._file.put(slot, picture)
 
     def _time(self, frame: VideoFrame) -> Fraction:
         """The time of a frame; one without a time follows the frame before it."""

@@ -7,8 +7,9 @@ pictures are encoded, so that everything but the proxy is there early.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from fractions import Fraction
 from typing import TYPE_CHECKING, cast
 
@@ -21,6 +22,7 @@ from av.video.stream import VideoStream
 
 from retaia_core.ports.processor import DerivedFile, Done, Outcome, Progress, Report, Task, Work
 
+from .ahead import ahead
 from .audio_encode import AacEncoder
 from .container import Walk, open_source
 from .probe import Recording, probe
@@ -34,7 +36,7 @@ from .problems import (
     failed,
     problem_of,
 )
-from .proxy_video import PictureRun, ProxyFile, ProxySettings, encoding
+from .proxy_video import PictureRun, ProxyFile, ProxySettings, Upright, encoding
 from .remux import NotAProxy, copy_as_proxy, suits
 from .sound import SoundReport, Spool, run_sound
 from .thumbnails import (
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
 PROXY_JOBS = frozenset({"generate_proxy", "generate_video_proxies"})
 _FACT_JOBS = frozenset({"extract_facts", "generate_video_proxies"})
 _TROUBLE = (MediaProblem, av.error.FFmpegError, OSError, MemoryError)
+_PICTURES_AHEAD = 8
 _SAID = 5
 _MUCH = 10
 """More than a tenth of the packets broken is too much damage for a review."""
@@ -190,16 +193,11 @@ class _Bundle:
         run = PictureRun(self._recording, self._settings, file)
         with open_source(self._recording.path) as container:
             walk = Walk(container, [_only(container, self._recording.video.index)])
-            for frame in walk.frames():
-                assert isinstance(frame, VideoFrame)
-                time = run.feed(frame)
-                for tap in self._taps:
-                    tap.board.feed(frame, time)
-                self._progress(time)
-                yield ()
-        for tap in self._taps:
-            tap.board.finish()
-        yield ()
+            with closing(ahead(self._upright(walk, run), _PICTURES_AHEAD)) as steps:
+                for step in steps:
+                    run.put(step.pictures)
+                    self._progress(step.time)
+                    yield ()
         run.finish()
         file.flush()
         self._refuse_short("picture", run.end + self._recording.origin, self._recording.video.end)
@@ -215,6 +213,23 @@ class _Bundle:
             "frames_dropped": run.cadence.dropped,
         }
         file.finish()
+
+    def _upright(self, walk: Walk, run: PictureRun) -> Generator[Upright]:
+        """Decode the pictures for the encoder and for the stills that wait, ahead of the encoder.
+
+        Decoding, filtering and encoding use all cores only together: each for itself has to wait for
+        its slowest thread.
+        """
+        boards = [tap.board for tap in self._taps]
+        for frame in walk.frames():
+            assert isinstance(frame, VideoFrame)
+            upright = run.turn_up(frame)
+            for board in boards:
+                board.feed(frame, upright.time)
+            yield upright
+        for board in boards:
+            board.finish()
+        yield run.rest()
 
     def _still_times(self, walk: Walk, sound_bytes: int) -> tuple[str, ...]:
         """Tell times in which nothing was recorded from times whose pictures are lost.
