@@ -35,7 +35,10 @@ def _one_of(*texts: str) -> dict[str, Any]:
 
 @frozen(kw_only=True)
 class ServerSettings:
-    """``[server]``: where to listen. ``port`` 0 takes a free one."""
+    """``[server]``: where to listen. ``port`` 0 takes a free one.
+
+    ``public_url`` is where people reach the server, where that is not its own address (behind a proxy).
+    """
 
     host: str = "127.0.0.1"
     port: int = field(
@@ -43,6 +46,8 @@ class ServerSettings:
         metadata={"allowed": "0 to 65535", "check": lambda value: 0 <= value <= 65535},
     )
     provider: str = "http"
+    public_url: str = ""
+    authenticator: str = "builtin"
     min_poll_interval: float = field(default=1.0, metadata=_positive())
     max_parallel_jobs: int = field(default=4, metadata=_positive())
 
@@ -117,6 +122,27 @@ class AgentSettings:
 
 
 @frozen(kw_only=True)
+class NotifySettings:
+    """``[notify]``: how people get messages: on the terminal, in a folder, or by a mail server.
+
+    ``folder`` (for ``file``) is by default ``messages`` beside the database; the other keys are for
+    ``smtp``, whose password lies in a file of its own.
+    """
+
+    provider: str = "console"
+    folder: str = ""
+    host: str = ""
+    port: int = field(
+        default=587,
+        metadata={"allowed": "1 to 65535", "check": lambda value: 1 <= value <= 65535},
+    )
+    security: str = field(default="starttls", metadata=_one_of("starttls", "tls", "none"))
+    username: str = ""
+    password_file: str = ""
+    sender: str = ""
+
+
+@frozen(kw_only=True)
 class LogSettings:
     """``[log]``: how server and agent write their log; ``auto`` is text on a terminal, else JSON."""
 
@@ -151,6 +177,7 @@ class Settings:
     processing: ProcessingSettings = field(factory=ProcessingSettings)
     features: FeatureSettings = field(factory=FeatureSettings)
     agent: AgentSettings = field(factory=AgentSettings)
+    notify: NotifySettings = field(factory=NotifySettings)
     log: LogSettings = field(factory=LogSettings)
     observe: ObserveSettings = field(factory=ObserveSettings)
     plugins: PluginSettings = field(factory=PluginSettings)
@@ -169,6 +196,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "processing": ProcessingSettings,
     "features": FeatureSettings,
     "agent": AgentSettings,
+    "notify": NotifySettings,
     "log": LogSettings,
     "observe": ObserveSettings,
     "plugins": PluginSettings,

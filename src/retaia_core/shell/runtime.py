@@ -69,6 +69,7 @@ class Runtime:
 
     async def run(self, *, agent: bool, until_idle: bool = False) -> None:
         """Serve, scan and watch; with ``agent``, process too."""
+        await self.services.sessions.prepare()
         await self._recover(agent=agent)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._every, WATCH_SECONDS, self._watch_over)
@@ -178,6 +179,8 @@ class Runtime:
         await self.services.uploads.collect()
         before = self.services.clock.now() - KEEP_REPLAYS
         await self.services.store.transact(lambda tx: tx.drop_replays_before(before), durable=False)
+        now = self.services.clock.now()
+        await self.services.store.transact(lambda tx: tx.drop_expired(now), durable=False)
 
     # The embedded agent
 

@@ -24,6 +24,7 @@ from ..usecases.review import Review
 from ..usecases.sessions import Sessions
 from ..usecases.storages import Storages
 from ..usecases.uploads import Uploads
+from .people import People
 from .security_log import LoggedSecurity
 
 
@@ -47,8 +48,9 @@ class Services:
     purges: Purges
     operations: Operations
     features: Features
-    sessions: Sessions | None = None
-    clients: Clients | None = None
-    devices: Devices | None = None
+    sessions: Sessions
+    people: People
+    clients: Clients
+    devices: Devices
     security: SecurityLog = field(factory=LoggedSecurity)
     observer: Observer = field(factory=SilentObserver)

@@ -8,7 +8,7 @@ from datetime import timedelta
 from functools import cache
 from typing import cast
 
-from attrs import evolve
+from attrs import asdict, evolve
 
 from ..domain.features import server_flags
 from ..domain.identifiers import StorageId
@@ -17,12 +17,16 @@ from ..domain.storage import Storage
 from ..hooks.manager import Plugins, load_plugins
 from ..hooks.roles import Role
 from ..ports.derived_storage import DerivedStorage
+from ..ports.notifier import Notifier
 from ..ports.observer import Observer
 from ..ports.originals import OriginalsDriver
+from ..ports.secrets import Secrets
 from ..ports.store import Store
 from ..settings import Settings
 from ..usecases.agents import Agents
 from ..usecases.bulk_decisions import BulkDecisions
+from ..usecases.clients import Clients
+from ..usecases.devices import Devices
 from ..usecases.discovery import Discovery
 from ..usecases.features import Features
 from ..usecases.lifecycle_hooks import HookRunner
@@ -32,10 +36,13 @@ from ..usecases.processing import Processing
 from ..usecases.purges import Purges
 from ..usecases.review import Review
 from ..usecases.scan_tally import ScanOptions
+from ..usecases.sessions import Sessions
 from ..usecases.storages import Storages
 from ..usecases.uploads import Uploads
 from .clock import RandomIds, SystemClock
 from .observed_store import ObservedStore
+from .people import people_of
+from .security_log import LoggedSecurity
 from .services import Services
 
 
@@ -47,6 +54,14 @@ def _derived_opener(plugins: Plugins, settings: Settings) -> Callable[[Storage],
         return cast("DerivedStorage", factory(root, storage_id))
 
     return lambda storage: at(storage.root, storage.storage_id)
+
+
+def _notifier(plugins: Plugins, settings: Settings) -> Notifier:
+    """The way messages go, with all options of the settings as texts."""
+    options = {key: str(value) for key, value in asdict(settings.notify).items()}
+    options["folder"] = options["folder"] or str(settings.data_dir / "messages")
+    provider = plugins.provider(Role.NOTIFIER, options.pop("provider"))
+    return cast("Notifier", provider.factory(**options))
 
 
 def wire(settings: Settings, plugins: Plugins, store: Store) -> Services:
@@ -68,7 +83,21 @@ def wire(settings: Settings, plugins: Plugins, store: Store) -> Services:
         hooks=plugins.lifecycle_hooks(),
         blocking=frozenset(settings.processing.blocking_hooks),
     )
+    security = LoggedSecurity()
+    secrets = cast(
+        "Secrets", plugins.provider(Role.AUTHENTICATOR, settings.server.authenticator).factory()
+    )
+    sessions = Sessions(store=store, clock=clock, ids=ids, secrets=secrets)
     flags = server_flags(settings.features.enabled, settings.processing.enabled)
+    people = people_of(
+        store=store,
+        clock=clock,
+        ids=ids,
+        secrets=secrets,
+        sessions=sessions,
+        security=security,
+        notifier=_notifier(plugins, settings),
+    )
     return Services(
         store=store,
         clock=clock,
@@ -99,6 +128,25 @@ def wire(settings: Settings, plugins: Plugins, store: Store) -> Services:
         ),
         operations=Operations(store=store, clock=clock),
         features=Features(store=store, clock=clock, ids=ids, server=flags),
+        sessions=sessions,
+        people=people,
+        clients=Clients(
+            store=store,
+            clock=clock,
+            ids=ids,
+            sessions=sessions,
+            security=security,
+            flags=flags,
+        ),
+        devices=Devices(
+            store=store,
+            clock=clock,
+            ids=ids,
+            security=security,
+            factor=people.second_factors,
+            flags=flags,
+        ),
+        security=security,
     )
 
 

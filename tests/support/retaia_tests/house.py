@@ -20,8 +20,10 @@ from retaia_core.hooks.lifecycle import LifecycleHook
 from retaia_core.ports.originals import FolderFound, Originals, OriginalsDriver
 from retaia_core.ports.secrets import Secrets
 from retaia_core.ports.store import Store
+from retaia_core.shell.people import People, people_of
 from retaia_core.testing.clock import FakeClock, SequentialIds
 from retaia_core.testing.memory_files import MemoryDerived, MemoryOriginals
+from retaia_core.testing.memory_notifier import MemoryNotifier
 from retaia_core.testing.memory_secrets import PlainSecrets
 from retaia_core.testing.memory_security import MemorySecurityLog
 from retaia_core.testing.memory_store import MemoryStore
@@ -99,6 +101,7 @@ class House:
     secrets: Secrets = field(factory=PlainSecrets)
     security: MemorySecurityLog = field(factory=MemorySecurityLog)
     flags: dict[str, bool] = field(factory=dict)
+    notifier: MemoryNotifier = field(factory=MemoryNotifier)
     sessions: Sessions = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -122,9 +125,13 @@ class House:
 
     @property
     def factors(self) -> SecondFactors:
-        return SecondFactors(
+        return self.people.second_factors
+
+    @property
+    def people(self) -> People:
+        return people_of(
             store=self.store, clock=self.clock, ids=self.ids, secrets=self.secrets,
-            security=self.security,
+            sessions=self.sessions, security=self.security, notifier=self.notifier,
         )  # fmt: skip
 
     @property

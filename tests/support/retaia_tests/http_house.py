@@ -59,6 +59,7 @@ def services_of(house: House, plugins: Plugins | None = None) -> Services:
         operations=house.operations,
         features=house.features,
         sessions=house.sessions,
+        people=house.people,
         clients=house.clients,
         devices=house.devices,
         security=house.security,
