@@ -12,24 +12,12 @@ from retaia_core.domain.clients import (
     DeviceGrant,
     DeviceStatus,
 )
-from retaia_core.usecases.clients import Clients
-from retaia_core.usecases.devices import Devices
 
 from ..call import Call, Handler
 from ..views import without_unknown
 from ..wire import instant
 
 DEVICE_PAGE = "/device"
-
-
-def _clients(call: Call) -> Clients:
-    assert call.services.clients is not None
-    return call.services.clients
-
-
-def _devices(call: Call) -> Devices:
-    assert call.services.devices is not None
-    return call.services.devices
 
 
 def _address(call: Call) -> str:
@@ -46,7 +34,7 @@ def _page(call: Call) -> str:
 async def mint_token(call: Call) -> object:
     """Give a technical client a token for its secret."""
     body = call.body
-    minted = await _clients(call).mint(
+    minted = await call.services.clients.mint(
         body["client_id"],
         ClientKind(body["client_kind"]),
         body["secret_key"],
@@ -64,13 +52,13 @@ async def mint_token(call: Call) -> object:
 async def revoke_token(call: Call) -> object:
     """Shut a client out."""
     client_id = call.path["client_id"]
-    since = await _clients(call).revoke(call.actor, client_id)
+    since = await call.services.clients.revoke(call.actor, client_id)
     return {"client_id": client_id, "revoked": True, "revoked_at": instant(since)}
 
 
 async def rotate_secret(call: Call) -> object:
     """Give a client another secret, shown once."""
-    new = await _clients(call).rotate(call.actor, call.path["client_id"])
+    new = await call.services.clients.rotate(call.actor, call.path["client_id"])
     rotated_at = new.client.rotated_at
     return without_unknown(
         {
@@ -83,7 +71,7 @@ async def rotate_secret(call: Call) -> object:
 
 async def list_clients(call: Call) -> object:
     """Every technical client."""
-    return {"items": [_client(client) for client in await _clients(call).all()]}
+    return {"items": [_client(client) for client in await call.services.clients.all()]}
 
 
 def _client(client: Client) -> Mapping[str, object]:
@@ -104,7 +92,7 @@ def _client(client: Client) -> Mapping[str, object]:
 async def start_device(call: Call) -> object:
     """Begin the device flow."""
     kind, label = ClientKind(call.body["client_kind"]), call.body.get("client_label", "")
-    started = await _devices(call).start(kind, label, address=_address(call))
+    started = await call.services.devices.start(kind, label, address=_address(call))
     page, code = _page(call), started.grant.user_code
     return {
         "device_code": started.device_code,
@@ -118,7 +106,7 @@ async def start_device(call: Call) -> object:
 
 async def poll_device(call: Call) -> object:
     """Say how a device's request stands; its secret, once."""
-    polled = await _devices(call).poll(call.body["device_code"], address=_address(call))
+    polled = await call.services.devices.poll(call.body["device_code"], address=_address(call))
     if polled.status is DeviceStatus.PENDING:
         return {"status": polled.status, "interval": DEVICE_INTERVAL_S}
     if polled.made is None:
@@ -134,7 +122,7 @@ async def poll_device(call: Call) -> object:
 async def cancel_device(call: Call) -> object:
     """Give a device's request up."""
     code = call.body["device_code"]
-    return {"canceled": await _devices(call).cancel(code, address=_address(call))}
+    return {"canceled": await call.services.devices.cancel(code, address=_address(call))}
 
 
 # The person
@@ -142,7 +130,7 @@ async def cancel_device(call: Call) -> object:
 
 async def look_up_device(call: Call) -> object:
     """What asks under a code."""
-    grant = await _devices(call).look_up(call.account, call.body["user_code"])
+    grant = await call.services.devices.look_up(call.account, call.body["user_code"])
     return {
         "user_code": grant.user_code,
         "status": grant.status,
@@ -159,13 +147,13 @@ async def approve_device(call: Call) -> object:
     """Let a device in."""
     body = call.body
     return _decided(
-        await _devices(call).approve(call.account, body["user_code"], body.get("otp_code"))
+        await call.services.devices.approve(call.account, body["user_code"], body.get("otp_code"))
     )
 
 
 async def deny_device(call: Call) -> object:
     """Turn a device away."""
-    return _decided(await _devices(call).deny(call.account, call.body["user_code"]))
+    return _decided(await call.services.devices.deny(call.account, call.body["user_code"]))
 
 
 def _decided(grant: DeviceGrant) -> Mapping[str, object]:
