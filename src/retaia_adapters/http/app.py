@@ -22,6 +22,7 @@ from retaia_core.errors import ForbiddenActor, ForbiddenScope, Unauthorized
 from retaia_core.ports import observer
 from retaia_core.shell.server import ServerOptions
 from retaia_core.shell.services import Services
+from retaia_core.usecases.listening import Hub
 from retaia_core.usecases.monitoring import Monitoring
 from retaia_core.usecases.security import record_denied
 from retaia_core.usecases.sessions import Principal
@@ -297,6 +298,7 @@ def build_application(services: Services, options: ServerOptions, spawn: Spawn) 
             contract_job_types=frozenset(job_types),
             gate=Gate(tokens=Tokens.of(options), sessions=services.sessions),
             monitoring=Monitoring(store=services.store, clock=services.clock),
+            hub=Hub(store=services.store),
         ),
         handlers=HANDLERS,
         routes=_routes(operations),

@@ -21,6 +21,7 @@ from retaia_core.ports.store import Replay, Transaction
 from retaia_core.shell.server import ServerOptions
 from retaia_core.shell.services import Services
 from retaia_core.usecases.idempotency import once, refuse_other_body
+from retaia_core.usecases.listening import Hub
 from retaia_core.usecases.monitoring import Monitoring
 from retaia_core.usecases.sessions import Principal
 
@@ -46,6 +47,7 @@ class Serving:
     contract_job_types: frozenset[str]
     gate: Gate
     monitoring: Monitoring
+    hub: Hub
     previews: OrderedDict[str, str] = field(factory=OrderedDict)
     _locks: dict[str, anyio.Lock] = field(factory=dict, alias="locks")
 

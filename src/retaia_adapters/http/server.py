@@ -15,8 +15,7 @@ from retaia_core.errors import RetaiaError, SettingsError
 from retaia_core.shell.server import ServerOptions
 from retaia_core.shell.services import Services
 
-from .app import build_application
-from .call import Spawn
+from .app import Application, build_application
 from .logs import tell
 from .protocol import HttpProtocol
 
@@ -126,11 +125,13 @@ class HttpServer:
                 def spawn(name: str, work: Callable[[], Awaitable[object]]) -> None:
                     tasks.start_soon(_guarded, name, work)
 
-                server = _Uvicorn(_config(services, options, spawn), lambda: ready(url))
+                application = build_application(services, options, spawn)
+                server = _Uvicorn(_config(application), lambda: ready(url))
                 tasks.start_soon(_run, server, listener)
                 try:
                     await anyio.sleep_forever()
                 finally:
+                    application.serving.hub.close()
                     server.should_exit = True
         finally:
             listener.close()
@@ -142,9 +143,9 @@ async def _run(server: _Uvicorn, listener: socket.socket) -> None:
         await server.serve(sockets=[listener])
 
 
-def _config(services: Services, options: ServerOptions, spawn: Spawn) -> uvicorn.Config:
+def _config(application: Application) -> uvicorn.Config:
     return uvicorn.Config(
-        build_application(services, options, spawn),
+        application,
         loop="none",
         http=HttpProtocol,
         ws="none",

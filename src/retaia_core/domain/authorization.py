@@ -91,6 +91,7 @@ def _asset(scope: Scope, *actions: Action, feature: str | None = None) -> Access
 ACCESS: Mapping[str, Access] = {
     # The server itself
     "getAppPolicy": _MEMBER,
+    "listenEvents": _READ,
     "getStatus": _ADMIN,
     "getReadiness": _ADMIN,
     "countJobs": _ADMIN,

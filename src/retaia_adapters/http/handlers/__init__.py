@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..call import Handler
-from . import agents, assets, auth_clients, batches, derived, jobs, ops, purge
+from . import agents, assets, auth_clients, batches, derived, events, jobs, ops, purge
 
 HANDLERS: Mapping[str, Handler] = {
     **agents.HANDLERS,
@@ -13,6 +13,7 @@ HANDLERS: Mapping[str, Handler] = {
     **auth_clients.HANDLERS,
     **batches.HANDLERS,
     **derived.HANDLERS,
+    **events.HANDLERS,
     **jobs.HANDLERS,
     **ops.HANDLERS,
     **purge.HANDLERS,
