@@ -18,7 +18,7 @@ class ServerSent:
 class EventParser:
     r"""Takes the lines of a stream and gives its events.
 
-    ``last_id`` is that of the newest event; ``retry_s`` what the server asks to wait before connecting
+    ``last_id`` is that of the newest whole event; ``retry_s`` what the server asks to wait before connecting
     again.
 
     >>> parser = EventParser()
@@ -29,8 +29,12 @@ class EventParser:
 
     last_id: str = ""
     retry_s: float = 0.0
+    _id: str = field(default="", init=False)
     _name: str = field(default="", init=False)
     _data: list[str] = field(factory=list, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.cut()
 
     def feed(self, line: str) -> ServerSent | None:
         """Take a line; the event that it completes, if it does."""
@@ -43,18 +47,19 @@ class EventParser:
         elif name == "data":
             self._data.append(value)
         elif name == "id" and "\0" not in value:
-            self.last_id = value
+            self._id = value
         elif name == "retry" and value.isdecimal():
             self.retry_s = int(value) / 1000
         return None
 
     def _complete(self) -> ServerSent | None:
         name, data = self._name or "message", self._data
-        self._name, self._data = "", []
+        self.last_id = self._id
+        self.cut()
         if not data:
             return None
         return ServerSent(name=name, data="\n".join(data), id=self.last_id)
 
     def cut(self) -> None:
-        """The connection ended: half an event is none."""
-        self._name, self._data = "", []
+        """Forget what is not whole: half an event is none."""
+        self._id, self._name, self._data = self.last_id, "", []

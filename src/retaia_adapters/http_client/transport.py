@@ -23,6 +23,7 @@ from retaia_core.ports.transport import (
 
 from .client import Client
 from .retrying import ONCE
+from .tokens import TokenSource
 from .values import jobs as wire
 from .values.assets import JobProgress
 from .wire import HttpxTransport
@@ -41,7 +42,9 @@ _SUFFIXES = {
 class HttpTransport(Transport):
     """A connection to a server. It retries nothing: whoever calls knows when to back off."""
 
-    def __init__(self, url: str, token: str, *, transport: HttpxTransport | None = None) -> None:
+    def __init__(
+        self, url: str, token: str | TokenSource, *, transport: HttpxTransport | None = None
+    ) -> None:
         self._client = Client(
             url, token, retries=ONCE, user_agent="retaia-agent", transport=transport
         )

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retaia_adapters.http_client import Client, ClientCredentials, Login, Retries
+from retaia_adapters.http_client.values.ops import Changed, Event
 from retaia_core.domain.backoff import backoff_s
 from retaia_core.errors import (
     MfaRequired,
@@ -483,3 +484,52 @@ async def test_answers_of_the_wrong_form(time: Time, body: object, said: str) ->
     async with client(time, Script(good(body))) as c:
         with pytest.raises(RetaiaError, match=said):
             await c.assets.decide(UUID, "KEEP")
+
+
+class Feed(httpx.AsyncByteStream):
+    """A stream of events, in crumbs, that ends or breaks."""
+
+    def __init__(self, text: str, error: Exception | None = None) -> None:
+        self.text = text
+        self.error = error
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for start in range(0, len(self.text), 5):
+            yield self.text[start : start + 5].encode()
+        if self.error:
+            raise self.error
+
+
+def feed(text: str, error: Exception | None = None) -> httpx.Response:
+    kind = {"Content-Type": "text/event-stream"}
+    return httpx.Response(200, stream=Feed(text, error), headers=kind)
+
+
+class TestEvents:
+    """Events go on after a connection ended."""
+
+    async def test_it_connects_again(self, time: Time) -> None:
+        """After a cut, an end or a 503 it asks for what follows the last event; half of one is none."""
+        data = '{"kind": "asset", "id": "u", "change": "decided"}'
+        script = Script(
+            feed(f"id: 1\nevent: asset\ndata: {data}\n\nid: 2\ndata: {{", httpx.ReadError("cut")),
+            problem(503),
+            feed(": hello\n\nretry: 9000\nid: 3\r\nevent: reset\r\ndata: {\r\ndata: }\r\n\r\n"),
+            feed('event: closed\ndata: {"code": "UNAUTHORIZED"}\n\n'),
+            problem(401, "UNAUTHORIZED"),
+        )
+        found: list[Event] = []
+
+        async def follow(c: Client) -> None:
+            async for event in c.events.follow():
+                found.append(event)  # noqa: PERF401 - what came before the end counts
+
+        async with client(time, script, retries=time.retries(deadline_s=1)) as c:
+            with pytest.raises(Unauthorized):
+                await follow(c)
+        assert found == [
+            Event(name="asset", id="1", changed=Changed(kind="asset", id="u", change="decided")),
+            Event(name="reset", id="3"),
+        ]
+        assert script.sent("last-event-id") == [None, "1", "1", "3", "3"]
+        assert time.slept == [2, 4, 9, 9]

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager
-from typing import Any
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from retaia_core.errors import Unavailable
 
 from ..ask import ask
+from ..convert import structure
 from ..modes import Async, M, Resource, series
-from ..server_sent import EventParser
+from ..server_sent import EventParser, ServerSent
+from ..values.ops import Changed, Event
 from ..wire import Streamed, json_of
 
-
-@frozen(kw_only=True)
-class Event:
-    """Something changed: look again. ``data`` is the event's JSON."""
-
-    name: str
-    data: Any
-    id: str
+_CLOSED = "closed"
 
 
 class Events(Resource[M]):
@@ -34,8 +28,9 @@ class Events(Resource[M]):
     ) -> AsyncGenerator[Event, None]:
         """Every event from now on, or after the one given, until the caller ends it.
 
-        A connection that broke, or said nothing for a minute, is made anew with the contract's back-off,
-        and goes on after the last event. Events only say that it is worth looking: the lists are the truth.
+        A connection that broke, or said nothing for a minute, or whose token ended, is made anew with the
+        contract's back-off, and goes on after the last event. Events only say that it is worth looking: the
+        lists are the truth. After ``ready`` and ``reset`` look at everything.
 
         Raises:
             RetaiaError: the server refuses.
@@ -48,10 +43,9 @@ class Events(Resource[M]):
                 async with self._connected(parser) as answer:
                     async for line in answer.lines():
                         sent = parser.feed(line)
-                        if sent is not None:
+                        if sent is not None and sent.name != _CLOSED:
                             patience.renew()
-                            data = json_of(sent.data.encode())
-                            yield Event(name=sent.name, data=data, id=sent.id)
+                            yield _event(sent)
             except Unavailable as error:
                 ended = error
             parser.cut()
@@ -62,3 +56,9 @@ class Events(Resource[M]):
         if parser.last_id:
             headers["Last-Event-ID"] = parser.last_id
         return self._engine.stream(ask("GET", "/events", headers=headers))
+
+
+def _event(sent: ServerSent) -> Event:
+    data = json_of(sent.data.encode())
+    changed = structure(data, Changed) if data else None
+    return Event(name=sent.name, id=sent.id, changed=changed)

@@ -164,3 +164,26 @@ class Readiness:
 
     ready: Literal[True]
     checks: tuple[ReadinessCheck, ...]
+
+
+@frozen(kw_only=True)
+class Changed:
+    """What an event is about: the kind of thing, which one, and what became of it."""
+
+    kind: str
+    id: str
+    change: str
+    extra: Mapping[str, Any] = field(factory=dict)
+
+
+@frozen(kw_only=True)
+class Event:
+    """Something changed: look again.
+
+    ``name``: ``asset``, ``job``, ``batch``, ``storage`` or ``policy``; ``ready`` after connecting and
+    ``reset`` when too much happened, both without ``changed``.
+    """
+
+    name: str
+    id: str
+    changed: Changed | None = None
