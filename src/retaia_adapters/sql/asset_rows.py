@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -20,14 +20,14 @@ from retaia_core.domain.assets import (
 )
 from retaia_core.domain.discovery import Found
 from retaia_core.domain.facts import Facts
-from retaia_core.domain.identifiers import AssetId, RelPath
+from retaia_core.domain.identifiers import RelPath
 from retaia_core.domain.lifecycle import State, Verdict
 from retaia_core.domain.media import MediaType
 from retaia_core.domain.query import AssetSummary, SortKey
 
 from .dialects import Row
 from .schema import assets
-from .values import dump, maybe_micros, maybe_time, micros, time_of
+from .values import EPOCH, dump, maybe_micros, maybe_time, micros, time_of
 
 SEPARATOR = "\uffff"
 """Stands between the texts that are searched, and in none of them."""
@@ -288,27 +288,40 @@ def tags_of(text: str) -> tuple[str, ...]:
     return _tags.decode(text) if text else ()
 
 
-def summary_of(row: Row) -> AssetSummary:
-    """A line of a list from a row, whose columns are `SUMMARY_COLUMNS`."""
-    (uuid, storage_id, folder, name, media_type, state, flags, created, updated) = row[:9]
-    captured, duration, tags, has_proxy, thumbs = row[9:14]
-    created_at = time_of(created)
-    return AssetSummary(
-        uuid=AssetId(uuid),
-        storage_id=storage_id,
-        path=_path(folder, name),
-        name=name,
-        media_type=_MEDIA[media_type],
-        state=_STATES[state],
-        flags=_flags(flags),
-        created_at=created_at,
-        updated_at=created_at if updated == created else time_of(updated),
-        captured_at=maybe_time(captured),
-        duration_ms=duration,
-        tags=tags_of(tags),
-        has_proxy=bool(has_proxy),
-        thumbs=thumbs,
-    )
+def summaries_of(rows: Iterable[Row]) -> list[AssetSummary]:
+    """The lines of a list from rows, whose columns are `SUMMARY_COLUMNS`.
+
+    What is the same in most rows is made once, and nothing is called that need not be: this runs for
+    every row that anybody looks at.
+    """
+    items: list[AssetSummary] = []
+    epoch = EPOCH
+    # fmt: off
+    for (
+        uuid, storage_id, folder, name, media_type, state, flags, created, updated, captured,
+        duration, tags, has_proxy, thumbs,
+    ) in rows:
+        # fmt: on
+        created_at = epoch + timedelta(0, 0, created)
+        items.append(
+            AssetSummary(
+                uuid,
+                storage_id,
+                f"{folder}/{name}" if folder else name,  # type: ignore[arg-type]
+                name,
+                _MEDIA[media_type],
+                _STATES[state],
+                _flags(flags) if flags else _NO_FLAGS,
+                created_at,
+                created_at if updated == created else epoch + timedelta(0, 0, updated),
+                None if captured is None else epoch + timedelta(0, 0, captured),
+                duration,
+                _tags.decode(tags) if tags else (),
+                has_proxy == 1,
+                thumbs,
+            )
+        )
+    return items
 
 
 def sort_value(summary: AssetSummary, key: SortKey) -> Any:

@@ -38,7 +38,7 @@ from retaia_core.domain.query import (
     TagsMode,
 )
 
-from .asset_rows import SORT_COLUMNS, SUMMARY_COLUMNS, flags_text, fold, sort_value, summary_of
+from .asset_rows import SORT_COLUMNS, SUMMARY_COLUMNS, flags_text, fold, sort_value, summaries_of
 from .dialects import Dialect, Statement
 from .schema import asset_tags, assets
 from .session import Session
@@ -163,7 +163,7 @@ class Listing:
                 break
             statement = self._statement(_Shape(shape, query.sort, stretch.kind, stretch.after))
             values = {**bound, **stretch.values, "limit": missing}
-            items += map(summary_of, session.rows(statement, values))
+            items += summaries_of(session.rows(statement, values))
         return items
 
     def _names(self, given: Mapping[str, object]) -> Iterator[str]:

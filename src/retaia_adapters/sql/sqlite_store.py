@@ -17,6 +17,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
+import anyio.lowlevel
 import anyio.to_thread
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Connection
@@ -28,6 +29,7 @@ from retaia_core.ports.store import SharedWork, Store, Transaction, Work
 from . import lockfile, migrate
 from .calls import Call, Run, call_of, deliver, share_out, together
 from .dialects import SQLITE
+from .quick_reads import QuickReader, TooLong
 from .sqlite_claims import SqliteTransaction
 from .sqlite_session import SqliteSession, connect, explained
 from .transaction import Statements
@@ -54,6 +56,7 @@ class SqliteStore(Store):
         self._writes: SimpleQueue[Call | None] = SimpleQueue()
         self._reads: SimpleQueue[Call | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
+        self._quick: QuickReader | None = None
         self._lock: lockfile.ServerLock | None = None
 
     async def prepare(self) -> None:
@@ -92,6 +95,10 @@ class SqliteStore(Store):
         Raises:
             StoreError: the function tried to write.
         """
+        if self._quick is not None:
+            await anyio.lowlevel.checkpoint()
+            with contextlib.suppress(TooLong):
+                return self._quick.run(work)
         answer: T = await self._ask(self._reads, Call(work, durable=False))
         return answer
 
@@ -106,6 +113,9 @@ class SqliteStore(Store):
     async def close(self) -> None:
         """Finish what waits, then close the file."""
         threads, self._threads = self._threads, []
+        if self._quick is not None:
+            self._quick.close()
+            self._quick = None
         if threads:
             await anyio.to_thread.run_sync(self._close, threads)
         if self._lock is not None:
@@ -127,6 +137,7 @@ class SqliteStore(Store):
             self._migrate()
             writer = connect(str(self._path), writing=True)
             readers = [connect(str(self._path), writing=False) for _ in range(READERS)]
+            self._quick = QuickReader(connect(str(self._path), writing=False), self._statements)
         except sqlite3.Error as error:
             self._give_up()
             raise explained(error) from error

@@ -9,7 +9,7 @@ import msgspec
 
 T = TypeVar("T")
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _encoder = msgspec.json.Encoder()
 _json_object = msgspec.json.Decoder(dict[str, Any])
@@ -21,22 +21,22 @@ def micros(time: datetime) -> int:
     >>> micros(datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC))
     1000000
     """
-    return (time - _EPOCH) // _MICROSECOND
+    return (time - EPOCH) // _MICROSECOND
 
 
 def maybe_micros(time: datetime | None) -> int | None:
     """The same, for a time that may be unknown."""
-    return None if time is None else (time - _EPOCH) // _MICROSECOND
+    return None if time is None else (time - EPOCH) // _MICROSECOND
 
 
 def time_of(value: int) -> datetime:
     """The time back from `micros`, aware and exact."""
-    return _EPOCH + timedelta(0, 0, value)
+    return EPOCH + timedelta(0, 0, value)
 
 
 def maybe_time(value: int | None) -> datetime | None:
     """The same, for a time that may be unknown."""
-    return None if value is None else _EPOCH + timedelta(0, 0, value)
+    return None if value is None else EPOCH + timedelta(0, 0, value)
 
 
 def dump(value: object) -> str:

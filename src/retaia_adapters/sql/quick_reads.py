@@ -1,0 +1,75 @@
+"""Short reads on the caller's own thread: going to another one and back costs more than they do.
+
+A read is given a moment. Where that is not enough (a text search, a cold disk), it is interrupted and
+left to the reading threads, so that an event loop is never held up for long.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from typing import TypeVar
+
+from retaia_core.ports.store import Work
+
+from .sqlite_claims import SqliteTransaction
+from .sqlite_session import SqliteSession, explained
+from .transaction import Statements
+
+T = TypeVar("T")
+
+MOMENT_S = 0.001
+"""So long may a read take here."""
+
+STEPS = 200
+"""The clock is looked at after so many steps of SQLite's machine; a row of a list takes about 20."""
+
+_TO_A_THREAD = (sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+class TooLong(Exception):
+    """The read takes longer than a moment; nothing came of it."""
+
+
+class QuickReader:
+    """Runs reading functions on a connection of its own, each for a moment at most."""
+
+    def __init__(self, connection: sqlite3.Connection, statements: Statements) -> None:
+        self._connection = connection
+        self._transaction = SqliteTransaction(SqliteSession(connection, writing=False), statements)
+        self._lock = threading.Lock()
+        self._until = 0.0
+        connection.execute("PRAGMA busy_timeout=0")
+        connection.set_progress_handler(self._is_over, STEPS)
+
+    def _is_over(self) -> bool:
+        return time.monotonic() > self._until
+
+    def run(self, work: Work[T]) -> T:
+        """Run a function on one snapshot.
+
+        Raises:
+            TooLong: it has to be run by another thread.
+            StoreError, RetaiaError: as the port says.
+        """
+        if not self._lock.acquire(blocking=False):
+            raise TooLong  # a second event loop uses the store
+        try:
+            self._until = time.monotonic() + MOMENT_S
+            self._connection.execute("BEGIN")
+            return work(self._transaction)
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in _TO_A_THREAD:
+                raise TooLong from error
+            raise explained(error) from error
+        finally:
+            self._until = float("inf")
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            self._lock.release()
+
+    def close(self) -> None:
+        """Close the connection."""
+        with self._lock:
+            self._connection.close()
