@@ -6,7 +6,6 @@ import contextlib
 import random
 import threading
 import time
-from queue import SimpleQueue
 from typing import Any, TypeVar
 
 import anyio.to_thread
@@ -24,12 +23,13 @@ from .dialects import POSTGRES
 from .postgres_claims import PostgresTransaction, PostgresWays
 from .postgres_session import PostgresSession, connect, explained, worth_a_new_try
 from .postgres_wire import Wire
+from .queues import WarmestFirst
 from .session import Again
 from .transaction import Statements
 
 Item = TypeVar("Item")
 T = TypeVar("T")
-Queue = SimpleQueue[Call | Gathering | None]
+Queue = WarmestFirst[Call | Gathering | None]
 
 WRITERS = 6
 READERS = 4
@@ -50,8 +50,8 @@ class PostgresStore(Store):
         self._url = url
         self._statements = Statements.build(POSTGRES)
         self._ways = PostgresWays()
-        self._writes: Queue = SimpleQueue()
-        self._reads: Queue = SimpleQueue()
+        self._writes: Queue = WarmestFirst()
+        self._reads: Queue = WarmestFirst()
         self._gatherings = Gatherings()
         self._writers: list[threading.Thread] = []
         self._readers: list[threading.Thread] = []
