@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from attrs import evolve
+from attrs import evolve, frozen
 
 from ..domain.actors import SYSTEM
 from ..domain.agents import AgentRecord
@@ -17,7 +17,7 @@ from ..domain.results import StoredResult, result_key
 from ..domain.scheduling import Cause
 from ..errors import RetaiaError
 from ..ports.derived_storage import DerivedStorage
-from ..ports.store import Transaction
+from ..ports.store import Completion, Transaction
 from .lookups import need_asset
 from .results import merged
 from .scheduling import after_job
@@ -65,21 +65,35 @@ def cloned(
     return tuple(refs)
 
 
-def apply_known(
-    tx: Transaction,
-    job: Job,
-    token: str,
-    result: StoredResult,
-    refs: tuple[DerivedRef, ...],
-    now: datetime,
-) -> Asset:
-    """Complete a held job with a known result, whose files have a second name (``refs``) by now."""
-    asset = need_asset(tx, AssetId(job.subject.id))
-    tx.complete(job.job_id, token=token, now=now, warnings=result.warnings)
-    with_result = merged(asset, job, result.facts, refs, result.warnings, {}, now)
-    saved = tx.save_asset(with_result)
-    record(tx, asset.subject, "job.reused", SYSTEM, now, job=job.job_type, of=result.asset)
-    return after_job(tx, saved, Cause.COMPLETED, now)
+@frozen(kw_only=True)
+class Reuse:
+    """A held job with the known result that completes it, whose files have a second name by now."""
+
+    job: Job
+    result: StoredResult
+    refs: tuple[DerivedRef, ...]
+
+
+def apply_known(tx: Transaction, token: str, reuses: Sequence[Reuse], now: datetime) -> Asset:
+    """Complete held jobs of one asset with known results: all of them, or none.
+
+    Raises:
+        NotFound, StaleLockToken: the lease is over, or holds one of them no more.
+    """
+    asset = need_asset(tx, AssetId(reuses[0].job.subject.id))
+    wishes = [
+        Completion(job_id=reuse.job.job_id, token=token, warnings=reuse.result.warnings)
+        for reuse in reuses
+    ]
+    for refusal in filter(None, tx.complete_all(wishes, now=now)):
+        raise refusal
+    for reuse in reuses:
+        job, result = reuse.job, reuse.result
+        with_result = merged(asset, job, result.facts, reuse.refs, result.warnings, {}, now)
+        saved = tx.save_asset(with_result)
+        record(tx, asset.subject, "job.reused", SYSTEM, now, job=job.job_type, of=result.asset)
+        asset = after_job(tx, saved, Cause.COMPLETED, now)
+    return asset
 
 
 def remember(

@@ -12,7 +12,7 @@ from attrs import evolve, frozen
 from ..catalog import Catalog
 from ..domain.actors import SYSTEM
 from ..domain.agents import AgentRecord
-from ..domain.assets import Asset, DerivedRef, Flag, advanced
+from ..domain.assets import Asset, Flag, advanced
 from ..domain.identifiers import AssetId, JobId
 from ..domain.jobs import (
     Failure,
@@ -25,15 +25,15 @@ from ..domain.jobs import (
 )
 from ..domain.leases import DURATIONS, Lock, LockKind, check, release
 from ..domain.lifecycle import Action, State
-from ..domain.results import StoredResult
 from ..domain.scheduling import Cause
 from ..domain.storage import Health
-from ..errors import StaleLockToken, StateConflict, StorageOffline
+from ..errors import RetaiaError, StaleLockToken, StateConflict, StorageOffline
 from ..hooks.lifecycle import HookPoint
+from ..ports.claiming import one_by_one
 from ..ports.clock import Clock, Ids
 from ..ports.store import Claim, ClaimableQuery, Claimed, Store, Transaction
 from .agents import Agents, agent_actor
-from .known_results import apply_known, cloned, jobs_by_key, remember, usable
+from .known_results import Reuse, apply_known, cloned, jobs_by_key, remember, usable
 from .lifecycle_hooks import HookRunner
 from .lookups import asset_of, need_asset, need_job
 from .results import Submission, check_domain, derived_refs, merged
@@ -60,6 +60,17 @@ class BundleClaim:
     asset: Asset
     lock: Lock
     jobs: tuple[Job, ...]
+
+
+@frozen(kw_only=True)
+class ClaimRequest:
+    """An agent's wish for named jobs, or for what it can do of an asset; ``token`` is the lease's."""
+
+    agent: AgentRecord
+    uuid: AssetId | None
+    job_ids: tuple[JobId, ...] | None
+    job_types: frozenset[str] | None
+    token: str
 
 
 @frozen(kw_only=True)
@@ -148,41 +159,35 @@ class Processing:
         job_ids: tuple[JobId, ...] | None,
         job_types: frozenset[str] | None = None,
     ) -> BundleClaim:
-        token = self.ids.token()
-        work = partial(self._claim_in, agent, uuid, job_ids, job_types, token)
-        return await self.store.transact(work, durable=False)
-
-    def _claim_in(
-        self,
-        agent: AgentRecord,
-        uuid: AssetId | None,
-        job_ids: tuple[JobId, ...] | None,
-        job_types: frozenset[str] | None,
-        token: str,
-        tx: Transaction,
-    ) -> BundleClaim:
-        now = self.clock.now()
-        if uuid is None:
-            assert job_ids is not None
-            uuid = AssetId(need_job(tx, job_ids[0]).subject.id)
-        asset = need_asset(tx, uuid)
-        _claimable(tx, asset)
-        claimed = tx.claim(
-            Claim(
-                subject=asset.subject,
-                agent_id=agent.agent_id,
-                capabilities=agent.capabilities,
-                token=token,
-                now=now,
-                until=now + DURATIONS[LockKind.JOB_LEASE],
-                job_ids=job_ids,
-                job_types=job_types,
-            )
+        request = ClaimRequest(
+            agent=agent, uuid=uuid, job_ids=job_ids, job_types=job_types, token=self.ids.token()
         )
-        if any(job.review for job in claimed.jobs):
-            asset = begin_processing(tx, asset, agent.agent_id, now)
-        self._note_claim(tx, agent, claimed, now)
-        return BundleClaim(asset=asset, lock=claimed.lock, jobs=claimed.jobs)
+        return await self.store.transact_shared(self._claim_each, request, durable=False)
+
+    def _claim_each(
+        self, tx: Transaction, requests: Sequence[ClaimRequest]
+    ) -> Sequence[BundleClaim | RetaiaError]:
+        """Claim for all who ask at the same time."""
+        now = self.clock.now()
+        assets = one_by_one(partial(_asset_to_claim, tx), requests)
+        asked = [(r, a) for r, a in zip(requests, assets, strict=True) if isinstance(a, Asset)]
+        outcomes = iter(tx.claim_all([_claim_of(r, a, now) for r, a in asked]))
+        seen: dict[AssetId, Asset] = {}
+
+        def settle(request: ClaimRequest, asset: Asset | RetaiaError) -> BundleClaim | RetaiaError:
+            if isinstance(asset, RetaiaError):
+                return asset
+            outcome = next(outcomes)
+            if isinstance(outcome, RetaiaError):
+                return outcome
+            asset = seen.get(asset.uuid, asset)
+            if any(job.review for job in outcome.jobs):
+                asset = begin_processing(tx, asset, request.agent.agent_id, now)
+            seen[asset.uuid] = asset
+            self._note_claim(tx, request.agent, outcome, now)
+            return BundleClaim(asset=asset, lock=outcome.lock, jobs=outcome.jobs)
+
+        return [*map(settle, requests, assets)]
 
     def _note_claim(
         self, tx: Transaction, agent: AgentRecord, claimed: Claimed, now: datetime
@@ -203,27 +208,23 @@ class Processing:
         storage = await self.store.read(lambda tx: tx.storage(bundle.asset.storage_id))
         assert storage is not None
         derived = self.open_derived(storage)
-        jobs = list(bundle.jobs)
+        reuses = []
         for result in results:
             job = by_key[result.key]
             refs = await anyio.to_thread.run_sync(cloned, derived, result, asset.uuid, job)
-            if refs is None:
-                continue
-            work = partial(self._apply_known, job, token, result, refs)
-            asset = await self.store.transact(work, durable=False)
-            jobs.remove(job)
-        await self.offer_if_processed(asset.uuid)
-        return evolve(bundle, asset=asset, jobs=tuple(jobs))
+            if refs is not None:
+                reuses.append(Reuse(job=job, result=result, refs=refs))
+        if not reuses:
+            return bundle
+        work = partial(self._reuse, token, reuses)
+        asset = await self.store.transact(work, durable=False)
+        await self.settle(asset)
+        gone = {reuse.job.job_id for reuse in reuses}
+        left = tuple(job for job in bundle.jobs if job.job_id not in gone)
+        return evolve(bundle, asset=asset, jobs=left)
 
-    def _apply_known(
-        self,
-        job: Job,
-        token: str,
-        result: StoredResult,
-        refs: tuple[DerivedRef, ...],
-        tx: Transaction,
-    ) -> Asset:
-        return apply_known(tx, job, token, result, refs, self.clock.now())
+    def _reuse(self, token: str, reuses: Sequence[Reuse], tx: Transaction) -> Asset:
+        return apply_known(tx, token, reuses, self.clock.now())
 
     # Holding, and letting go
 
@@ -412,10 +413,6 @@ class Processing:
             await self.settle(asset)
         return len(waiting)
 
-    async def offer_if_processed(self, uuid: AssetId) -> None:
-        """Run the hooks and offer an asset for decision, where it is PROCESSED."""
-        await self.settle(await self.store.read(lambda tx: tx.asset(uuid)))
-
     async def settle(self, asset: Asset | None) -> None:
         """From PROCESSED on: the hooks, then DECISION_PENDING, then the later jobs."""
         if asset is None or asset.state is not State.PROCESSED:
@@ -435,6 +432,29 @@ class Processing:
         saved = save_step(tx, asset, after, "asset.offer", SYSTEM, now)
         open_later(tx, saved, self.catalog, self.ids, now, self.switched_on)
         return saved
+
+
+def _asset_to_claim(tx: Transaction, request: ClaimRequest) -> Asset:
+    uuid = request.uuid
+    if uuid is None:
+        assert request.job_ids is not None
+        uuid = AssetId(need_job(tx, request.job_ids[0]).subject.id)
+    asset = need_asset(tx, uuid)
+    _claimable(tx, asset)
+    return asset
+
+
+def _claim_of(request: ClaimRequest, asset: Asset, now: datetime) -> Claim:
+    return Claim(
+        subject=asset.subject,
+        agent_id=request.agent.agent_id,
+        capabilities=request.agent.capabilities,
+        token=request.token,
+        now=now,
+        until=now + DURATIONS[LockKind.JOB_LEASE],
+        job_ids=request.job_ids,
+        job_types=request.job_types,
+    )
 
 
 def _claimable(tx: Transaction, asset: Asset) -> None:
