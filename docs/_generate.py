@@ -13,10 +13,12 @@ from typing import TypeVar
 sys.path.insert(0, str(Path(__file__).parent))
 
 import _commands
+import attrs
 from _commands import table
 from _diagram import draw
 
 from retaia_adapters.http.document import load_document, operations_of
+from retaia_adapters.observe.metrics import NUMBERS
 from retaia_core.domain.authorization import ALL_FOR_MCP, Caller
 from retaia_core.domain.derived import DERIVED_KINDS
 from retaia_core.domain.facts import FACTS, FactField, minimum_facts
@@ -25,6 +27,7 @@ from retaia_core.domain.leases import DURATIONS, PRECEDENCE
 from retaia_core.domain.lifecycle import TRANSITIONS, State
 from retaia_core.domain.media import MEDIA_FORMATS, MediaType
 from retaia_core.domain.profiles import PROFILES
+from retaia_core.domain.security_events import EVENT_KINDS, SecurityEvent
 from retaia_core.domain.sidecars import SIDECAR_RULES, Unmatched
 from retaia_core.errors import RetaiaError
 from retaia_core.hooks import Role, hookspec, specs
@@ -234,6 +237,35 @@ def _states(states: frozenset[State] | None) -> str:
     return _codes(state for state in State if state in states)
 
 
+def metrics() -> str:
+    """Describe the numbers for monitoring."""
+    rows = (
+        (_code(number.name), number.kind, _codes(number.labels), number.text) for number in NUMBERS
+    )
+    return _page(
+        "Metrics",
+        "What `GET /metrics` answers, in the text format of Prometheus. The setting `observe.metrics` says "
+        "who may read it. A histogram has the usual `_bucket`, `_sum` and `_count`; its count is how often "
+        "it happened. `operation` is the operation's name in the API's document, `-` for everything else.",
+        table(("name", "type", "labels", "meaning"), rows),
+    )
+
+
+def security_events() -> str:
+    """Describe the security events."""
+    rows = (
+        (_code(name), kind.severity, kind.outcome, kind.meaning)
+        for name, kind in EVENT_KINDS.items()
+    )
+    return _page(
+        "Security events",
+        "Each is a line of the log, of the logger `retaia.security`, with the fields "
+        f"{_codes(a.name for a in attrs.fields(SecurityEvent))}. Secrets never are in them, and e-mail "
+        "addresses are shortened.",
+        table(("event", "severity", "outcome", "meaning"), rows),
+    )
+
+
 def hooks() -> str:
     """Describe what a plugin can provide."""
     marked = f"{hookspec.project_name}_spec"
@@ -276,6 +308,8 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "sidecars.md": sidecars,
     "errors.md": errors,
     "access.md": access,
+    "metrics.md": metrics,
+    "security-events.md": security_events,
     "hooks.md": hooks,
     "command-line.md": command_line,
     "settings.md": settings,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
+from attrs import frozen
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
@@ -14,43 +13,74 @@ _FAST = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0)
 _SLOW = (0.1, 1.0, 5.0, 30.0, 120.0, 600.0, 3600.0)
 
 
+@frozen
+class Number:
+    """One row of the reference: a number, what tells its series apart, and what it says."""
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    text: str
+    buckets: tuple[float, ...] = ()
+
+
+REQUESTS = Number(
+    "retaia_request_seconds",
+    "histogram",
+    ("operation", "status"),
+    "Requests, and how long it took until their answers began.",
+    _FAST,
+)
+TRANSACTIONS = Number(
+    "retaia_transaction_seconds",
+    "histogram",
+    ("kind", "outcome"),
+    "Transactions of the store, their wait for a turn included.",
+    _FAST,
+)
+SCANS = Number(
+    "retaia_scan_seconds",
+    "histogram",
+    ("storage", "outcome"),
+    "Scans, and how long they took.",
+    _SLOW,
+)
+FILES = Number(
+    "retaia_scan_files_total", "counter", ("storage", "found"), "Files by what scans found of them."
+)
+UPLOADS = Number("retaia_uploads_total", "counter", ("kind",), "Derived files that were published.")
+UPLOAD_BYTES = Number(
+    "retaia_upload_bytes_total", "counter", ("kind",), "Bytes of derived files that were published."
+)
+JOBS = Number("retaia_jobs", "gauge", ("type", "status"), "Jobs now.")
+ASSETS = Number("retaia_assets", "gauge", ("state",), "Assets now.")
+LOCKS = Number(
+    "retaia_locks_held", "gauge", ("kind",), "Locks held now, the leases of jobs among them."
+)
+AGENTS = Number("retaia_agents_alive", "gauge", (), "Agents that were heard of lately.")
+
+NUMBERS = (
+    *(REQUESTS, TRANSACTIONS, SCANS, FILES, UPLOADS),
+    *(UPLOAD_BYTES, JOBS, ASSETS, LOCKS, AGENTS),
+)
+"""Everything that is kept."""
+
+
 class Metrics:
     """Every number that a server keeps. Children are looked up once, so that counting costs little."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry(auto_describe=False)
-        self._requests = Histogram(
-            "retaia_request_seconds",
-            "Requests answered, and how long they took.",
-            ("operation", "status"),
-            buckets=_FAST,
-            registry=self.registry,
-        )
-        self._transactions = Histogram(
-            "retaia_transaction_seconds",
-            "Transactions of the store, with their wait.",
-            ("kind", "outcome"),
-            buckets=_FAST,
-            registry=self.registry,
-        )
-        self._scans = Histogram(
-            "retaia_scan_seconds",
-            "Scans, and how long they took.",
-            ("storage", "outcome"),
-            buckets=_SLOW,
-            registry=self.registry,
-        )
-        self._files = self._counter(
-            "retaia_scan_files", "Files by what scans found of them.", ("storage", "found")
-        )
-        self._uploads = self._counter(
-            "retaia_uploads", "Derived files that were published.", ("kind",)
-        )
-        self._upload_bytes = self._counter("retaia_upload_bytes", "Their bytes.", ("kind",))
-        self._jobs = self._gauge("retaia_jobs", "Jobs now.", ("type", "status"))
-        self._assets = self._gauge("retaia_assets", "Assets now.", ("state",))
-        self._locks = self._gauge("retaia_locks_held", "Locks held now; leases too.", ("kind",))
-        self._agents = self._gauge("retaia_agents_alive", "Agents heard of lately.", ())
+        self.registry = CollectorRegistry()
+        self._requests = self._histogram(REQUESTS)
+        self._transactions = self._histogram(TRANSACTIONS)
+        self._scans = self._histogram(SCANS)
+        self._files = self._counter(FILES)
+        self._uploads = self._counter(UPLOADS)
+        self._upload_bytes = self._counter(UPLOAD_BYTES)
+        self._jobs = self._gauge(JOBS)
+        self._assets = self._gauge(ASSETS)
+        self._locks = self._gauge(LOCKS)
+        self._agents = self._gauge(AGENTS)
         self._request_of: dict[tuple[str, int], Histogram] = {}
         self._transaction_of = {
             (kind, ok): self._transactions.labels(kind, "ok" if ok else "failed")
@@ -58,11 +88,15 @@ class Metrics:
             for ok in (True, False)
         }
 
-    def _counter(self, name: str, text: str, labels: Iterable[str]) -> Counter:
-        return Counter(name, text, tuple(labels), registry=self.registry)
+    def _histogram(self, row: Number) -> Histogram:
+        registry, buckets = self.registry, row.buckets
+        return Histogram(row.name, row.text, row.labels, registry=registry, buckets=buckets)
 
-    def _gauge(self, name: str, text: str, labels: Iterable[str]) -> Gauge:
-        return Gauge(name, text, tuple(labels), registry=self.registry)
+    def _counter(self, row: Number) -> Counter:
+        return Counter(row.name, row.text, row.labels, registry=self.registry)
+
+    def _gauge(self, row: Number) -> Gauge:
+        return Gauge(row.name, row.text, row.labels, registry=self.registry)
 
     def request(self, operation: str, status: int, seconds: float) -> None:
         """Count a request."""

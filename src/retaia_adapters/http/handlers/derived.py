@@ -83,6 +83,7 @@ async def _complete(call: Call) -> Response:
     work = partial(uploads.complete_in, published)
     answer = (await once_only(call, work, uploaded_of, durable=False)).answer
     await uploads.tidy(published)
+    call.services.observer.uploaded(published.kind, published.size_bytes)
     return answer
 
 
