@@ -35,7 +35,15 @@ from ..domain.moves import BatchStatus, Outcome
 from ..domain.query import AssetPage, AssetQuery, Box, Position, TagsMode
 from ..domain.throttling import failed
 from ..errors import RetaiaError, StateConflict, ValidationFailed
-from ..ports.store import Claim, ClaimableQuery, Claimed, Replay, Transaction, Work
+from ..ports.store import (
+    Claim,
+    ClaimableQuery,
+    Claimed,
+    Completion,
+    Replay,
+    Transaction,
+    Work,
+)
 from . import samples, strategies
 from .clock import START
 from .conformance.database import Database, OpenStore, opened
@@ -207,6 +215,11 @@ def _people(tx: Transaction) -> dict[str, object]:
 
 def _claiming(claim: Claim) -> Work[Claimed]:
     return lambda tx: tx.claim(claim)
+
+
+def _by_name(outcomes: Iterable[object]) -> list[object]:
+    """Outcomes that two stores can be compared by: an error is its name."""
+    return [type(o).__name__ if isinstance(o, RetaiaError) else o for o in outcomes]
 
 
 def _finding(query: AssetQuery) -> Work[AssetPage]:
@@ -387,6 +400,47 @@ class StoreAgreement(RuleBasedStateMachine):
                 job_ids=(samples.job_id(n),),
             )
             self.write(_claiming(wish))
+
+    @rule(
+        agents=st.lists(AGENTS, min_size=1, max_size=3),
+        subjects=st.lists(st.sampled_from([1, 2, 2, 1, 3]), min_size=3, max_size=3),
+        named=st.none() | NUMBERS,
+    )
+    def claim_many(self, agents: list[AgentId], subjects: list[int], named: int | None) -> None:
+        """Several agents claim at once, of different subjects or of one."""
+        wishes = [
+            Claim(
+                subject=samples.asset(n).subject,
+                agent_id=agent,
+                capabilities=frozenset({samples.FACTS, samples.PROXY}),
+                token=f"{agent} of {n} at {self.now.isoformat()}",
+                now=self.now,
+                until=self.now + samples.LATE,
+                job_ids=None if named is None else (samples.job_id(named),),
+            )
+            for agent, n in zip(agents, subjects, strict=False)
+        ]
+        self.write(lambda tx: _by_name(tx.claim_all(wishes)))
+
+    @rule(
+        numbers=st.lists(NUMBERS, min_size=1, max_size=4),
+        token=st.sampled_from(["right", "right", "right", "", "wrong"]),
+    )
+    def complete_many(self, numbers: list[int], token: str) -> None:
+        """Complete several jobs at once, of one lease or of several; one may be named twice."""
+
+        def work(tx: Transaction) -> list[object]:
+            jobs = [tx.job(samples.job_id(n)) for n in numbers]
+            given = [
+                (job.lock_token or "none") if job and token == "right" else token for job in jobs
+            ]
+            wishes = [
+                Completion(job_id=samples.job_id(n), token=said, result={"n": n})
+                for n, said in zip(numbers, given, strict=True)
+            ]
+            return _by_name(tx.complete_all(wishes, now=self.now))
+
+        self.write(work)
 
     @rule(
         n=NUMBERS,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -15,8 +17,11 @@ from retaia_core.domain.accounts import Account
 from retaia_core.domain.assets import Asset
 from retaia_core.domain.identifiers import AssetId, JobId, StorageId
 from retaia_core.domain.jobs import Job, JobStatus
+from retaia_core.domain.leases import Lock, LockKind
 from retaia_core.domain.sessions import Session
-from retaia_core.ports.store import Claim, ClaimableQuery, Claimed, Replay, Store
+from retaia_core.domain.workload import JobCount
+from retaia_core.errors import RetaiaError
+from retaia_core.ports.store import Claim, ClaimableQuery, Claimed, Completion, Replay, Store
 from retaia_core.testing.agreement import StoreAgreement
 from retaia_core.testing.conformance import StoreContract
 from retaia_core.testing.conformance.database import OpenStore, opened
@@ -104,6 +109,42 @@ class SessionsPileUp(MemoryTransaction):
         self._people.sessions.put(key, session, self._log)
 
 
+class CountsReleasedLocks(MemoryTransaction):
+    def count_locks(self, now: datetime) -> Mapping[LockKind, int]:
+        return Counter(lock.kind for lock in self._tables.locks.values())
+
+
+class PagesByTimeAlone(MemoryTransaction):
+    def held_locks(
+        self, *, now: datetime, after: Lock | None = None, limit: int = 100
+    ) -> Sequence[Lock]:
+        held = super().held_locks(now=now, limit=1000)
+        return [o for o in held if after is None or o.expires_at > after.expires_at][:limit]
+
+
+class CountsByTypeAlone(MemoryTransaction):
+    def count_jobs(self) -> Sequence[JobCount]:
+        counts: dict[str, JobCount] = {}
+        for one in super().count_jobs():
+            known = counts.get(one.job_type)
+            counts[one.job_type] = evolve(one, count=one.count + (known.count if known else 0))
+        return list(counts.values())
+
+
+class RefusalForgotten(MemoryTransaction):
+    def complete_all(
+        self, completions: Sequence[Completion], *, now: datetime
+    ) -> Sequence[RetaiaError | None]:
+        return [None for _ in super().complete_all(completions, now=now)]
+
+
+class LoserTakesAll(MemoryTransaction):
+    def claim_all(self, claims: Sequence[Claim]) -> Sequence[Claimed | RetaiaError]:
+        outcomes = super().claim_all(claims)
+        lost = next((o for o in outcomes if isinstance(o, RetaiaError)), None)
+        return outcomes if lost is None else [lost for _ in outcomes]
+
+
 MISTAKES: list[tuple[type[MemoryTransaction], str]] = [
     (NoRollback, "test_an_exception_leaves_nothing_behind"),
     (NoRollback, "test_an_exception_restores_what_was_replaced_and_removed"),
@@ -121,7 +162,12 @@ MISTAKES: list[tuple[type[MemoryTransaction], str]] = [
     (SecretsReplaced, "test_of_many_server_secrets_the_first_is_kept"),
     (SharedAddresses, "test_of_many_accounts_for_one_address_one_wins"),
     (SessionsPileUp, "test_one_session_lives_per_principal_and_client"),
+    (RefusalForgotten, "test_completions_that_are_refused_hinder_none"),
+    (LoserTakesAll, "test_claims_that_lose_hinder_none"),
     (CompletesAnything, "test_a_released_lease_opens_nothing"),
+    (CountsReleasedLocks, "test_locks_are_counted_while_they_are_held"),
+    (PagesByTimeAlone, "test_locks_are_paged_by_their_end"),
+    (CountsByTypeAlone, "test_jobs_are_counted_by_what_makes_them_alike"),
 ]
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TypeVar
 
 import anyio
@@ -11,8 +12,9 @@ import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from ...errors import RetaiaError
-from ...ports.store import Store, Work
+from ...ports.store import SharedWork, Store, Work
 
+Item = TypeVar("Item")
 T = TypeVar("T")
 
 OpenStore = Callable[[], Awaitable[Store]]
@@ -45,19 +47,40 @@ class Database:
         """
         return self._portal.call(self._race, works)
 
+    def share(
+        self, work: SharedWork[Item, T], items: Iterable[Item], *, durable: bool = True
+    ) -> list[T | RetaiaError]:
+        """Run a shared function for items that come at the same time; the outcome of each, in order."""
+        return self.share_all([(work, item) for item in items], durable=durable)
+
+    def share_all(
+        self, shared: Sequence[tuple[SharedWork[Item, T], Item]], *, durable: bool = True
+    ) -> list[T | RetaiaError]:
+        """Run shared functions at the same time, each for an item of its own."""
+        acts = [
+            partial(self.store.transact_shared, work, item, durable=durable)
+            for work, item in shared
+        ]
+        return self._portal.call(_outcomes, acts)
+
     async def _race(self, works: Sequence[Work[T]]) -> list[T | RetaiaError]:
-        outcomes: dict[int, T | RetaiaError] = {}
+        return await _outcomes([partial(self.store.transact, work) for work in works])
 
-        async def run(index: int, work: Work[T]) -> None:
-            try:
-                outcomes[index] = await self.store.transact(work)
-            except RetaiaError as error:
-                outcomes[index] = error
 
-        async with anyio.create_task_group() as group:
-            for index, work in enumerate(works):
-                group.start_soon(run, index, work)
-        return [outcomes[index] for index in range(len(works))]
+async def _outcomes(acts: Sequence[Callable[[], Awaitable[T]]]) -> list[T | RetaiaError]:
+    """What comes of acts that begin at the same time, in their order."""
+    outcomes: dict[int, T | RetaiaError] = {}
+
+    async def run(index: int, act: Callable[[], Awaitable[T]]) -> None:
+        try:
+            outcomes[index] = await act()
+        except RetaiaError as error:
+            outcomes[index] = error
+
+    async with anyio.create_task_group() as group:
+        for index, act in enumerate(acts):
+            group.start_soon(run, index, act)
+    return [outcomes[index] for index in range(len(acts))]
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .store_accounts import AccountRules
 from .store_assets import AssetRules
+from .store_bundles import BundleRules, SharedRules
 from .store_claims import ClaimRules
 from .store_find import FindRules, PageRules
 from .store_leases import LeaseRules
@@ -19,6 +20,8 @@ class StoreContract(
     PageRules,
     ClaimRules,
     LeaseRules,
+    BundleRules,
+    SharedRules,
     RecordRules,
     AccountRules,
     MonitoringRules,
