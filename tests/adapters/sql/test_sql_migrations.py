@@ -109,6 +109,23 @@ async def test_a_newer_postgres_database_is_refused(postgres_url: str) -> None:
         await open_store(postgres_url).prepare()
 
 
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+async def test_tables_that_changed_meanwhile_are_noticed(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """A store that is open says so where another program brought the schema on."""
+    file = tmp_path / "store.db"
+    url = f"sqlite:///{file}" if kind == "sqlite" else request.getfixturevalue("postgres_url")
+    store = open_store(url)
+    await store.prepare()
+    assert await store.read(lambda tx: tx.schema_current())
+    change = "UPDATE alembic_version SET version_num = '9999'"
+    with sqlite3.connect(file) if kind == "sqlite" else psycopg.connect(url) as connection:
+        connection.execute(change)
+    assert not await store.read(lambda tx: tx.schema_current())
+    await store.close()
+
+
 async def test_a_database_of_somebody_else_is_refused(tmp_path: Path) -> None:
     """Tables that are not ours are neither used nor mixed with ours."""
     with sqlite3.connect(tmp_path / "store.db") as connection:

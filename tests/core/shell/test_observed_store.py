@@ -9,7 +9,7 @@ from attrs import define, field
 
 from retaia_core.errors import RetaiaError, StateConflict, StoreUnavailable
 from retaia_core.ports.observer import SilentObserver
-from retaia_core.ports.store import Transaction
+from retaia_core.ports.store import Store, Transaction
 from retaia_core.shell.observed_store import ObservedStore
 from retaia_core.testing import samples
 from retaia_core.testing.memory_store import MemoryStore
@@ -37,6 +37,12 @@ def _refusing(tx: Transaction) -> None:
 
 class TestObservedStore:
     """Every way in is passed on and counted."""
+
+    def test_nothing_of_the_port_is_forgotten(self) -> None:
+        """Each method of the port is the wrapper's own: the port's would do nothing."""
+        ways = {name for name, way in vars(Store).items() if callable(way) and name[0] != "_"}
+        assert "transact" in ways
+        assert ways <= vars(ObservedStore).keys()
 
     async def test_answers_are_the_stores(self) -> None:
         """What is written, read and shared comes back, each counted once."""
