@@ -9,7 +9,7 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import version as version_of
 from pathlib import Path
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from docutils import nodes
 from sphinx.addnodes import pending_xref
@@ -61,8 +61,8 @@ nitpick_ignore_regex = [
 ]
 
 API = HERE / "reference" / "api"
-# What an integrator imports. Adapters and the agent are reached through hooks, settings and commands.
-PUBLIC_PACKAGES = ("retaia_core",)
+# What an integrator imports. Other adapters and the agent are reached through hooks, settings and commands.
+PUBLIC_PACKAGES = ("retaia_core", "retaia_adapters.http_client")
 _PAGE = """\
 # {name}
 
@@ -124,6 +124,9 @@ def write_api_pages(app: Sphinx) -> None:
             path.write_text(text, encoding="utf-8")
 
 
+LETTERS = (ParamSpec, TypeVar)
+
+
 def leave_type_variables(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, shown: nodes.TextElement
 ) -> nodes.TextElement | None:
@@ -132,7 +135,7 @@ def leave_type_variables(
     if module not in _public_modules():
         return None
     # Pages are read by several processes, so this one may not have the module yet.
-    return shown if isinstance(getattr(import_module(module), name, None), TypeVar) else None
+    return shown if isinstance(getattr(import_module(module), name, None), LETTERS) else None
 
 
 def setup(app: Sphinx) -> None:

@@ -28,20 +28,17 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Client": "client",
-    "ClientCredentials": "tokens",
-    "FixedToken": "tokens",
-    "Login": "tokens",
-    "Retries": "retrying",
-    "SyncClient": "client",
-    "TokenSource": "tokens",
+    "client": "Client SyncClient",
+    "retrying": "Retries",
+    "tokens": "ClientCredentials FixedToken Login TokenSource",
 }
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> object:
     """Load a public name from where it lives (PEP 562)."""
-    if name not in _HOMES:
+    if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    value: object = getattr(import_module(f".{_HOME_OF[name]}", __name__), name)
     globals()[name] = value
     return value
