@@ -5,7 +5,8 @@ from __future__ import annotations
 from ..domain.assets import Asset
 from ..domain.identifiers import AssetId, JobId
 from ..domain.jobs import Job
-from ..errors import NotFound
+from ..domain.lifecycle import State
+from ..errors import NotFound, Purged
 from ..ports.store import Transaction
 
 
@@ -30,6 +31,19 @@ def need_asset(tx: Transaction, uuid: AssetId) -> Asset:
     asset = tx.asset(uuid)
     if asset is None:
         raise NotFound(f"there is no asset {uuid!r}")
+    return asset
+
+
+def need_living(tx: Transaction, uuid: AssetId) -> Asset:
+    """Read an asset that can still be written.
+
+    Raises:
+        NotFound: there is none.
+        Purged: it was purged.
+    """
+    asset = need_asset(tx, uuid)
+    if asset.state is State.PURGED:
+        raise Purged("the asset was purged; only its audit record is left", state=asset.state)
     return asset
 
 

@@ -35,7 +35,7 @@ from ..ports.store import Claim, ClaimableQuery, Claimed, Store, Transaction
 from .agents import Agents, agent_actor
 from .known_results import Reuse, apply_known, cloned, jobs_by_key, remember, usable
 from .lifecycle_hooks import HookRunner
-from .lookups import asset_of, need_asset, need_job
+from .lookups import asset_of, need_asset, need_job, need_living
 from .results import Submission, check_domain, derived_refs, merged
 from .scheduling import after_job, begin_processing, let_go, open_later
 from .storages import OpenDerived
@@ -439,7 +439,7 @@ def _asset_to_claim(tx: Transaction, request: ClaimRequest) -> Asset:
     if uuid is None:
         assert request.job_ids is not None
         uuid = AssetId(need_job(tx, request.job_ids[0]).subject.id)
-    asset = need_asset(tx, uuid)
+    asset = need_living(tx, uuid)
     _claimable(tx, asset)
     return asset
 
@@ -464,7 +464,7 @@ def _claimable(tx: Transaction, asset: Asset) -> None:
         raise StorageOffline(f"storage {asset.storage_id} is offline: {reason}")
     if Flag.MISSING in asset.flags:
         raise StateConflict("the file is missing at present; nothing of it can be claimed")
-    if asset.state in (State.MOVE_QUEUED, State.PURGED):
+    if asset.state is State.MOVE_QUEUED:
         raise StateConflict(
             f"the asset is {asset.state}; nothing of it can be claimed", state=asset.state.value
         )

@@ -23,7 +23,7 @@ from ..ports.clock import Clock, Ids
 from ..ports.derived_storage import DerivedStorage
 from ..ports.store import Store, Transaction
 from .agents import agent_actor
-from .lookups import need_asset
+from .lookups import need_asset, need_living
 from .storages import OpenDerived
 
 _HEX = frozenset("0123456789abcdef")
@@ -88,6 +88,7 @@ class Uploads:
 
         Raises:
             NotFound: no such asset.
+            Purged: it was purged.
             StateConflict: the agent holds no job of it that makes this kind.
             ValidationFailed: kind, type, size or digest are not allowed.
         """
@@ -97,7 +98,7 @@ class Uploads:
             raise ValidationFailed(
                 "sha256 must be 64 hexadecimal digits", fields={"sha256": "malformed"}
             )
-        asset = need_asset(tx, uuid)
+        asset = need_living(tx, uuid)
         makes = any(
             job.status is JobStatus.CLAIMED
             and job.claimed_by == agent.agent_id
@@ -139,6 +140,20 @@ class Uploads:
         """An upload of this agent, with the parts that arrived (to go on after a restart)."""
         return await self.store.read(lambda tx: _owned(need_upload(tx, upload_id), uuid, agent))
 
+    async def open_for(self, agent: AgentRecord, uuid: AssetId, upload_id: str) -> Upload:
+        """An upload of this agent that is about to be written.
+
+        Raises:
+            NotFound: no such asset or upload.
+            Purged: the asset was purged.
+        """
+
+        def find(tx: Transaction) -> Upload:
+            need_living(tx, uuid)
+            return _owned(need_upload(tx, upload_id), uuid, agent)
+
+        return await self.store.read(find)
+
     async def _derived(self, uuid: AssetId) -> DerivedStorage:
         def find(tx: Transaction) -> DerivedStorage:
             storage = tx.storage(need_asset(tx, uuid).storage_id)
@@ -161,7 +176,7 @@ class Uploads:
             ValidationFailed: the number or the size does not fit what was announced.
             StateConflict: the upload is complete.
         """
-        upload = await self.get(agent, uuid, upload_id)
+        upload = await self.open_for(agent, uuid, upload_id)
         if upload.status is UploadStatus.COMPLETE:
             raise StateConflict("the upload is complete; announce a new one")
         if not 1 <= number <= upload.part_count:
@@ -197,7 +212,7 @@ class Uploads:
             ValidationFailed: parts are missing, or size, digest or content are not as announced;
                 then nothing is kept.
         """
-        upload = await self.get(agent, uuid, upload_id)
+        upload = await self.open_for(agent, uuid, upload_id)
         if upload.status is UploadStatus.COMPLETE:
             return upload
         _check_parts(upload, etags)

@@ -49,7 +49,7 @@ async def put_part(call: Call) -> object:
 
 
 async def _ask_for_part(call: Call) -> object:
-    upload = await call.services.uploads.get(call.agent, call.uuid, call.body["upload_id"])
+    upload = await call.services.uploads.open_for(call.agent, call.uuid, call.body["upload_id"])
     number = call.body["part_number"]
     for part in upload.parts:
         if part.number == number:
