@@ -26,6 +26,9 @@ ANSWER_WITHIN_S = 5.0
 LEVELS_AGE_S = 5.0
 """Levels that were counted this recently are not counted again."""
 
+LEVELS_SHARE = 20
+"""Nor sooner than this many times what counting took: a large store is not kept busy by being watched."""
+
 MOST_JOBS = 1000
 """How many claimed jobs are looked at for the agents that hold them."""
 
@@ -96,7 +99,7 @@ class Monitoring:
     store: Store
     clock: Clock
     _levels: Levels | None = field(default=None, init=False)
-    _counted_at: float = field(default=0.0, init=False)
+    _fresh_until: float = field(default=0.0, init=False)
     _counting: anyio.Lock = field(factory=anyio.Lock, init=False)
 
     async def readiness(self) -> Readiness:
@@ -150,11 +153,13 @@ class Monitoring:
         return await self.store.read(lambda tx: tx.storages())
 
     async def levels(self) -> Levels:
-        """How much there is of everything, counted at most every `LEVELS_AGE_S` seconds."""
+        """How much there is of everything, counted now or a short while ago."""
         async with self._counting:
-            if self._levels is None or anyio.current_time() - self._counted_at >= LEVELS_AGE_S:
+            started = anyio.current_time()
+            if self._levels is None or started >= self._fresh_until:
                 self._levels = await self.store.read(self._count)
-                self._counted_at = anyio.current_time()
+                took = anyio.current_time() - started
+                self._fresh_until = started + max(LEVELS_AGE_S, LEVELS_SHARE * took)
             return self._levels
 
     def _count(self, tx: Transaction) -> Levels:
