@@ -3,21 +3,26 @@
 Mono stays mono and stereo stays stereo; more channels are mixed down to stereo by their places, no
 channel left out (a recorder's sixth track is a microphone, whatever the header calls it), and turned
 down so that the mix cannot clip.
+
+numpy is loaded with the first sound, not before: an encoder for a video is made while its pictures wait.
 """
 
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import av
-import numpy as np
-import numpy.typing as npt
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 
 from .audio_clock import FrameClock
 from .audio_rates import PROXY_VIDEO_RATES, output_bit_rate, output_rate
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 _BLOCK = 65_536
 _PLACED = 8
@@ -114,6 +119,8 @@ class AacEncoder:
         channels = frame.layout.nb_channels
         if channels <= _PLACED:
             return frame
+        import numpy as np
+
         (packed,) = self._packer.resample(frame)
         even = np.asarray(packed.to_ndarray()).reshape(-1, channels).mean(axis=1, dtype=np.float32)
         mixed = av.AudioFrame.from_ndarray(even[np.newaxis, :], format="flt", layout="mono")
@@ -129,6 +136,8 @@ class AacEncoder:
 
     def _go_to(self, time: Fraction) -> None:
         """Fill with silence up to a time, or see to it that what comes is cut off up to where we are."""
+        import numpy as np
+
         missing = round(time * self._rate) - self._encoded
         self._cut = max(0, -missing)
         while missing > 0:
@@ -160,5 +169,7 @@ class AacEncoder:
             return None
         if head == 0 and end == frame.samples:
             return frame
+        import numpy as np
+
         samples = np.asarray(frame.to_ndarray(), dtype=np.float32)
         return self._frame(np.ascontiguousarray(samples[:, head:end]))

@@ -19,8 +19,6 @@ from av.sidedata.sidedata import SideData
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import PictureType, VideoFrame
 
-from .tone import HLG, PQ, cube
-
 if TYPE_CHECKING:
     from av.filter.context import FilterContext
     from av.sidedata.sidedata import SideDataContainer
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
 BT709 = 1
 UNSPECIFIED = 2
 BT2020 = 9
+PQ, HLG = 16, 18
 RGB_MATRIX = 0
 _RGB_PREFIXES = ("rgb", "bgr", "gbr", "argb", "abgr", "0rgb", "0bgr", "pal")
 
@@ -293,6 +292,9 @@ def _tone_file(picture: Picture) -> Iterator[str]:
     if not needs_tone(picture):
         yield ""
         return
+    # numpy, which the table is reckoned with, is loaded for those pictures only.
+    from .tone import cube
+
     with NamedTemporaryFile("w", suffix=".cube") as file:
         file.write(cube(picture.transfer))
         file.flush()

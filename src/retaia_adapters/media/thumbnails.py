@@ -6,19 +6,17 @@ lies between. Where key frames are too far apart for that, frames are decoded up
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import av.error
-import numpy as np
-import numpy.typing as npt
 from av.codec.context import ThreadType
 from av.stream import Discard
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
-from PIL import Image
 
 from retaia_core.ports.processor import DerivedFile
 
@@ -27,8 +25,11 @@ from .frames import Output, PictureFilter, at_width
 from .problems import RenderingProblem, problem_of
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     from av.packet import Packet
     from av.stream import Stream
+    from PIL import Image
 
     from .probe import Recording
 
@@ -101,6 +102,9 @@ class StillWriter:
         self.files.clear()
 
     def _render(self, frame: VideoFrame) -> Image.Image:
+        # Loaded with the first still: by then a proxy's pictures are being encoded.
+        from PIL import Image
+
         (picture,) = self._filter.feed(frame)
         return Image.fromarray(picture.to_ndarray())
 
@@ -306,7 +310,7 @@ def _judged(frames: Iterator[VideoFrame]) -> Iterator[tuple[float, bool, VideoFr
 
 def _luma(frame: VideoFrame) -> npt.NDArray[np.float32]:
     small = frame.reformat(width=64, height=36, format="gray", interpolation="AREA")
-    return small.to_ndarray().astype(np.float32)
+    return small.to_ndarray().astype("float32")
 
 
 def _shows(luma: npt.NDArray[np.float32]) -> bool:
@@ -317,7 +321,7 @@ def _shows(luma: npt.NDArray[np.float32]) -> bool:
 def _fades(now: npt.NDArray[np.float32], later: npt.NDArray[np.float32]) -> bool:
     """Whether the same picture goes on with another contrast."""
     a, b = now - now.mean(), later - later.mean()
-    power = float(np.sqrt((a * a).mean() * (b * b).mean()))
+    power = math.sqrt((a * a).mean() * (b * b).mean())
     alike = float((a * b).mean()) > 0.9 * power
     ratio = float(b.std() / a.std())
     return alike and not 1 / _FADE < ratio < _FADE

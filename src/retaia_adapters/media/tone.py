@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-PQ, HLG = 16, 18
+from .frames import HLG, PQ
 
 _SIZE = 33
 _WHITE = 203.0

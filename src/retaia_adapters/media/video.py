@@ -25,7 +25,7 @@ from retaia_core.ports.processor import DerivedFile, Done, Outcome, Progress, Re
 from .ahead import ahead
 from .audio_encode import AacEncoder
 from .container import Walk, open_source
-from .probe import Recording, probe
+from .probe import Recording, SoundTrack, probe
 from .problems import (
     EncodingProblem,
     MediaProblem,
@@ -47,10 +47,11 @@ from .thumbnails import (
     write_key_storyboard,
     write_representative,
 )
-from .waveform import DEFAULT_BUCKETS, PeakAccumulator
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
+
+    from .waveform import PeakAccumulator
 
 PROXY_JOBS = frozenset({"generate_proxy", "generate_video_proxies"})
 _FACT_JOBS = frozenset({"extract_facts", "generate_video_proxies"})
@@ -306,19 +307,15 @@ class _Bundle:
             yield from (failed(task.job_id, problem) for task in self._waveforms)
             self._waveforms = ()
             return
-        if self._waveforms:
-            self._peaks = PeakAccumulator(
-                sample_rate=track.rate,
-                channels=track.channels,
-                origin_s=float(self._recording.origin),
-            )
-        if self._peaks is not None or self._encoder is not None:
-            self._sound = pool.submit(self._listen)
+        if self._waveforms or self._encoder is not None:
+            self._sound = pool.submit(self._listen, track)
 
-    def _listen(self) -> SoundReport:
+    def _listen(self, track: SoundTrack) -> SoundReport:
         spool = self._file.spool if self._file is not None else None
-        consumers = [c for c in (self._peaks, self._encoder) if c is not None]
         try:
+            if self._waveforms:
+                self._peaks = self._new_peaks(track)
+            consumers = [c for c in (self._peaks, self._encoder) if c is not None]
             heard = run_sound(self._recording, consumers, self._stop)
             if self._encoder is not None:
                 self._encoder.finish()
@@ -328,6 +325,16 @@ class _Bundle:
         finally:
             if spool is not None:
                 spool.close()
+
+    def _new_peaks(self, track: SoundTrack) -> PeakAccumulator:
+        # numpy takes a tenth of a second to load: here, while the pictures are being encoded.
+        from .waveform import PeakAccumulator
+
+        return PeakAccumulator(
+            sample_rate=track.rate,
+            channels=track.channels,
+            origin_s=float(self._recording.origin),
+        )
 
     def _heard(self, *, patiently: bool) -> Iterator[Outcome]:
         """The waveforms, once the sound has been decoded."""
@@ -355,6 +362,8 @@ class _Bundle:
         return _damage("sound", heard.read, heard.broken)
 
     def _waveform(self, task: Task, index: int, warnings: tuple[str, ...]) -> Outcome:
+        from .waveform import DEFAULT_BUCKETS
+
         assert self._peaks is not None
         count = task.parameters.get("bucket_count", DEFAULT_BUCKETS)
         assert isinstance(count, int)

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from retaia_adapters.media import plugin
 from retaia_adapters.media.av_facts import place_of, tag_facts
 from retaia_adapters.media.cadence import STANDARD_RATES, ConstantRate, snap_rate
-from retaia_adapters.media.frames import Size, Turn, fit, turn_of_matrix
+from retaia_adapters.media.frames import HLG, PQ, Size, Turn, fit, turn_of_matrix
 from retaia_adapters.media.structure import Structure, structure_of
-from retaia_adapters.media.tone import HLG, PQ, toned
+from retaia_adapters.media.tone import toned
 from retaia_core.domain.facts import parse_facts
 from retaia_core.ports.processor import Processor
 
