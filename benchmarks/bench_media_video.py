@@ -24,14 +24,13 @@ from functools import partial
 from pathlib import Path
 
 from attrs import asdict, frozen
-
-from retaia_adapters.media.plugin import MediaProcessor
-from retaia_core.domain.media import MediaType
-from retaia_core.ports.processor import Failed, Task, Work
+from media_process import work
 
 EARLY = ("extract_facts", "generate_thumbnails", "generate_audio_waveform")
 PROXY = ("generate_proxy",)
 REVIEW = (*EARLY, *PROXY)
+RATE = 48_000
+"""The sample rate of the clips, in Hz."""
 
 
 @frozen(kw_only=True)
@@ -91,7 +90,7 @@ def sources(scale: float) -> tuple[Source, ...]:
 def make(source: Source, path: Path) -> None:
     """Write a clip with moving detail, some noise, and stereo sound."""
     picture = f"testsrc2=size={source.size}:rate={source.rate},noise=alls=6:allf=t"
-    sound = "aevalsrc=0.4*sin(440*2*PI*t)|0.4*sin(660*2*PI*t):s=48000"
+    sound = f"aevalsrc=0.4*sin(440*2*PI*t)|0.4*sin(660*2*PI*t):s={RATE}"
     run("ffmpeg", "-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", sound,
         "-t", str(source.seconds), *source.encoder, "-g", str(source.rate // 2),
         "-c:a", "aac", "-b:a", "192k", str(path))  # fmt: skip
@@ -113,29 +112,37 @@ def proxy_by_tool(path: Path, out: Path) -> None:
 
 
 def four_calls(path: Path, out: Path, seconds: float) -> None:
-    """Facts, proxy, storyboard and waveform, each by a call of its own."""
-    run("ffprobe", "-v", "error", "-show_format", "-show_streams", "-of", "json", str(path))
+    """Facts, proxy, storyboard and waveform, each by a call of its own that gives as much as ours.
+
+    Packets are counted, as our facts' durations are. The storyboard's call is one that suits every
+    clip: with ``-skip_frame nokey`` it would take a third of the time, and give the same picture over and
+    over where key frames are far apart, which a caller does not know beforehand. The peaks are those of
+    1000 buckets over both channels.
+    """
+    run("ffprobe", "-v", "error", "-count_packets", "-show_format", "-show_streams",
+        "-of", "json", str(path))  # fmt: skip
     proxy_by_tool(path, out)
     run("ffmpeg", "-i", str(path), "-vf", f"fps=10/{seconds},scale=480:-2", "-frames:v", "10",
         "-q:v", "3", str(out / "board-%02d.jpg"))  # fmt: skip
-    run("ffmpeg", "-i", str(path), "-vn", "-ac", "1", "-f", "s16le", str(out / "wave.pcm"))
+    peaks_by_tool(path, out, samples=max(1, round(seconds * RATE / 1000)))
+
+
+def peaks_by_tool(path: Path, out: Path, samples: int) -> None:
+    """The peak of each bucket of so many samples, and no other statistics."""
+    what = "metadata=1:reset=1:measure_perchannel=none:measure_overall=Peak_level"
+    key = "lavfi.astats.Overall.Peak_level"
+    filters = (
+        f"asetnsamples={samples}:p=0",
+        f"astats={what}",
+        f"ametadata=print:key={key}:file={out / 'peaks.txt'}",
+    )
+    run("ffmpeg", "-i", str(path), "-map", "0:a:0", "-af", ",".join(filters), "-f", "null", "-")
 
 
 def ours(path: Path, out: Path, jobs: Iterable[str]) -> None:
     """The same by this project, in a process of its own."""
-    subprocess.run([sys.executable, __file__, "--work", str(path), str(out), *jobs], check=True)
-
-
-def work(path: Path, out: Path, jobs: Sequence[str]) -> None:
-    """What the process of `ours` does."""
-    tasks = tuple(
-        Task(job_id=job, job_type=job, parameters={"storyboard": True} if "thumb" in job else {})
-        for job in jobs
-    )
-    bundle = Work(source=path, media_type=MediaType.VIDEO, tasks=tasks, workspace=out)
-    for outcome in MediaProcessor().process(bundle, lambda progress: None):
-        if isinstance(outcome, Failed):
-            raise SystemExit(f"{outcome.job_id}: {outcome.message}")
+    script = Path(__file__).with_name("media_process.py")
+    subprocess.run([sys.executable, str(script), str(path), str(out), *jobs], check=True)
 
 
 @frozen(kw_only=True)
@@ -248,7 +255,4 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--work"]:
-        work(Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4:])
-    else:
-        sys.exit(main(sys.argv[1:]))
+    sys.exit(main(sys.argv[1:]))
