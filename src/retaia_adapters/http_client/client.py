@@ -87,10 +87,11 @@ def _engine(
 
 
 class _Minting:
-    """The two calls that token sources need."""
+    """The calls that token sources need."""
 
     def __init__(self, auth: Auth[Async], clients: Clients[Async]) -> None:
         self.login = auth.login
+        self.refresh = auth.refresh
         self.client_token = clients.token
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from attrs import field, frozen
+from attrs import define, field, frozen
+
+from retaia_core.errors import Unauthorized
 
 from .values.accounts import AuthClientTokenSuccess, AuthLoginSuccess, ClientKind, NonUiClientKind
 
 
 class Accounts(Protocol):
-    """The two calls that give a token for something else."""
+    """The calls that give a token for something else."""
 
     async def login(
         self,
@@ -22,6 +24,8 @@ class Accounts(Protocol):
         client_id: str | None = None,
         client_kind: ClientKind | None = None,
     ) -> AuthLoginSuccess: ...
+
+    async def refresh(self, refresh_token: str) -> AuthLoginSuccess: ...
 
     async def client_token(
         self, client_id: str, client_kind: NonUiClientKind, secret_key: str
@@ -68,9 +72,13 @@ class ClientCredentials:
         return minted.access_token
 
 
-@frozen(kw_only=True)
+@define(kw_only=True)
 class Login:
-    """A person's e-mail and password; ``otp`` is asked for a fresh code at each login."""
+    """A person's e-mail and password; ``otp`` is asked for a fresh code at each login.
+
+    When the token ends, the refresh token of the last login gives the next one, without a code; where it
+    does not count any more, the person is logged in again.
+    """
 
     email: str
     password: str = field(repr=False)
@@ -78,6 +86,7 @@ class Login:
     client_id: str | None = None
     client_kind: ClientKind | None = None
     renewable: bool = field(default=True, init=False)
+    _refresh_token: str | None = field(default=None, init=False, repr=False)
 
     async def mint(self, accounts: Accounts) -> str:
         """A new token.
@@ -85,11 +94,24 @@ class Login:
         Raises:
             MfaRequired: the account asks for a code and ``otp`` was not given.
         """
-        logged_in = await accounts.login(
+        minted = await self._refreshed(accounts) or await self._logged_in(accounts)
+        self._refresh_token = minted.refresh_token
+        return minted.access_token
+
+    async def _refreshed(self, accounts: Accounts) -> AuthLoginSuccess | None:
+        refresh_token, self._refresh_token = self._refresh_token, None
+        if refresh_token is None:
+            return None
+        try:
+            return await accounts.refresh(refresh_token)
+        except Unauthorized:
+            return None
+
+    async def _logged_in(self, accounts: Accounts) -> AuthLoginSuccess:
+        return await accounts.login(
             self.email,
             self.password,
             otp_code=self.otp() if self.otp else None,
             client_id=self.client_id,
             client_kind=self.client_kind,
         )
-        return logged_in.access_token

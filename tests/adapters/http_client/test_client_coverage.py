@@ -15,7 +15,7 @@ from retaia_tests.schema_samples import sample
 
 from retaia_adapters.http.document import BASE, load_document, resolve, validator
 from retaia_adapters.http_client import Client, Retries
-from retaia_adapters.http_client.resources import assets as assets_module
+from retaia_adapters.http_client.resources.filters import AssetFilters
 from retaia_adapters.http_client.values.assets import JobProgress
 from retaia_adapters.http_client.values.jobs import (
     DerivedPatch,
@@ -58,18 +58,6 @@ LEFT_OPEN: Mapping[str, Mapping[str, Any]] = {
         "required": ["items"],
     },
     "GET /batches/moves/{batch_id}": {"$ref": "#/components/schemas/MoveBatch"},
-    "POST /decisions/apply": {"type": "object", "additionalProperties": True},
-    "POST /decisions/preview": {
-        "type": "object",
-        "additionalProperties": True,
-        "properties": {
-            "approval_token": {"type": "string"},
-            "eligible_uuids": {"type": "array", "items": {"type": "string"}},
-            "blocked": {"type": "array", "items": {"type": "object", "additionalProperties": True}},
-            "summary": {"type": "object", "additionalProperties": True},
-        },
-        "required": ["approval_token", "eligible_uuids", "blocked", "summary"],
-    },
 }
 """Answers that the contract leaves open, as our server gives them."""
 U, J = "6f9619ff-8b86-d011-b42d-00cf4fc964ff", "job/1"
@@ -95,7 +83,7 @@ THUMBS = SubmitDerived(
         derived_patch=DerivedPatch(derived_manifest=(ManifestEntry(kind="thumb", ref="r"),))
     ),
 )
-FILTERS: assets_module.AssetFilters = {
+FILTERS: AssetFilters = {
     "state": ("READY", "DECISION_PENDING"),
     "media_type": "PHOTO",
     "has_proxy": True,
@@ -168,6 +156,7 @@ CALLS: Mapping[str, Call] = {
     "POST /auth/lost-password/reset": lambda c, p: c.auth.reset_password("t", "n"),
     "GET /auth/me": lambda c, p: c.auth.me(),
     "GET /auth/me/features": lambda c, p: c.features.mine(),
+    "GET /auth/me/features/why": lambda c, p: c.features.why_mine(),
     "PATCH /auth/me/features": lambda c, p: c.features.switch_mine({"features.ai": False}),
     "POST /auth/verify-email/admin-confirm": lambda c, p: c.auth.confirm_email(EMAIL),
     "POST /auth/verify-email/confirm": lambda c, p: c.auth.verify_email("t"),
@@ -176,7 +165,7 @@ CALLS: Mapping[str, Call] = {
     "POST /batches/moves/preview": lambda c, p: c.batches.preview("BOTH", limit=5),
     "GET /batches/moves/{batch_id}": lambda c, p: c.batches.get("b"),
     "POST /decisions/apply": lambda c, p: c.decisions.apply("t"),
-    "POST /decisions/preview": lambda c, p: c.decisions.preview("KEEP", {}, max_items=5),
+    "POST /decisions/preview": lambda c, p: c.decisions.preview("KEEP", FILTERS, max_items=5),
     "GET /events": lambda c, p: anext(c.events.follow(last_event_id="7")),
     "GET /jobs": lambda c, p: c.jobs.list(),
     "GET /jobs/offered": lambda c, p: c.jobs.offered(limit=5),
@@ -194,6 +183,13 @@ CALLS: Mapping[str, Call] = {
     "GET /ops/locks": lambda c, p: c.ops.locks_page(limit=5, cursor="c"),
     "GET /ops/storages": lambda c, p: c.ops.storages(),
     "GET /ops/unmatched-sidecars": lambda c, p: c.ops.unmatched_sidecars_page(limit=5, cursor="c"),
+    "POST /auth/refresh": lambda c, p: c.auth.refresh("r"),
+    "POST /auth/link": lambda c, p: c.auth.follow_link("t", client_kind="UI_MOBILE"),
+    "POST /auth/password": lambda c, p: c.auth.change_password("n", current_password="o"),
+    "GET /auth/accounts": lambda c, p: c.auth.accounts(),
+    "POST /auth/accounts": lambda c, p: c.auth.add_account(
+        EMAIL, "p", display_name="Ana", roles=("ADMIN",)
+    ),
     "GET /auth/clients": lambda c, p: c.clients.list(),
     "POST /auth/device/lookup": lambda c, p: c.devices.look_up("ABCD-EFGH"),
     "POST /auth/device/approve": lambda c, p: c.devices.approve("ABCD-EFGH", otp_code="123456"),

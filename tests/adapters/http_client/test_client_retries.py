@@ -447,6 +447,33 @@ class TestTokens:
             await c.assets.decide(UUID, "KEEP")
         assert b"111111" in script.bodies[0]
         assert b"222222" in script.bodies[2]
+
+    async def test_refreshing(self, time: Time) -> None:
+        """A refresh token counts once and needs no code; where it is refused, the person logs in again."""
+        codes = iter(["111111", "222222"])
+        login = Login(email="ana@example.org", password="pw", otp=lambda: next(codes))
+
+        def token(name: str) -> httpx.Response:
+            return good({"access_token": name, "token_type": "Bearer", "refresh_token": f"r{name}"})
+
+        def refused() -> httpx.Response:
+            return problem(401, "UNAUTHORIZED")
+
+        script = Script(
+            token("a"), refused(), token("b"), refused(), refused(), refused(), token("c"), good()
+        )
+        async with self.client(script, login, time) as c:
+            with pytest.raises(Unauthorized):
+                await c.assets.decide(UUID, "KEEP")
+            await c.assets.decide(UUID, "KEEP")
+        assert [request.url.path.rpartition("/")[2] for request in script.requests] == [
+            "login", "decision", "refresh", "decision", "decision", "refresh", "login", "decision",
+        ]  # fmt: skip
+        assert b'"ra"' in script.bodies[2]
+        assert b'"rb"' in script.bodies[5]
+
+    async def test_logging_in_fails(self, time: Time) -> None:
+        """A missing code and a lock-out are told apart, and a lock-out is not met with more attempts."""
         asked = Script(problem(401, "MFA_REQUIRED"))
         async with self.client(asked, Login(email="a@b.org", password="pw"), time) as c:
             with pytest.raises(MfaRequired):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from ..ask import ask
 from ..modes import M, Resource, operation
 from ..values.accounts import (
+    Account,
+    Accounts,
     AppFeaturesResponse,
     Auth2faEnableResponse,
     Auth2faRecoveryCodesResponse,
@@ -23,6 +25,7 @@ from ..values.accounts import (
     ClientKind,
     DeviceDecided,
     DeviceRequest,
+    FeatureGates,
     NonUiClientKind,
     TechnicalClients,
     UserFeaturesResponse,
@@ -68,6 +71,66 @@ class Auth(Resource[M]):
         )
         request = ask("POST", "/auth/login", body=body, anonymous=True)
         return await self._engine.call(request, AuthLoginSuccess)
+
+    @operation
+    async def refresh(self, refresh_token: str) -> AuthLoginSuccess:
+        """Get a new pair of tokens; a refresh token counts once.
+
+        Raises:
+            Unauthorized: it was used, is too old, or never was one.
+        """
+        body = {"refresh_token": refresh_token}
+        request = ask("POST", "/auth/refresh", body=body, anonymous=True)
+        return await self._engine.call(request, AuthLoginSuccess)
+
+    @operation
+    async def follow_link(
+        self, token: str, *, client_id: str | None = None, client_kind: ClientKind | None = None
+    ) -> AuthLoginSuccess:
+        """Get a token by the one of a sign-in link, which counts once.
+
+        Raises:
+            InvalidToken: it was used, is too old, or never was one.
+        """
+        body = _given(token=token, client_id=client_id, client_kind=client_kind)
+        request = ask("POST", "/auth/link", body=body, anonymous=True)
+        return await self._engine.call(request, AuthLoginSuccess)
+
+    @operation
+    async def change_password(
+        self, new_password: str, *, current_password: str | None = None
+    ) -> None:
+        """Replace one's own password; the sessions on other clients end.
+
+        Raises:
+            ValidationFailed: the current one is wrong, or the new one too short or too long.
+        """
+        body = _given(new_password=new_password, current_password=current_password)
+        await self._engine.do(ask("POST", "/auth/password", body=body))
+
+    @operation
+    async def accounts(self) -> Accounts:
+        """Every account, for an administrator."""
+        return await self._engine.call(ask("GET", "/auth/accounts"), Accounts)
+
+    @operation
+    async def add_account(
+        self,
+        email: str,
+        password: str | None = None,
+        *,
+        display_name: str | None = None,
+        roles: tuple[Literal["ADMIN"], ...] = (),
+    ) -> Account:
+        """Make an account, as an administrator; without a password its person is sent a message.
+
+        Raises:
+            StateConflict: the address has an account.
+        """
+        body = _given(
+            email=email, password=password, display_name=display_name, roles=list(roles) or None
+        )
+        return await self._engine.call(ask("POST", "/auth/accounts", body=body), Account)
 
     @operation
     async def logout(self) -> None:
@@ -290,3 +353,8 @@ class Features(Resource[M]):
         body = {"user_feature_enabled": user_feature_enabled}
         request = ask("PATCH", "/auth/me/features", body=body, again=True)
         return await self._engine.call(request, UserFeaturesResponse)
+
+    @operation
+    async def why_mine(self) -> FeatureGates:
+        """Which features are on for this person, and what closed the others."""
+        return await self._engine.call(ask("GET", "/auth/me/features/why"), FeatureGates)

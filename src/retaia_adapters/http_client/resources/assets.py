@@ -3,61 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from datetime import datetime
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Any, Unpack
 
-from ..ask import QueryValue, ask
+from ..ask import ask
 from ..modes import Async, M, Resource, operation, series
 from ..paging import each
 from ..values.assets import (
     AssetDetail,
     AssetFacts,
-    AssetFlag,
     AssetPage,
-    AssetState,
     AssetSummary,
     Decision,
     Explanation,
     JobReports,
-    MediaType,
 )
-from ..values.times import wire_time
-
-
-class AssetFilters(TypedDict, total=False):
-    """What a list of assets is narrowed by; all of it must hold.
-
-    ``state``: one or several; ``tags``: human tags, all of them or (``tags_mode="OR"``) any;
-    ``q``: words of the file name, the notes or the transcript; ``geo_bbox``:
-    ``min_lon,min_lat,max_lon,max_lat``; ``captured_at_*``: both included;
-    ``sort``: ``name, created_at, updated_at, captured_at, duration, media_type, state``, with ``-`` for
-    descending.
-    """
-
-    state: AssetState | Sequence[AssetState]
-    media_type: MediaType
-    has_proxy: bool
-    tags: Sequence[str]
-    tags_mode: Literal["AND", "OR"]
-    q: str
-    location_country: str
-    location_city: str
-    geo_bbox: str
-    captured_at_from: datetime
-    captured_at_to: datetime
-    sort: str
-    storage_id: str
-    flag: AssetFlag
-
-
-def _query(filters: AssetFilters) -> dict[str, QueryValue]:
-    plain: dict[str, Any] = dict(filters)
-    if "tags" in filters:
-        plain["tags"] = ",".join(filters["tags"])
-    for name in ("captured_at_from", "captured_at_to"):
-        if name in plain:
-            plain[name] = wire_time(plain[name])
-    return plain
+from .filters import AssetFilters, wire_filters
 
 
 class Assets(Resource[M]):
@@ -72,7 +32,7 @@ class Assets(Resource[M]):
         **filters: Unpack[AssetFilters],
     ) -> AssetPage:
         """One page; ``limit`` from 1 to 200 (the server's default is 50)."""
-        query = {**_query(filters), "limit": limit, "cursor": cursor}
+        query = {**wire_filters(filters), "limit": limit, "cursor": cursor}
         return await self._engine.call(ask("GET", "/assets", query=query), AssetPage)
 
     @series

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from ..ask import ask
 from ..modes import M, Resource, operation
 from ..values.batches import (
-    DecisionsApplied,
-    DecisionsPreview,
+    BulkPreview,
+    BulkReport,
     MoveBatch,
     MovePreview,
     PurgePreview,
     PurgeResult,
 )
+from .filters import AssetFilters, wire_filters
 
 Include = Literal["KEEP", "REJECT", "BOTH"]
 
@@ -73,27 +74,27 @@ class Decisions(Resource[M]):
 
     @operation
     async def preview(
-        self,
-        action: Literal["KEEP", "REJECT"],
-        filter: Mapping[str, Any],
-        *,
-        max_items: int,
-    ) -> DecisionsPreview:
-        """What a decision on all that fits would touch; changes nothing."""
-        body = {"action": action, "filter": filter, "max_items": max_items}
+        self, action: Literal["KEEP", "REJECT"], filters: AssetFilters, *, max_items: int
+    ) -> BulkPreview:
+        """What a decision on all that fits would touch; changes nothing.
+
+        Raises:
+            ForbiddenScope: deciding in bulk is switched off.
+        """
+        body = {"action": action, "filter": wire_filters(filters), "max_items": max_items}
         request = ask("POST", "/decisions/preview", body=body, again=True)
-        return await self._engine.call(request, DecisionsPreview)
+        return await self._engine.call(request, BulkPreview)
 
     @operation
-    async def apply(self, approval_token: str, *, key: str | None = None) -> DecisionsApplied:
+    async def apply(self, approval_token: str, *, key: str | None = None) -> BulkReport:
         """Decide what the preview showed and still waits for a decision.
 
         Raises:
-            InvalidToken: the preview is used or over its time.
+            InvalidToken: the approval is used or over its time.
         """
         body = {"approval_token": approval_token, "confirm": True}
         request = ask("POST", "/decisions/apply", body=body, key=self._key(key))
-        return await self._engine.call(request, DecisionsApplied)
+        return await self._engine.call(request, BulkReport)
 
 
 class Purge(Resource[M]):

@@ -193,3 +193,44 @@ class TechnicalClients:
     """Every technical client."""
 
     items: tuple[TechnicalClient, ...]
+
+
+@frozen(kw_only=True)
+class Account:
+    """A person's account, as administrators see it; ``local_name`` is a person's at the server's machine."""
+
+    uuid: str
+    email: str
+    display_name: str
+    email_verified: bool
+    roles: tuple[str, ...]
+    mfa_enabled: bool
+    has_password: bool
+    disabled: bool
+    created_at: datetime
+    local_name: str | None = None
+
+
+@frozen(kw_only=True)
+class Accounts:
+    """Every account, by address."""
+
+    items: tuple[Account, ...]
+
+
+@frozen(kw_only=True)
+class FeatureGate:
+    """Whether a feature is on; the first ``gate`` that closed it, and why, where it is off."""
+
+    key: str
+    enabled: bool
+    gate: Literal["server", "app", "user", "dependency", "escalation"] | None = None
+    gate_key: str | None = None
+    reason: str | None = None
+
+
+@frozen(kw_only=True)
+class FeatureGates:
+    """Every feature, and which gate closed what is off."""
+
+    items: tuple[FeatureGate, ...]

@@ -106,21 +106,53 @@ class MoveBatch:
 
 
 @frozen(kw_only=True)
-class DecisionsPreview:
-    """What a decision in bulk would do; ``approval_token`` applies exactly this, once and soon."""
+class LeftAsset:
+    """An asset that a decision in bulk leaves alone, and why."""
 
-    approval_token: str
-    eligible_uuids: tuple[str, ...]
-    blocked: tuple[Mapping[str, Any], ...]
-    summary: Mapping[str, Any]
-    extra: Mapping[str, Any] = field(factory=dict)
+    asset_uuid: str
+    reason: Literal["not_pending", "locked", "changed", "gone"]
+    message: str
+    state: AssetState | None = None
 
 
 @frozen(kw_only=True)
-class DecisionsApplied:
-    """What a decision in bulk did; ``extra`` has it as the server words it."""
+class BulkPreviewSummary:
+    """A preview in numbers; ``more_*`` say that there are others beyond ``max_items``."""
 
-    extra: Mapping[str, Any] = field(factory=dict)
+    eligible: int
+    blocked: int
+    more_eligible: bool
+    more_blocked: bool
+
+
+@frozen(kw_only=True)
+class BulkPreview:
+    """What a decision in bulk would do; ``approval_token`` applies it once, until ``expires_at``."""
+
+    approval_token: str
+    expires_at: datetime
+    action: Literal["KEEP", "REJECT"]
+    eligible_uuids: tuple[str, ...]
+    blocked: tuple[LeftAsset, ...]
+    summary: BulkPreviewSummary
+
+
+@frozen(kw_only=True)
+class BulkReportSummary:
+    """A report in numbers."""
+
+    decided: int
+    left: int
+
+
+@frozen(kw_only=True)
+class BulkReport:
+    """What a decision in bulk did."""
+
+    action: Literal["KEEP", "REJECT"]
+    decided_uuids: tuple[str, ...]
+    left: tuple[LeftAsset, ...]
+    summary: BulkReportSummary
 
 
 @frozen(kw_only=True)
