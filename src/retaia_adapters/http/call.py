@@ -104,6 +104,12 @@ class Call:
         return self.principal
 
     @property
+    def address(self) -> str:
+        """Where the request came from, as far as the socket knows."""
+        client = self.request.client
+        return "" if client is None else client.host
+
+    @property
     def account(self) -> Account:
         """The account of the person who calls."""
         assert self.caller.account is not None

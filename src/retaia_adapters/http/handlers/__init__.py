@@ -5,12 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..call import Handler
-from . import agents, assets, auth_clients, batches, derived, events, jobs, ops, purge
+from . import (
+    agents,
+    assets,
+    auth_clients,
+    auth_people,
+    auth_proofs,
+    batches,
+    derived,
+    events,
+    jobs,
+    ops,
+    purge,
+)
 
 HANDLERS: Mapping[str, Handler] = {
     **agents.HANDLERS,
     **assets.HANDLERS,
     **auth_clients.HANDLERS,
+    **auth_people.HANDLERS,
+    **auth_proofs.HANDLERS,
     **batches.HANDLERS,
     **derived.HANDLERS,
     **events.HANDLERS,
