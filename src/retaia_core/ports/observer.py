@@ -66,6 +66,10 @@ class Observer(Protocol):
         """A derived file of so many bytes was published."""
         ...
 
+    def agent(self, name: str, data: Mapping[str, object]) -> None:
+        """An agent told an event of its own (`ports.agent.AgentEvent`)."""
+        ...
+
     def span(self, name: str, **attributes: str | int) -> AbstractContextManager[object]:
         """Trace a piece of work, as part of the one that is going on here."""
         ...
@@ -88,6 +92,9 @@ class SilentObserver(Observer):
         """Forget it."""
 
     def uploaded(self, kind: str, size: int) -> None:
+        """Forget it."""
+
+    def agent(self, name: str, data: Mapping[str, object]) -> None:
         """Forget it."""
 
     def span(self, name: str, **attributes: str | int) -> AbstractContextManager[object]:

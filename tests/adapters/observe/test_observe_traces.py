@@ -8,7 +8,7 @@ import sys
 from contextlib import nullcontext
 
 from retaia_adapters.observe.observer import MeasuringObserver
-from retaia_adapters.observe.traces import spans
+from retaia_adapters.observe.traces import find_tracer
 
 PROGRAM = """
 import json
@@ -37,6 +37,12 @@ async def main():
     store = ObservedStore(MemoryStore(), observer)
     with observer.span("listAssets"):
         await store.read(look)
+    told = {"asset_uuid": "a"}
+    observer.agent("claimed", {**told, "path": "x", "jobs": ("extract_facts", "generate_proxy")})
+    observer.agent("submitted", {**told, "job_id": "1", "job_type": "extract_facts"})
+    observer.agent("idle", {})
+    observer.agent("bundle_done", {**told, "path": "x"})
+    observer.agent("bundle_done", {**told, "path": "x"})
 
 
 anyio.run(main)
@@ -51,8 +57,10 @@ WITHOUT = """
 import sys
 sys.modules["opentelemetry"] = None
 from retaia_adapters.observe.observer import MeasuringObserver
-with MeasuringObserver().span("listAssets", n=1) as span:
+observer = MeasuringObserver()
+with observer.span("listAssets", n=1) as span:
     print(span)
+observer.agent("claimed", {"asset_uuid": "a", "jobs": ["extract_facts"]})
 """
 
 
@@ -65,11 +73,14 @@ def run(program: str) -> str:
     return done.stdout
 
 
-def test_a_transaction_is_part_of_its_operation() -> None:
-    """The store's span is a child of the operation's, and names the function that ran."""
+def test_what_is_a_span() -> None:
+    """A transaction is a child of its operation, and names its function; an agent's job is a span."""
+    job = {"asset": "a"}
     assert json.loads(run(PROGRAM)) == [
         ["store.read", "listAssets", {"work": "look"}],
         ["listAssets", None, {}],
+        ["agent.job", None, {**job, "job_type": "extract_facts", "outcome": "submitted"}],
+        ["agent.job", None, {**job, "job_type": "generate_proxy", "outcome": "bundle_done"}],
     ]
 
 
@@ -80,5 +91,5 @@ def test_without_the_library() -> None:
 
 def test_without_an_sdk() -> None:
     """Where nobody set an SDK up, no span is made."""
-    assert isinstance(spans()("listAssets", {}), nullcontext)
+    assert find_tracer() is None
     assert isinstance(MeasuringObserver().span("listAssets"), nullcontext)
