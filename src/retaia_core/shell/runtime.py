@@ -198,6 +198,7 @@ class Runtime:
                 await transport.close()
 
     def _tell(self, event: AgentEvent) -> None:
+        self.services.observer.agent(event.name, event.data)
         self.watch(Notice(name=f"agent.{event.name}", data=event.data))
 
     async def _agent_options(self) -> AgentOptions:
