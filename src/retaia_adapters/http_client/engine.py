@@ -51,7 +51,6 @@ class Engine:
         await self._tried(ask)
 
     async def _tried(self, ask: Ask) -> Answer:
-        await self._token_for(ask)
         return await self.retries.run(
             lambda: self._once(ask), repeatable=ask.repeatable, long=ask.long
         )

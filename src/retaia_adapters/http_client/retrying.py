@@ -11,7 +11,7 @@ import anyio
 from attrs import define, field, frozen
 
 from retaia_core.domain.backoff import asked_s, backoff_s
-from retaia_core.errors import Unavailable
+from retaia_core.errors import TooManyAttempts, Unavailable
 
 T = TypeVar("T")
 
@@ -53,8 +53,8 @@ class Retries:
                     f"the server did not answer within {self.deadline_s:g} s"
                 ) from error
             except Unavailable as error:
-                if not repeatable:
-                    raise
+                if not repeatable or isinstance(error, TooManyAttempts):
+                    raise  # a lock-out is not met with more attempts
                 await patience.wait(error)
 
 

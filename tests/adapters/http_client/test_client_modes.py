@@ -15,8 +15,8 @@ from retaia_tests.house import JPEG, House
 from retaia_tests.http_house import AGENT_TOKEN, PERSON_TOKEN
 from retaia_tests.socket_house import serve_on_a_socket
 
-from retaia_adapters.http_client import Client, SyncClient
-from retaia_core.errors import NotFound, StateConflict
+from retaia_adapters.http_client import Client, ClientCredentials, SyncClient
+from retaia_core.errors import NotFound, StateConflict, Unauthorized
 
 UNKNOWN = "6f9619ff-8b86-d011-b42d-00cf4fc964ff"
 
@@ -82,6 +82,48 @@ async def test_a_whole_life(house: House, url: str, tmp_path: Path) -> None:
                 batch = await client.batches.get(batch.batch_id)
         [moved] = batch.results
         assert (moved.outcome, moved.from_) == ("MOVED", "INBOX/A.jpg")
+
+
+async def test_a_download_goes_on(house: House, url: str, tmp_path: Path) -> None:
+    """The server sends what is missing of a file that began to arrive, or all of it if it is another."""
+    asset = await house.pending("INBOX/A.jpg")
+    target = tmp_path / "t"
+    async with Client(url, PERSON_TOKEN) as client:
+        [file] = [f for f in (await client.derived.list(asset.uuid)).items if f.kind == "thumb"]
+        for tag, begun in ((f'"{file.sha256}"', JPEG[:9]), ('"another"', b"something else")):
+            target.with_name("t.part").write_bytes(begun)
+            target.with_name("t.etag").write_text(tag)
+            await client.derived.download(asset.uuid, "thumb", target, sha256=file.sha256)
+            assert target.read_bytes() == JPEG
+        target.with_name("t.part").write_bytes(JPEG)
+        target.with_name("t.etag").write_text(f'"{file.sha256}"')
+        await client.derived.download(asset.uuid, "thumb", target, sha256=file.sha256)
+        assert target.read_bytes() == JPEG
+        with pytest.raises(NotFound):
+            await client.derived.download(asset.uuid, "waveform", target)
+
+
+async def test_an_agent_is_let_in(url: str) -> None:
+    """By the device flow an agent gets a secret, and with it tokens, as often as it needs one."""
+    async with Client(url) as anonymous, Client(url, PERSON_TOKEN) as person:
+        started = await anonymous.clients.start_device("AGENT", client_label="nas")
+        assert (await person.devices.look_up(started.user_code)).client_label == "nas"
+        await person.devices.approve(started.user_code)
+        answer = await anonymous.clients.poll_device(started.device_code)
+        assert answer.client_id
+        assert answer.secret_key
+        secret = ClientCredentials(
+            client_id=answer.client_id, client_kind="AGENT", secret_key=answer.secret_key
+        )
+        async with Client(url, secret) as first, Client(url, secret) as second:
+            await first.agents.register("first", "1", ("media.facts@1",))
+            await second.agents.register(
+                "second", "1", ("media.facts@1",)
+            )  # ends the first's token
+            assert await first.jobs.list() == ()
+            await person.clients.rotate_secret(answer.client_id)
+            with pytest.raises(Unauthorized):
+                await first.jobs.list()
 
 
 def block(work: Callable[[], None]) -> Any:

@@ -407,6 +407,25 @@ class TestTokens:
         keys = script.sent("idempotency-key")
         assert keys[3] == keys[5]
 
+    async def test_minting_on_a_bad_network(self, time: Time) -> None:
+        """A token that could not be had is tried again; with the call's patience where it is a person's."""
+        script = Script(problem(503), httpx.ConnectError("down"), minted("a"), good())
+        async with self.client(script, credentials(), time) as c:
+            await c.assets.reopen(UUID)
+        token = {"access_token": "a", "token_type": "Bearer"}
+        script = Script(problem(503), good(token), good())
+        async with self.client(script, Login(email="a@b.org", password="pw"), time) as c:
+            await c.assets.decide(UUID, "KEEP")
+        assert time.slept == [2, 4, 2]
+
+    async def test_a_lock_out(self, time: Time) -> None:
+        """A technical client that is locked out is told so, and how long."""
+        script = Script(problem(429, "TOO_MANY_ATTEMPTS", Retry_After="5"))
+        async with self.client(script, credentials(), time) as c:
+            with pytest.raises(TooManyAttempts):
+                await c.assets.get(UUID)
+        assert time.slept == []
+
     async def test_refused_twice(self, time: Time) -> None:
         """A fresh token that is refused as well is an error, not a loop."""
         script = Script(

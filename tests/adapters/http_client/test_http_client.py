@@ -35,6 +35,7 @@ from retaia_core.errors import (
     ValidationFailed,
 )
 from retaia_core.hooks import Role
+from retaia_core.ports.device_login import ClientSecret
 from retaia_core.ports.processor import Progress
 from retaia_core.ports.transport import Bundle, JobFailure, JobResult, Registration
 
@@ -318,6 +319,6 @@ async def test_it_is_registered() -> None:
         for provider in retaia_providers()
         if (provider.role, provider.name) == (Role.AGENT_TRANSPORT, "http")
     ]
-    transport = factory(URL, "token")
+    transport = factory(URL, ClientSecret(client_id="i", secret_key="s"))
     assert isinstance(transport, HttpTransport)
     await transport.close()

@@ -228,7 +228,7 @@ class Clients(Resource[M]):
             TooManyAttempts: locked out for a while.
         """
         body = {"client_id": client_id, "client_kind": client_kind, "secret_key": secret_key}
-        request = ask("POST", "/auth/clients/token", body=body, anonymous=True)
+        request = ask("POST", "/auth/clients/token", body=body, anonymous=True, again=True)
         return await self._engine.call(request, AuthClientTokenSuccess)
 
     @operation
