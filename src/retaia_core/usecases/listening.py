@@ -89,6 +89,7 @@ class Hub:
     _listeners: set[Listener] = field(factory=set, init=False)
     _tail: Tail | None = field(default=None, init=False)
     _reading: bool = field(default=False, init=False)
+    _closed: bool = field(default=False, init=False)
 
     @property
     def listening(self) -> int:
@@ -99,8 +100,10 @@ class Hub:
         """Listen from now on, or from what was seen last.
 
         Raises:
-            Unavailable: too many listen already.
+            Unavailable: too many listen already, or the server stops.
         """
+        if self._closed:
+            raise Unavailable("the server stops; come back in a moment")
         if len(self._listeners) >= MOST_LISTENERS:
             raise Unavailable(f"{MOST_LISTENERS} clients listen already; ask the lists instead")
         listener = Listener()
@@ -117,7 +120,11 @@ class Hub:
         self._listeners.discard(listener)
 
     def close(self) -> None:
-        """Send everybody away: the server stops."""
+        """Send everybody away, for good: the server stops."""
+        self._closed = True
+        self._send_away()
+
+    def _send_away(self) -> None:
         for listener in self._listeners:
             listener.close()
 
@@ -154,7 +161,7 @@ class Hub:
                 await self._look()
         finally:
             self._reading, self._tail = False, None
-            self.close()
+            self._send_away()  # Nobody is left, unless reading broke: then they come back.
 
     async def _look(self) -> None:
         """One look at the trail; a store that does not answer is asked again."""

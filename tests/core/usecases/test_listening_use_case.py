@@ -128,6 +128,30 @@ class TestListening:
         hub.leave(first)
         await hub.join(None)
 
+    async def test_the_end(self, hub: Hub) -> None:
+        """When the server stops, everybody is sent away and nobody may join."""
+        listener = await hub.join(None)
+        hub.close()
+        assert listener.closed
+        with pytest.raises(Unavailable, match="stops"):
+            await hub.join(None)
+
+    async def test_reading_that_breaks(
+        self, hub: Hub, store: CountingStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Whoever listened is sent away to come back, and is not left without news."""
+        listener = await hub.join(None)
+
+        def broken(*given: object) -> None:
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(listening, "hints_of", broken)
+        with pytest.raises(ZeroDivisionError):
+            await hub.run()
+        assert listener.closed
+        monkeypatch.undo()
+        assert not (await hub.join(None)).closed
+
     async def test_a_store_that_is_away(self, hub: Hub, store: CountingStore) -> None:
         """Reading goes on when the store is back; joining meanwhile is refused and leaves no trace."""
         listener = await hub.join(None)
