@@ -39,13 +39,17 @@ from bench_store import Spy, in_chunks, make_assets
 
 from retaia_adapters.http.server import HttpServer
 from retaia_adapters.sql.store import open_store
+from retaia_core.domain.accounts import AccountId, local_account
+from retaia_core.domain.clients import ClientKind
 from retaia_core.domain.lifecycle import State
 from retaia_core.domain.query import AssetQuery
+from retaia_core.ports.store import Transaction
 from retaia_core.settings import load_settings
 from retaia_core.shell.server import ServerOptions
+from retaia_core.shell.services import Services
 from retaia_core.shell.wiring import open_services
+from retaia_core.usecases.sessions import Minted
 
-TOKEN = "benchmark-person-token"
 LIMIT = 3.0
 PAGES = {
     "first page": ("/api/v1/assets", AssetQuery()),
@@ -90,18 +94,24 @@ def bare_app(path: str, statements: dict[str, Any]) -> Starlette:
     return Starlette(routes=[Route("/rows", rows)])
 
 
+async def sign_in(services: Services) -> str:
+    """Make a person known; their bearer token, which every request of ours is checked by."""
+    account = local_account(AccountId(services.ids.uuid()), "bench", services.clock.now())
+
+    def work(tx: Transaction) -> Minted:
+        tx.save_account(account)
+        return services.sessions.open_for_person(
+            tx, account, client_id="bench", kind=ClientKind.UI_WEB
+        )
+
+    return (await services.store.transact(work)).access_token
+
+
 async def serve(folder: Path) -> None:
     """The server's process: ours and the bare one, until it is killed."""
     settings = load_settings(data_dir=folder, environ={})
     statements = json.loads((folder / "statements.json").read_text())
-    options = ServerOptions(
-        host="127.0.0.1",
-        port=0,
-        person_token=TOKEN,
-        person_id="local/bench",
-        agent_token="benchmark-agent-token",
-        agent_client_id="bench",
-    )
+    options = ServerOptions(host="127.0.0.1", port=0)
     bare = Server(
         Config(
             bare_app(str(folder / "retaia.db"), statements),
@@ -111,11 +121,15 @@ async def serve(folder: Path) -> None:
         )
     )
 
-    def ready(url: str) -> None:
-        port = bare.servers[0].sockets[0].getsockname()[1]
-        print(json.dumps({"ours": url, "bare": f"http://127.0.0.1:{port}"}), flush=True)
-
     async with open_services(settings) as services, anyio.create_task_group() as tasks:
+        await services.sessions.prepare()
+        token = await sign_in(services)
+
+        def ready(url: str) -> None:
+            port = bare.servers[0].sockets[0].getsockname()[1]
+            said = {"ours": url, "bare": f"http://127.0.0.1:{port}", "token": token}
+            print(json.dumps(said), flush=True)
+
         tasks.start_soon(bare.serve)
         while not bare.started:  # noqa: ASYNC110 - uvicorn tells by a flag
             await asyncio.sleep(0.01)
@@ -138,9 +152,9 @@ def p95(found: list[float]) -> float:
     return statistics.quantiles(found, n=20)[-1]
 
 
-def asking(connection: http.client.HTTPConnection, path: str) -> Callable[[], None]:
+def asking(connection: http.client.HTTPConnection, path: str, token: str) -> Callable[[], None]:
     def ask() -> None:
-        connection.request("GET", path, headers={"Authorization": f"Bearer {TOKEN}"})
+        connection.request("GET", path, headers={"Authorization": f"Bearer {token}"})
         answer = connection.getresponse()
         body = answer.read()
         assert answer.status == 200, body
@@ -161,8 +175,8 @@ def measure(folder: Path, count: int, urls: dict[str, str]) -> dict[str, dict[st
                 database.execute(text, values).fetchall()
 
         quoted = name.replace(" ", "%20")
-        over_http = p95(times(count, asking(ours, path)))
-        framework = p95(times(count, asking(bare, f"/rows?page={quoted}")))
+        over_http = p95(times(count, asking(ours, path, urls["token"])))
+        framework = p95(times(count, asking(bare, f"/rows?page={quoted}", urls["token"])))
         alone = p95(times(count, query))
         shown = {"ms": over_http * 1000, "bare_query_ms": alone * 1000}
         shown["bare_endpoint_ms"] = framework * 1000

@@ -6,6 +6,7 @@ left to the reading threads, so that an event loop is never held up for long.
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import threading
 import time
@@ -21,6 +22,9 @@ T = TypeVar("T")
 
 MOMENT_S = 0.001
 """So long may a read take here."""
+
+STRETCH_S = 0.005
+"""So long may reads follow each other before others get the event loop."""
 
 STEPS = 200
 """The clock is looked at after so many steps of SQLite's machine; a row of a list takes about 20."""
@@ -39,12 +43,18 @@ class QuickReader:
         self._connection = connection
         self._transaction = SqliteTransaction(SqliteSession(connection, writing=False), statements)
         self._lock = threading.Lock()
-        self._until = 0.0
+        self._until = self._pause_at = 0.0
         connection.execute("PRAGMA busy_timeout=0")
         connection.set_progress_handler(self._is_over, STEPS)
 
     def _is_over(self) -> bool:
         return time.monotonic() > self._until
+
+    async def pause(self) -> None:
+        """Let others have the event loop, where reads have kept it for a while."""
+        if time.monotonic() > self._pause_at:
+            await asyncio.sleep(0)
+            self._pause_at = time.monotonic() + STRETCH_S
 
     def run(self, work: Work[T]) -> T:
         """Run a function on one snapshot.

@@ -14,8 +14,8 @@ from ..views import (
     detail_of,
     explanation_of,
     job_report_of,
+    listed,
     summary_of,
-    summary_of_row,
     without_unknown,
 )
 
@@ -25,7 +25,7 @@ async def list_assets(call: Call) -> object:
     query = asset_query(call.query)
     page = await call.services.review.find(query)
     cursor = encode_cursor(query.sort, page.next) if page.next else None
-    items = [summary_of_row(row) for row in page.items]
+    items = [listed(row) for row in page.items]
     return without_unknown({"items": items, "next_cursor": cursor})
 
 
