@@ -143,7 +143,8 @@ Handler = Callable[[Call], Awaitable[object]]
 """Answers a document, or a whole response."""
 
 
-def _scope(call: Call) -> str:
+def scope_of(call: Call) -> str:
+    """What a request's Idempotency-Key counts for: this caller, this operation, this key."""
     key = call.headers.get(IDEMPOTENCY_KEY)
     if key is None:
         raise missing_header(IDEMPOTENCY_KEY)
@@ -161,7 +162,7 @@ async def known_answer(call: Call) -> Response | None:
     Raises:
         IdempotencyConflict: the key was used with another body.
     """
-    scope = _scope(call)
+    scope = scope_of(call)
     known = await call.services.store.read(lambda tx: tx.replay(scope))
     if known is None:
         return None
@@ -189,7 +190,7 @@ async def once_only(
     Raises:
         IdempotencyConflict: the key was used with another body.
     """
-    scope, digest, now = _scope(call), _digest(call), call.services.clock.now()
+    scope, digest, now = scope_of(call), _digest(call), call.services.clock.now()
 
     def transaction(tx: Transaction) -> tuple[Replay, T | None]:
         return once(

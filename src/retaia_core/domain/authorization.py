@@ -14,6 +14,7 @@ from attrs import frozen
 
 from ..errors import ForbiddenActor, ForbiddenScope, Unauthorized
 from .actors import ActorKind
+from .features import AI, BULK_DECISIONS
 from .lifecycle import TRANSITIONS, Action, State
 from .sessions import Scope
 
@@ -33,7 +34,7 @@ class Caller(StrEnum):
         return self in (Caller.PERSON, Caller.ADMIN)
 
 
-ALL_FOR_MCP = "features.ai"
+ALL_FOR_MCP = AI
 """Orchestration clients are refused everywhere while this feature is off."""
 
 
@@ -79,6 +80,7 @@ _CLAIM = Access(callers=_AGENTS, scope=Scope.JOBS_CLAIM)
 _SUBMIT = Access(callers=_AGENTS, scope=Scope.JOBS_SUBMIT)
 _UPLOAD = Access(callers=_AGENTS, scope=Scope.JOBS_SUBMIT, writes=True)
 _MOVE = Access(callers=_PEOPLE, scope=Scope.BATCHES_EXECUTE)
+_BULK = Access(callers=_PEOPLE, scope=Scope.DECISIONS_WRITE, feature=BULK_DECISIONS)
 
 
 def _asset(scope: Scope, *actions: Action, feature: str | None = None) -> Access:
@@ -146,6 +148,14 @@ ACCESS: Mapping[str, Access] = {
     "previewMoves": _MOVE,
     "moveBatch": _MOVE,
     "getMoveBatch": _MOVE,
+    "previewDecisions": _BULK,
+    "applyDecisions": _BULK,
+    # Features
+    "getAppFeatures": _ADMIN,
+    "switchAppFeatures": _ADMIN,
+    "getMyFeatures": _PERSON,
+    "switchMyFeatures": _PERSON,
+    "explainMyFeatures": _PERSON,
     # Purges
     "previewPurge": Access(callers=_PEOPLE, scope=Scope.PURGE_EXECUTE),
     "purgeAsset": _asset(Scope.PURGE_EXECUTE, Action.PURGE),

@@ -12,7 +12,7 @@ _VERSION = "client_feature_flags_contract_version"
 
 async def register_agent(call: Call) -> object:
     """Register an agent (again)."""
-    policy = server_policy(call.services, call.serving.options, call.body.get(_VERSION))
+    policy = await server_policy(call.services, call.serving.options, call.body.get(_VERSION))
     agent, warnings = await call.services.agents.register(
         call.actor.id,
         call.body["agent_name"],
@@ -30,7 +30,7 @@ async def register_agent(call: Call) -> object:
 
 async def get_policy(call: Call) -> object:
     """State the server's policy."""
-    policy = server_policy(call.services, call.serving.options, call.query.get(_VERSION))
+    policy = await server_policy(call.services, call.serving.options, call.query.get(_VERSION))
     return {"server_policy": policy}
 
 

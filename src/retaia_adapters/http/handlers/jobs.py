@@ -18,13 +18,17 @@ from ..call import Call, Handler, once_only
 from ..views import bundle_of, job_of, lease_of, offered_of, outcome_of
 
 
-def _allowed(call: Call) -> frozenset[str] | None:
-    """The job types that the server hands out; None for all."""
-    return frozenset(call.serving.options.allowed_job_types) or None
+async def _allowed(call: Call) -> frozenset[str] | None:
+    """The job types that the server hands out, those of features that are off aside; None for all."""
+    allowed = frozenset(call.serving.options.allowed_job_types)
+    closed = await call.services.features.closed_job_types()
+    if not closed:
+        return allowed or None
+    return (allowed or frozenset(call.services.catalog.job_types)) - closed
 
 
-def _of_contract(call: Call) -> frozenset[str]:
-    known, allowed = call.serving.contract_job_types, _allowed(call)
+async def _of_contract(call: Call) -> frozenset[str]:
+    known, allowed = call.serving.contract_job_types, await _allowed(call)
     return known if allowed is None else known & allowed
 
 
@@ -32,7 +36,7 @@ async def list_jobs(call: Call) -> object:
     """The pending jobs that fit the agent, of the types that the contract names."""
     processing = call.services.processing
     await call.services.agents.heard_of(call.agent)
-    offered = await processing.offered(call.agent, job_types=_of_contract(call))
+    offered = await processing.offered(call.agent, job_types=await _of_contract(call))
     return [job_of(row, held=False) for row in offered]
 
 
@@ -41,16 +45,17 @@ async def list_offered(call: Call) -> object:
     processing = call.services.processing
     await call.services.agents.heard_of(call.agent)
     limit = call.query.get("limit", DEFAULT_LIMIT)
-    offered = await processing.offered(call.agent, limit=limit, job_types=_allowed(call))
+    offered = await processing.offered(call.agent, limit=limit, job_types=await _allowed(call))
     return {"items": [offered_of(row) for row in offered]}
 
 
 async def claim_job(call: Call) -> object:
     """Claim one job, of a type that the contract names."""
     job = await call.services.store.read(lambda tx: need_job(tx, call.job_id))
-    if job.job_type not in _of_contract(call):
+    if job.job_type not in await _of_contract(call):
         raise StateConflict(
-            f"{job.job_type} is not handed out one by one; claim the bundle of its asset"
+            f"{job.job_type} is not handed out one by one, or its feature is off; "
+            "claim the bundle of its asset"
         )
     claimed = await call.services.processing.claim(call.agent, call.job_id)
     return job_of(claimed, held=True)
@@ -59,7 +64,7 @@ async def claim_job(call: Call) -> object:
 async def claim_bundle(call: Call) -> object:
     """Reserve everything of one asset that the agent can do."""
     bundle = await call.services.processing.claim_bundle(
-        call.agent, call.uuid, job_types=_allowed(call)
+        call.agent, call.uuid, job_types=await _allowed(call)
     )
     return bundle_of(bundle)
 
