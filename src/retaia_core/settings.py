@@ -109,8 +109,8 @@ class AgentSettings:
     """
 
     name: str = ""
-    url: str = ""
-    token_file: str = ""
+    server: str = ""
+    credentials: str = ""
     provider: str = "default"
     transport: str = "http"
     parallel: int = field(default=1, metadata=_positive())

@@ -1,28 +1,23 @@
-"""The commands that run: ``up``, ``serve``, ``agent run``."""
+"""The commands that run a server: ``up``, ``serve``."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
-from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated
 
 import anyio
 from cyclopts import App, Parameter
 
 from retaia_core.domain.storage import Layout, Storage
-from retaia_core.errors import SettingsError, StorageOffline, ValidationFailed
-from retaia_core.hooks import Role
-from retaia_core.ports.agent import AgentEvent, AgentShell
+from retaia_core.errors import StorageOffline
 from retaia_core.ports.originals import FolderFound
-from retaia_core.ports.transport import Transport
 from retaia_core.settings import Settings
-from retaia_core.shell.clock import RandomIds
 from retaia_core.shell.credentials import local_credentials, local_person
-from retaia_core.shell.runtime import Notice, Runtime, agent_options
+from retaia_core.shell.runtime import Notice, Runtime
 from retaia_core.shell.services import Services
 from retaia_core.shell.wiring import open_services
 
@@ -47,9 +42,6 @@ def register(app: App) -> None:
     """Add the commands."""
     app.command(up)
     app.command(serve)
-    agent = App(name="agent", help="An agent on this machine: does the work, decides nothing.")
-    agent.command(agent_run, name="run")
-    app.command(agent)
 
 
 Overrides = dict[tuple[str, str], object]
@@ -235,7 +227,7 @@ def serve(
     Parameters
     ----------
     host
-        The address to listen on; a loopback address until accounts exist.
+        The address to listen on (default 127.0.0.1: this machine only; 0.0.0.0: every network).
     port
         The port (default 8420; 0: a free one).
     """
@@ -252,108 +244,3 @@ def serve(
             return await _run(services, settings, watching, None, agent=agent, until_idle=False)
 
     return perform(common, work)
-
-
-def agent_run(
-    *,
-    url: str | None = None,
-    token_file: Path | None = None,
-    mount: Annotated[
-        list[str] | None, Parameter(negative="", help="STORAGE_ID=FOLDER; may be repeated.")
-    ] = None,
-    name: str | None = None,
-    parallel: int | None = None,
-    until_idle: Annotated[bool, Parameter(negative="")] = False,
-    common: Common = DEFAULT,
-) -> int:
-    """Run an agent that works for a server.
-
-    Parameters
-    ----------
-    url
-        The server (default: the one that runs on this machine).
-    token_file
-        A file with the agent's token (default: this machine's local credential).
-    name
-        The agent's name (default: this machine's).
-    parallel
-        How many assets at once.
-    until_idle
-        Stop when nothing is offered any more.
-    """
-    overrides: Overrides = {}
-    if name is not None:
-        overrides["agent", "name"] = name
-    if parallel is not None:
-        overrides["agent", "parallel"] = parallel
-
-    async def work(out: Output) -> Exit:
-        settings = common.settings(overrides)
-        address = url or settings.agent.url or _running_url(settings)
-        token = _token(settings, token_file)
-        mounts = await _mounts(settings, mount or [])
-        watching = Watching.begin(settings, out)
-        await _run_agent(settings, watching, address, token, mounts, until_idle=until_idle)
-        return Exit.OK
-
-    return perform(common, work)
-
-
-def _running_url(settings: Settings) -> str:
-    try:
-        raw = json.loads((settings.data_dir / RUNNING).read_text("utf-8"))
-        return str(raw["url"])
-    except (OSError, ValueError, KeyError) as error:
-        raise SettingsError(
-            "no server runs on this machine; start one with `retaia serve`, or give --url"
-        ) from error
-
-
-def _token(settings: Settings, file: Path | None) -> str:
-    path = file or (Path(settings.agent.token_file) if settings.agent.token_file else None)
-    if path is None:
-        return local_credentials(settings.data_dir, RandomIds()).agent
-    try:
-        return path.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"the token file {path} cannot be read: {error}") from error
-
-
-async def _mounts(settings: Settings, given: list[str]) -> Mapping[str, str]:
-    """Where storages are mounted here: as given, else as this machine's own store knows them."""
-    mounts: dict[str, str] = {}
-    for text in given:
-        storage_id, equals, folder = text.partition("=")
-        if not equals:
-            raise ValidationFailed(f"--mount {text!r} must read STORAGE_ID=FOLDER")
-        mounts[storage_id] = str(local_folder(Path(folder)))
-    if not mounts and not settings.agent.mounts:
-        async with open_services(settings) as services:
-            mounts = {s.storage_id: s.root for s in await services.storages.all()}
-    return mounts
-
-
-async def _run_agent(
-    settings: Settings,
-    watching: Watching,
-    url: str,
-    token: str,
-    mounts: Mapping[str, str],
-    *,
-    until_idle: bool,
-) -> None:
-    plugins = watching.plugins
-    shell = cast("AgentShell", plugins.provider(Role.AGENT, settings.agent.provider).factory())
-    factory = plugins.provider(Role.AGENT_TRANSPORT, settings.agent.transport).factory
-    transport = cast("Transport", factory(url, token))
-    options = agent_options(settings, mounts=mounts, stop_when_idle=until_idle)
-    with watching.view() as view:
-
-        def watch(event: AgentEvent) -> None:
-            view(Notice(name=f"agent.{event.name}", data=event.data))
-
-        try:
-            await shell.run(transport, options, plugins.processors(), watch)
-        finally:
-            with anyio.CancelScope(shield=True):
-                await transport.close()

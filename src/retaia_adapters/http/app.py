@@ -18,7 +18,6 @@ from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from retaia_core.domain.actors import SYSTEM, Actor, ActorKind
-from retaia_core.domain.authorization import features_of
 from retaia_core.errors import ForbiddenActor, ForbiddenScope, Unauthorized
 from retaia_core.ports import observer
 from retaia_core.shell.server import ServerOptions
@@ -33,7 +32,7 @@ from .call import Call, Handler, Serving, Spawn
 from .document import AGENT_HEADER, BASE, Operation, check_bound, load_document, operations_of
 from .errors import CORRELATION_HEADER, problem_of, refused
 from .handlers import HANDLERS
-from .identity import Gate, Tokens, caller_of, calling_agent
+from .identity import Gate, calling_agent
 from .logs import tell
 from .metrics import METRICS_PATH, exposition
 from .pages import page_at, pages_of
@@ -186,10 +185,7 @@ class Application:
         try:
             principal = await gate.caller(operation.access, request.headers)
             trace.actor = "-" if principal is None else str(principal.actor)
-            gate.check(operation.access, principal)
-            if principal is not None:
-                keys = features_of(operation.access, caller_of(principal))
-                await self.serving.services.features.require(keys, principal.account)
+            await gate.check(operation.access, principal)
         except (Unauthorized, ForbiddenActor, ForbiddenScope) as error:
             services = self.serving.services
             record_denied(
@@ -300,7 +296,10 @@ def build_application(services: Services, options: ServerOptions, spawn: Spawn) 
             options=options,
             spawn=spawn,
             contract_job_types=frozenset(job_types),
-            gate=Gate(tokens=Tokens.of(options), sessions=services.sessions),
+            gate=Gate(
+                sessions=services.sessions,
+                features=services.features,
+            ),
             monitoring=Monitoring(store=services.store, clock=services.clock),
             hub=Hub(store=services.store),
         ),

@@ -2,80 +2,20 @@
 
 from __future__ import annotations
 
-import hmac
-from datetime import UTC, datetime
-from hashlib import sha256
-
 from attrs import frozen
 from starlette.datastructures import Headers
 
-from retaia_core.domain.accounts import Account, AccountId, Email, Role
-from retaia_core.domain.actors import Actor, ActorKind
 from retaia_core.domain.agents import AgentRecord
-from retaia_core.domain.authorization import Access, Caller, authorise
-from retaia_core.domain.clients import ClientKind
+from retaia_core.domain.authorization import Access, Caller, authorise, features_of
 from retaia_core.domain.identifiers import AgentId
-from retaia_core.domain.sessions import SCOPES
 from retaia_core.errors import ForbiddenActor, NotFound, Unauthorized
-from retaia_core.shell.server import ServerOptions
 from retaia_core.shell.services import Services
+from retaia_core.usecases.features import Features
 from retaia_core.usecases.sessions import Principal, Sessions
 
 from .document import AGENT_HEADER
 
 _SCHEME = "bearer "
-_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
-_NEVER = datetime(9999, 1, 1, tzinfo=UTC)
-
-
-def _digest(text: str) -> bytes:
-    return sha256(text.encode()).digest()
-
-
-@frozen(kw_only=True)
-class Tokens:
-    """The digests of the local tokens, so that comparing takes the same time whatever was sent."""
-
-    person: bytes
-    agent: bytes
-    options: ServerOptions
-
-    @classmethod
-    def of(cls, options: ServerOptions) -> Tokens:
-        """Read the two tokens out of the options."""
-        person, agent = _digest(options.person_token), _digest(options.agent_token)
-        return cls(person=person, agent=agent, options=options)
-
-    def principal(self, token: str) -> Principal | None:
-        """Whom a local token stands for; None where it is none."""
-        digest = _digest(token)
-        is_person = hmac.compare_digest(digest, self.person)
-        is_agent = hmac.compare_digest(digest, self.agent)
-        if is_person:
-            return _local(ActorKind.PERSON, self.options.person_id, ClientKind.UI_WEB)
-        if is_agent:
-            return _local(ActorKind.AGENT, self.options.agent_client_id, ClientKind.AGENT)
-        return None
-
-
-def _local(kind: ActorKind, name: str, client: ClientKind) -> Principal:
-    account = None
-    if kind is ActorKind.PERSON:
-        account = Account(
-            account_id=AccountId(name),
-            email=Email("local@localhost"),
-            created_at=_LONG_AGO,
-            local_name=name.removeprefix("local/"),
-            roles=frozenset({Role.ADMIN}),
-        )
-    return Principal(
-        actor=Actor(kind=kind, id=name),
-        client_id=name,
-        client_kind=client,
-        scopes=SCOPES[kind],
-        expires_at=_NEVER,
-        account=account,
-    )
 
 
 def _token(headers: Headers) -> str | None:
@@ -96,8 +36,8 @@ def _token(headers: Headers) -> str | None:
 class Gate:
     """Lets in who may come in, as the table of `retaia_core.domain.authorization` says."""
 
-    tokens: Tokens
-    sessions: Sessions | None
+    sessions: Sessions
+    features: Features
 
     async def principal(self, headers: Headers) -> Principal:
         """Who calls.
@@ -108,12 +48,7 @@ class Gate:
         token = _token(headers)
         if token is None:
             raise Unauthorized("this needs a bearer token (Authorization: Bearer …)")
-        found = self.tokens.principal(token)
-        if found is None and self.sessions is not None:
-            found = await self.sessions.principal(token)
-        if found is None:
-            raise Unauthorized("the bearer token is not valid here")
-        return found
+        return await self.sessions.principal(token)
 
     async def caller(self, access: Access, headers: Headers) -> Principal | None:
         """Who calls an operation; None where nobody has to be signed in.
@@ -123,14 +58,17 @@ class Gate:
         """
         return None if Caller.ANONYMOUS in access.callers else await self.principal(headers)
 
-    def check(self, access: Access, principal: Principal | None) -> None:
+    async def check(self, access: Access, principal: Principal | None) -> None:
         """Let a caller pass.
 
         Raises:
-            ForbiddenActor, ForbiddenScope: as `authorization.authorise` says.
+            ForbiddenActor, ForbiddenScope: as `authorization.authorise` says, or a feature is off.
         """
-        if principal is not None:
-            authorise(access, caller_of(principal), principal.scopes)
+        if principal is None:
+            return
+        caller = caller_of(principal)
+        authorise(access, caller, principal.scopes)
+        await self.features.require(features_of(access, caller), principal.account)
 
 
 def caller_of(principal: Principal) -> Caller:

@@ -1,4 +1,4 @@
-"""The server transport: uvicorn on a loopback address, in the caller's event loop."""
+"""The server transport: uvicorn, in the caller's event loop."""
 
 from __future__ import annotations
 
@@ -46,24 +46,21 @@ class _Uvicorn(uvicorn.Server):
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """The loopback address to listen on.
+    """The address to listen on.
 
     Raises:
-        SettingsError: it is another one; without accounts nobody else may get in.
+        SettingsError: it is none.
     """
     try:
-        address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
-    except ValueError:
-        address = None
-    if address is None or not address.is_loopback:
+        return ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
+    except ValueError as error:
         raise SettingsError(
-            f"the server listens on this machine only until accounts exist, not on {host!r}; "
-            "set host to 127.0.0.1, ::1 or localhost",
+            f"the server cannot listen on {host!r}; set host to localhost or an IP address of this "
+            "machine (0.0.0.0 is all of them)",
             key="server.host",
             value=host,
-            allowed=["127.0.0.1", "::1", "localhost"],
-        )
-    return address
+            allowed=["localhost", "an IP address"],
+        ) from error
 
 
 def _listen(options: ServerOptions) -> socket.socket:
@@ -92,7 +89,9 @@ def _listen(options: ServerOptions) -> socket.socket:
 
 
 def _url(listener: socket.socket) -> str:
+    """How this machine reaches the server; where it listens on all addresses, on the machine's own."""
     host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
@@ -115,7 +114,7 @@ class HttpServer:
         """Listen, tell the base URL, and answer; on cancellation let running requests end.
 
         Raises:
-            SettingsError: the address is in use, or is no loopback address.
+            SettingsError: the address is in use, or is none of this machine.
         """
         listener = _listen(options)
         url = _url(listener)

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from retaia_core.hooks import Provider, Role, hookimpl
+from retaia_core.ports.device_login import ClientSecret
 
 
-def _http(url: str, token: str) -> object:
+def _http(url: str, secret: ClientSecret) -> object:
+    from .tokens import ClientCredentials
     from .transport import HttpTransport
 
-    return HttpTransport(url, token)
+    credentials = ClientCredentials(
+        client_id=secret.client_id, client_kind="AGENT", secret_key=secret.secret_key
+    )
+    return HttpTransport(url, credentials)
 
 
 def _device_login(url: str) -> object:

@@ -18,7 +18,7 @@ class Role(StrEnum):
     ``ORIGINALS``             ``() -> ports.originals.OriginalsDriver``
     ``DERIVED``               ``(root: str, storage_id) -> ports.derived_storage.DerivedStorage``
     ``SERVER``                ``() -> shell.server.ServerTransport``
-    ``AGENT_TRANSPORT``       ``(url: str, token: str) -> ports.transport.Transport``
+    ``AGENT_TRANSPORT``       ``(url: str, secret: ClientSecret) -> ports.transport.Transport``
     ``DEVICE_LOGIN``          ``(url: str) -> ports.device_login.DeviceLogin``
     ``AGENT``                 ``() -> ports.agent.AgentShell``
     ``COMMAND_LINE``          ``() -> Callable[[Sequence[str] | None], int]``

@@ -6,16 +6,15 @@ from typing import Protocol
 
 from attrs import field, frozen
 
-from ..domain.clients import ClientKind, DeviceStatus, UserCode
+from ..domain.clients import DeviceStatus, UserCode
 
 
 @frozen(kw_only=True)
 class ClientSecret:
-    """What a technical client proves who it is with."""
+    """What an agent proves who it is with."""
 
     client_id: str
     secret_key: str = field(repr=False)
-    kind: ClientKind = ClientKind.AGENT
 
 
 @frozen(kw_only=True)

@@ -20,14 +20,15 @@ from ..domain.jobs import Job, JobStatus
 from ..domain.lifecycle import State
 from ..domain.scans import ScanReport
 from ..domain.storage import Health
-from ..errors import RetaiaError
+from ..errors import RetaiaError, SettingsError, Unauthorized
 from ..hooks.roles import Role
 from ..ports.agent import AgentEvent, AgentOptions, AgentShell
+from ..ports.device_login import ClientSecret
 from ..ports.store import Transaction
 from ..ports.transport import Transport
 from ..settings import Settings
 from ..usecases.scan_tally import ScanOptions
-from .credentials import Credentials, local_person
+from .credentials import FILE, embedded_secret, local_person
 from .server import ServerOptions, ServerTransport
 from .services import Services
 from .wiring import scan_options
@@ -37,7 +38,6 @@ log = logging.getLogger("retaia")
 WATCH_SECONDS = 5.0
 COLLECT_SECONDS = 3600.0
 KEEP_REPLAYS = timedelta(hours=24)
-LOCAL_AGENT_CLIENT = "local-agent"
 
 
 @frozen(kw_only=True)
@@ -57,19 +57,27 @@ def _ignore(notice: Notice) -> None:
 
 @define(kw_only=True)
 class Runtime:
-    """Runs what the settings ask for until it is cancelled (or idle, where so asked)."""
+    """Runs what the settings ask for until it is cancelled (or idle, where so asked).
+
+    ``credentials`` are those of the agents on this machine; the one inside has its own.
+    """
 
     services: Services
     settings: Settings
-    credentials: Credentials
+    credentials: ClientSecret
     watch: Watch = _ignore
     storage_ids: tuple[StorageId, ...] | None = None
     url: str = ""
     reports: dict[StorageId, ScanReport] = field(factory=dict)
+    _embedded: ClientSecret = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._embedded = embedded_secret(self.credentials, self.services.ids)
 
     async def run(self, *, agent: bool, until_idle: bool = False) -> None:
         """Serve, scan and watch; with ``agent``, process too."""
         await self.services.sessions.prepare()
+        await self._let_agents_in(embedded=agent)
         await self._recover(agent=agent)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._every, WATCH_SECONDS, self._watch_over)
@@ -82,11 +90,33 @@ class Runtime:
                 await self._until_idle()
                 tasks.cancel_scope.cancel()
 
+    async def _let_agents_in(self, *, embedded: bool) -> None:
+        """Make the agents of this machine known, without a person typing anything.
+
+        Raises:
+            SettingsError: an administrator revoked the one that is to run inside.
+        """
+        clients, person, here = self.services.clients, local_person(), platform.node() or "server"
+        known = {here: self.credentials}
+        if embedded:
+            known[f"{here} (embedded)"] = self._embedded
+        for label, secret in known.items():
+            try:
+                await clients.provision(person, secret.client_id, secret.secret_key, label)
+            except Unauthorized as error:
+                file = self.settings.data_dir / FILE
+                said = (
+                    f"the agents of this machine were revoked; to let them in again remove {file}"
+                )
+                if secret is self._embedded:
+                    raise SettingsError(said, source=str(file)) from error
+                log.warning("%s", said)
+
     async def _recover(self, *, agent: bool) -> None:
         """What a crash interrupted is brought to a proven end before anything else begins."""
         if agent:
             name = self._agent_name
-            await self.services.processing.take_back(LOCAL_AGENT_CLIENT, name)
+            await self.services.processing.take_back(self._embedded.client_id, name)
         recovered = await self.services.moves.recover()
         if recovered:
             self.watch(Notice(name="recovered", data={"batches": recovered}))
@@ -113,10 +143,7 @@ class Runtime:
         return ServerOptions(
             host=settings.host,
             port=settings.port,
-            person_token=self.credentials.person,
-            person_id=local_person().id,
-            agent_token=self.credentials.agent,
-            agent_client_id=LOCAL_AGENT_CLIENT,
+            public_url=settings.public_url,
             allowed_job_types=tuple(self.services.catalog.job_types),
             min_poll_interval_s=settings.min_poll_interval,
             max_parallel_jobs=settings.max_parallel_jobs,
@@ -188,7 +215,7 @@ class Runtime:
         plugins, settings = self.services.plugins, self.settings.agent
         shell = cast("AgentShell", plugins.provider(Role.AGENT, settings.provider).factory())
         factory = plugins.provider(Role.AGENT_TRANSPORT, settings.transport).factory
-        transport = cast("Transport", factory(self.url, self.credentials.agent))
+        transport = cast("Transport", factory(self.url, self._embedded))
         try:
             await shell.run(
                 transport, await self._agent_options(), plugins.processors(), self._tell
@@ -210,7 +237,7 @@ class Runtime:
 
     @property
     def _agent_name(self) -> str:
-        """Told apart from an agent of its own on this machine, which shares the local credential."""
+        """Told apart from an agent of its own on this machine."""
         return f"{self.settings.agent.name or platform.node() or 'agent'} (embedded)"
 
     # Until idle

@@ -12,18 +12,15 @@ from .services import Services
 
 @frozen(kw_only=True)
 class ServerOptions:
-    """Where to listen, and the secrets of the two local actors (kept in a file only their user can read).
+    """Where to listen (``port`` 0 takes a free one), and what to tell clients.
 
-    ``metrics`` says who may read its numbers (`settings.ObserveSettings`).
-    ``port`` 0 takes a free one. Until accounts exist ``host`` must be a loopback address.
+    ``public_url`` is where people reach the server; empty: where a request reached it. ``metrics`` says
+    who may read its numbers (`settings.ObserveSettings`).
     """
 
     host: str
     port: int
-    person_token: str
-    person_id: str
-    agent_token: str
-    agent_client_id: str
+    public_url: str = ""
     allowed_job_types: tuple[str, ...] = ()
     min_poll_interval_s: float = 5.0
     max_parallel_jobs: int = 4
@@ -36,7 +33,7 @@ class ServerTransport(Protocol):
     On cancellation it stops accepting, lets running requests end (bounded), and returns.
 
     Raises:
-        SettingsError: the address is in use, or not allowed.
+        SettingsError: the address is in use, or is none of this machine.
     """
 
     async def serve(

@@ -114,7 +114,7 @@ class Sessions:
         )
         tx.save_session(session)
         return Minted(
-            access_token=self.secrets.sign(_claims(session), self.key),
+            access_token=self.secrets.sign(claims_of(session), self.key),
             expires_in=int(self.access_ttl.total_seconds()),
             client_id=client_id,
             client_kind=kind,
@@ -144,7 +144,8 @@ class Sessions:
         return known
 
 
-def _claims(session: Session) -> Claims:
+def claims_of(session: Session) -> Claims:
+    """What the token of a session says."""
     return Claims(
         sub=session.principal_id,
         principal_type=session.client_kind.actor_kind,

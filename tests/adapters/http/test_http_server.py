@@ -21,6 +21,7 @@ from retaia_tests.http_house import (
     CheckedTransport,
     Conformance,
     client,
+    let_in,
     services_of,
 )
 
@@ -51,6 +52,7 @@ class Running:
 
 async def start(tasks: anyio.abc.TaskGroup, house: House, options: ServerOptions) -> Running:
     """Serve until the scope is cancelled."""
+    await let_in(house)
     urls: list[str] = []
     ready, stopped, scope = anyio.Event(), anyio.Event(), anyio.CancelScope()
 

@@ -60,7 +60,7 @@ class TestRefusals:
             load_settings(data_dir=tmp_path, file=file, environ={"RETAIA_SCAN_INTERVAL": "soon"})
         said = str(caught.value)
         assert f"{file}: server.port = 99999 is refused; allowed: 0 to 65535" in said
-        assert "server.hots = 'x' is refused; allowed: the keys host" in said
+        assert "server.hots = 'x' is refused; allowed: the keys authenticator" in said
         assert "cloud = {'a': 1} is refused; allowed: the sections server" in said
         assert "variable RETAIA_SCAN_INTERVAL: scan.interval = 'soon' is refused" in said
         problems = caught.value.details["problems"]
@@ -79,11 +79,11 @@ class TestRefusals:
 
 class TestCredentials:
     def test_made_once_and_for_this_user_alone(self, tmp_path: Path) -> None:
-        """The tokens are made at the first start, differ, stay, and are private to their user."""
+        """It is made at the first start, stays, and is private to its user."""
         data_dir = tmp_path / "data"
         first = local_credentials(data_dir, RandomIds())
         assert local_credentials(data_dir, RandomIds()) == first
-        assert first.person != first.agent
+        assert local_credentials(tmp_path / "other", RandomIds()) != first
         assert (data_dir / "credentials.json").stat().st_mode & 0o777 == 0o600
         assert data_dir.stat().st_mode & 0o777 == 0o700
 

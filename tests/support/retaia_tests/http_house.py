@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import anyio
@@ -20,23 +21,75 @@ from retaia_adapters.http.document import (
     resolve,
     validator,
 )
+from retaia_core.domain.accounts import Account, AccountId, Email, Role
+from retaia_core.domain.clients import Client, ClientKind
+from retaia_core.domain.sessions import SCOPES, Session, digest_of
 from retaia_core.hooks import Plugins, plugins_from
+from retaia_core.ports.store import Transaction
 from retaia_core.shell.server import ServerOptions
 from retaia_core.shell.services import Services
+from retaia_core.testing.clock import START
+from retaia_core.testing.memory_secrets import PlainSecrets
+from retaia_core.usecases.sessions import SIGNING_KEY, claims_of
 from retaia_tests.house import House
 
-PERSON_TOKEN = "person-token-person-token-person"
-AGENT_TOKEN = "agent-token-agent-token-agent-tok"
+KEY = b"the key that the servers of these tests sign with"
+ANA = Account(
+    account_id=AccountId("ana"),
+    email=Email("ana@localhost"),
+    created_at=START,
+    email_verified=True,
+    roles=frozenset({Role.ADMIN}),
+    local_name="ana",
+)
+AGENT = Client(
+    client_id="local-agent",
+    kind=ClientKind.AGENT,
+    label="this machine",
+    secret=digest_of("agent-secret"),
+    created_at=START,
+    created_by="local/ana",
+)
+
+
+def session(principal_id: str, client_id: str, kind: ClientKind) -> Session:
+    """A session that lasts as long as any test."""
+    return Session(
+        principal_id=principal_id,
+        client_id=client_id,
+        client_kind=kind,
+        jti=f"token of {principal_id}",
+        scope=SCOPES[kind.actor_kind],
+        issued_at=START,
+        expires_at=datetime(9999, 1, 1, tzinfo=UTC),
+    )
+
+
+SESSIONS = (
+    session(ANA.account_id, "tests", ClientKind.UI_WEB),
+    session(AGENT.client_id, AGENT.client_id, AGENT.kind),
+)
+PERSON_TOKEN, AGENT_TOKEN = (PlainSecrets().sign(claims_of(one), KEY) for one in SESSIONS)
 OPTIONS = ServerOptions(
     host="127.0.0.1",
     port=0,
-    person_token=PERSON_TOKEN,
-    person_id="local/ana",
-    agent_token=AGENT_TOKEN,
-    agent_client_id="local-agent",
     min_poll_interval_s=5.0,
     max_parallel_jobs=4,
 )
+
+
+async def let_in(house: House) -> None:
+    """Make an administrator and an agent's client known, and sign both in."""
+
+    def work(tx: Transaction) -> None:
+        tx.add_server_secret(SIGNING_KEY, KEY)
+        tx.save_account(ANA)
+        tx.save_client(AGENT)
+        for one in SESSIONS:
+            tx.save_session(one)
+
+    await house.store.transact(work)
+    await house.sessions.prepare()
 
 
 def services_of(house: House, plugins: Plugins | None = None) -> Services:
@@ -212,7 +265,7 @@ async def serve_in_process(
 
             tasks.start_soon(run)
 
-        await house.sessions.prepare()
+        await let_in(house)
         services = services_of(house, plugins)
         application = build_application(services, evolve(OPTIONS, **options), spawn)
         conformance = Conformance(load_document(house.catalog.derived_kinds))

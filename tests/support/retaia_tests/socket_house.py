@@ -9,12 +9,13 @@ import anyio
 
 from retaia_adapters.http.server import HttpServer
 from retaia_tests.house import House
-from retaia_tests.http_house import OPTIONS, services_of
+from retaia_tests.http_house import OPTIONS, let_in, services_of
 
 
 @asynccontextmanager
 async def serve_on_a_socket(house: House) -> AsyncIterator[str]:
     """Serve until the end of the block; the base URL."""
+    await let_in(house)
     urls: list[str] = []
     ready = anyio.Event()
 

@@ -27,8 +27,9 @@ def _address(call: Call) -> str:
 
 
 def _page(call: Call) -> str:
-    """Where a person lets a device in, as the device's own request reached this server."""
-    return str(call.request.base_url).rstrip("/") + DEVICE_PAGE
+    """Where a person lets a device in: as the settings say, else as the device's request came here."""
+    reached = call.serving.options.public_url or str(call.request.base_url)
+    return reached.rstrip("/") + DEVICE_PAGE
 
 
 async def mint_token(call: Call) -> object:
