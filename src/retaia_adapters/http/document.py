@@ -40,9 +40,21 @@ class Parameter:
     validator: Draft202012Validator
 
 
+Whole = Mapping[str, Any] | bool
+"""Where whole numbers stand in a value: here (True), or in its members; ``[]`` are those of a list."""
+
+
+@frozen(kw_only=True)
+class Body:
+    """What a JSON body is held against, and where it has whole numbers."""
+
+    validator: Draft202012Validator
+    whole: Whole
+
+
 @frozen(kw_only=True)
 class Operation:
-    """One operation. ``bodies`` maps a content type to its validator (None where the handler checks).
+    """One operation. ``bodies`` maps a content type to its checks (None where the handler checks).
 
     ``answers`` are the statuses that the document names; ``fenced`` says that the body has a lock token.
     """
@@ -54,7 +66,7 @@ class Operation:
     answers: frozenset[int]
     fenced: bool
     parameters: tuple[Parameter, ...]
-    bodies: Mapping[str, Draft202012Validator | None] = field(factory=dict)
+    bodies: Mapping[str, Body | None] = field(factory=dict)
     max_body: int = DEFAULT_BODY_BYTES
     key_required: bool = True
 
@@ -145,12 +157,27 @@ def _parameter(document: Schema, node: Schema) -> Parameter:
     )
 
 
-def _bodies(document: Schema, node: Schema) -> dict[str, Draft202012Validator | None]:
+def _bodies(document: Schema, node: Schema) -> dict[str, Body | None]:
     content = node.get("requestBody", {}).get("content", {})
     return {
-        kind: validator(document, _held_against(body)) if kind == "application/json" else None
+        kind: _body(document, _held_against(body)) if kind == "application/json" else None
         for kind, body in content.items()
     }
+
+
+def _body(document: Schema, schema: Schema) -> Body:
+    return Body(validator=validator(document, schema), whole=_whole(document, schema))
+
+
+def _whole(document: Schema, schema: Schema) -> Whole:
+    plain = resolve(document, schema)
+    if plain.get("type") == "integer":
+        return True
+    members = dict(plain.get("properties", {}))
+    if "items" in plain:
+        members["[]"] = plain["items"]
+    found = {name: _whole(document, member) for name, member in members.items()}
+    return {name: where for name, where in found.items() if where}
 
 
 def _held_against(body: Schema) -> Schema:

@@ -12,7 +12,7 @@ from starlette.datastructures import Headers, QueryParams
 from starlette.requests import Request
 from starlette.types import Message, Receive
 
-from .document import IDEMPOTENCY_KEY, Operation, Parameter
+from .document import IDEMPOTENCY_KEY, Operation, Parameter, Whole
 from .errors import WireRefused, refused
 from .wire import JSON, decode
 
@@ -190,12 +190,28 @@ async def read_body(operation: Operation, request: Request) -> Any:
             f"the body must be {' or '.join(operation.bodies)}",
             reason="UNSUPPORTED_MEDIA_TYPE",
         )
-    schema = operation.bodies[given]
-    if schema is None or given != JSON:
+    body = operation.bodies[given]
+    if body is None or given != JSON:
         return None
     value = decode(await request.body())
-    if not schema.is_valid(value):
-        wrong = problems(schema, value)
+    if not body.validator.is_valid(value):
+        wrong = problems(body.validator, value)
         said = "; ".join(f"{place}: {text}" for place, text in list(wrong.items())[:5])
         raise refused(422, f"the body is not valid: {said}", fields=wrong)
+    return with_whole_numbers(value, body.whole)
+
+
+def with_whole_numbers(value: Any, where: Whole) -> Any:
+    """The same value, its whole numbers as integers: to a schema 1.0 is one too.
+
+    >>> with_whole_numbers({"size": 10.0, "rate": 25.0}, {"size": True})
+    {'size': 10, 'rate': 25.0}
+    """
+    if isinstance(where, bool):
+        return int(value) if where and isinstance(value, float) else value
+    if isinstance(value, dict):
+        for name in where.keys() & value.keys():
+            value[name] = with_whole_numbers(value[name], where[name])
+    elif isinstance(value, list) and "[]" in where:
+        value[:] = [with_whole_numbers(item, where["[]"]) for item in value]
     return value

@@ -229,3 +229,21 @@ def reading(raw: bytes) -> int:
 def test_no_bytes_crash_the_reader(raw: bytes) -> None:
     """Whatever bytes come as a body, they are read or refused."""
     assert reading(raw) in (200, 400, 422)
+
+
+async def test_a_whole_number_may_be_written_with_a_point(served: Served) -> None:
+    """To a JSON Schema 10.0 is an integer: it is taken as 10, and reads back as one."""
+    agent_id = await served.register()
+    asset = await served.house.ready("INBOX/A.jpg")
+    claimed = await served.agent.post(f"/assets/{asset.uuid}/claim-bundle")
+    job, token = claimed.json()["jobs"][0], claimed.json()["lock_token"]
+    progress = {"current": 1.0, "total": 4.0, "text": "frames"}
+    beat = await served.agent.post(
+        f"/jobs/{job['job_id']}/heartbeat",
+        json={"lock_token": token, "progress": progress},
+        headers={"X-Retaia-Agent": agent_id},
+    )
+    assert beat.status_code == 200, beat.text
+    jobs = await served.person.get(f"/assets/{asset.uuid}/jobs")
+    shown = [j["progress"] for j in jobs.json()["items"] if j["job_id"] == job["job_id"]]
+    assert [type(p["total"]) for p in shown] == [int]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from attrs import define, evolve, field
 
 from retaia_adapters.http.document import BASE, Operation, load_document, operations_of
 from retaia_adapters.http.server import HttpServer
-from retaia_core.domain.accounts import AccountId, Email, Role, new_account
+from retaia_core.domain.accounts import Account, AccountId, Email, Role, new_account
 from retaia_core.domain.actors import ActorKind
 from retaia_core.domain.assets import Flag
 from retaia_core.domain.authorization import Caller
@@ -24,6 +25,7 @@ from retaia_core.domain.lifecycle import Action, Standing, State, Verdict, allow
 from retaia_core.domain.media import MediaType
 from retaia_core.domain.sessions import SCOPES, Scope
 from retaia_core.domain.storage import Layout, Storage
+from retaia_core.ports.store import Transaction
 from retaia_core.settings import load_settings
 from retaia_core.shell.credentials import local_person
 from retaia_core.shell.server import ServerOptions
@@ -71,7 +73,7 @@ class World:
             account = new_account(AccountId(samples.number(1, len(roles))), _email(caller), at)
             account = evolve(account, roles=roles, email_verified=True)
             self.callers[caller] = account.account_id
-            await self.services.store.transact(lambda tx, a=account: tx.save_account(a))
+            await self.services.store.transact(partial(_save_account, account))
         for caller in (Caller.AGENT, Caller.MCP):
             client = Client(
                 client_id=f"cells-{caller.lower()}",
@@ -82,7 +84,7 @@ class World:
                 created_by="person:x",
             )
             self.callers[caller] = client.client_id
-            await self.services.store.transact(lambda tx, c=client: tx.save_client(c))
+            await self.services.store.transact(partial(_save_client, client))
         self.agent_id = await self._register()
 
     async def _register(self) -> str:
@@ -167,6 +169,14 @@ class World:
             else:
                 await answer.aread()
             return answer
+
+
+def _save_account(account: Account, tx: Transaction) -> None:
+    tx.save_account(account)
+
+
+def _save_client(client: Client, tx: Transaction) -> None:
+    tx.save_client(client)
 
 
 def _email(caller: Caller) -> Email:
