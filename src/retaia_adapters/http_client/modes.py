@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from contextlib import suppress
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from anyio.from_thread import BlockingPortal
@@ -122,4 +123,5 @@ def _walk(portal: BlockingPortal, items: AsyncGenerator[T, None]) -> Generator[T
         while (item := portal.call(following)) is not _END:
             yield item
     finally:
-        portal.call(items.aclose)
+        with suppress(RuntimeError):  # the client was closed first, and its loop ended the series
+            portal.call(items.aclose)

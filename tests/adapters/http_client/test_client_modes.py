@@ -147,6 +147,12 @@ async def test_blocking(house: House, url: str) -> None:
             some = client.assets.iterate(page_size=1)
             assert next(some).uuid in uuids
             some.close()
+            events = client.events.follow()
+            assert next(events).name == "ready"
+            events.close()
+            left_open = client.assets.iterate(page_size=1)
+            next(left_open)
+        left_open.close()
 
     await block(work)
     assert threading.active_count() <= before + 1, "the client's thread ended with it"

@@ -30,7 +30,8 @@ class Events(Resource[M]):
 
         A connection that broke, or said nothing for a minute, or whose token ended, is made anew with the
         contract's back-off, and goes on after the last event. Events only say that it is worth looking: the
-        lists are the truth. After ``ready`` and ``reset`` look at everything.
+        lists are the truth. After ``ready`` and ``reset`` look at everything. Who stops listening before the
+        program ends does so with `contextlib.aclosing`, which lets the connection go at once.
 
         Raises:
             RetaiaError: the server refuses.
