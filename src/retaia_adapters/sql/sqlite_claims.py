@@ -13,11 +13,12 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Text, bindparam, text
 
-from retaia_core.domain.identifiers import JobId
+from retaia_core.domain.identifiers import JobId, Subject
 from retaia_core.domain.jobs import Job
 from retaia_core.domain.leases import Lock, LockKind
+from retaia_core.errors import RetaiaError
 from retaia_core.ports import claiming
-from retaia_core.ports.store import Claim, Claimed
+from retaia_core.ports.store import Claim, Claimed, Completion
 
 from .dialects import SQLITE, Row, Statement
 from .job_rows import COLUMNS, job_of
@@ -31,11 +32,11 @@ _OPEN = """
 j.subject_kind = :subject_kind AND j.subject_id = :subject_id
     AND j.offered_as IS NOT NULL AND (j.not_before IS NULL OR j.not_before <= :now)
 """
-# Most jobs need one capability, which is found without taking the text apart.
+# Most jobs need one capability, which is found among all (between commas) without taking texts apart.
 _WANTED = """
-    AND (j.capabilities IN (SELECT value FROM json_each(:capabilities)) OR NOT EXISTS (
+    AND (instr(:able, ',' || j.capabilities || ',') > 0 OR NOT EXISTS (
         SELECT 1 FROM json_each('["' || replace(j.capabilities, ',', '","') || '"]') need
-        WHERE need.value <> '' AND need.value NOT IN (SELECT value FROM json_each(:capabilities))))
+        WHERE need.value <> '' AND instr(:able, ',' || need.value || ',') = 0))
     AND (:job_types IS NULL OR j.job_type IN (SELECT value FROM json_each(:job_types)))
     AND (:job_ids IS NULL OR j.job_id IN (SELECT value FROM json_each(:job_ids)))
 """
@@ -51,7 +52,7 @@ WHERE {_OPEN} {_WANTED}
 RETURNING {_JOB}
 """
 _COUNT = f"SELECT count(*) FROM jobs j WHERE {_OPEN} {_WANTED}"
-_COMPLETE = f"""
+_COMPLETE = """
 UPDATE jobs AS j SET
     status = 'completed', claimed_by = NULL, lock_token = NULL, locked_until = NULL,
     progress = '', failure = '', updated_at = :now, result = :result, warnings = :warnings
@@ -59,12 +60,12 @@ WHERE j.job_id = :job_id AND j.status = 'claimed' AND j.lock_token = :token
   AND EXISTS (
     SELECT 1 FROM locks l WHERE l.subject_kind = j.subject_kind AND l.subject_id = j.subject_id
     AND l.token = :token AND l.expires_at > :now)
-RETURNING {_JOB}
+RETURNING {told}
 """
 
 _TEXTS = (
     *("subject_kind", "subject_id", "agent_id", "token", "job_id", "result", "warnings"),
-    *("capabilities", "job_types", "job_ids"),
+    *("able", "job_types", "job_ids"),
 )
 _NUMBERS = ("now", "until")
 
@@ -82,7 +83,8 @@ class SqliteTransaction(SqlTransaction):
         super().__init__(session, statements)
         self._take = _compile(_TAKE)
         self._count = _compile(_COUNT)
-        self._complete = _compile(_COMPLETE)
+        self._complete = _compile(_COMPLETE.format(told=_JOB))
+        self._finish = _compile(_COMPLETE.format(told="subject_kind, subject_id"))
 
     def claim(self, claim: Claim) -> Claimed:
         named = None if claim.job_ids is None else list(dict.fromkeys(claim.job_ids))
@@ -120,6 +122,23 @@ class SqliteTransaction(SqlTransaction):
         self._end_lease(done.subject, token, now)
         return done
 
+    def complete_all(
+        self, completions: Sequence[Completion], *, now: datetime
+    ) -> Sequence[RetaiaError | None]:
+        def finish(one: Completion) -> None:
+            job_id, token, result, warnings = one.job_id, one.token, one.result, one.warnings
+            values = _submit(job_id, token, now, result, warnings)
+            rows = self._session.rows(self._finish, values)
+            if not rows:
+                super(SqliteTransaction, self).complete(
+                    job_id, token=token, now=now, result=result, warnings=warnings
+                )
+                return
+            ((kind, identity),) = rows
+            self._end_lease(Subject(kind=kind, id=identity), token, now)
+
+        return claiming.one_by_one(finish, completions)
+
 
 def _submit(
     job_id: JobId,
@@ -141,7 +160,7 @@ def _values(claim: Claim, named: Sequence[JobId] | None) -> dict[str, object]:
         "token": claim.token,
         "now": micros(claim.now),
         "until": micros(claim.until),
-        "capabilities": SQLITE.array(tuple(claim.capabilities)),
+        "able": f",{','.join(claim.capabilities)},",
         "job_types": None if types is None else SQLITE.array(tuple(types)),
         "job_ids": None if named is None else SQLITE.array(named),
     }

@@ -1,8 +1,8 @@
 """The store on SQLite: one thread writes, a few read, and commits are shared.
 
 The writing thread takes every function that waits, runs each within a savepoint of one transaction and
-commits once; nobody gets an answer before the commit. A function that raises takes back only its own
-savepoint. Where one of them is durable, the whole commit is synced to the disk.
+commits once (but see `quick_writes`); nobody gets an answer before the commit. A function that raises
+takes back only its own savepoint. Where one of them is durable, the whole commit is synced to the disk.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
-import anyio.lowlevel
 import anyio.to_thread
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Connection
@@ -30,6 +29,7 @@ from . import lockfile, migrate
 from .calls import Call, Run, call_of, deliver, share_out, together
 from .dialects import SQLITE
 from .quick_reads import QuickReader, TooLong
+from .quick_writes import Chore, LeftOver, QuickWriter
 from .sqlite_claims import SqliteTransaction
 from .sqlite_session import SqliteSession, connect, explained
 from .transaction import Statements
@@ -53,10 +53,11 @@ class SqliteStore(Store):
         self._path = path
         self._server = server
         self._statements = Statements.build(SQLITE)
-        self._writes: SimpleQueue[Call | None] = SimpleQueue()
+        self._writes: SimpleQueue[Call | Chore | None] = SimpleQueue()
         self._reads: SimpleQueue[Call | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._quick: QuickReader | None = None
+        self._quick_writes: QuickWriter | None = None
         self._lock: lockfile.ServerLock | None = None
 
     async def prepare(self) -> None:
@@ -81,11 +82,14 @@ class SqliteStore(Store):
     async def transact_shared(
         self, work: SharedWork[Item, T], item: Item, *, durable: bool = True
     ) -> T:
-        """Run a function once for all who wait for it when the writing thread comes to it.
+        """Run a function once for all who wait for it: in the event loop where that takes a moment.
 
         Raises:
             StoreUnavailable, RetaiaError: as the port says; nothing was changed for this item.
         """
+        if not durable and self._quick_writes is not None and self._writes.empty():
+            with contextlib.suppress(LeftOver):
+                return await self._quick_writes.run(work, item)
         answer: T = await self._ask(self._writes, call_of(work, item, durable=durable))
         return answer
 
@@ -96,13 +100,13 @@ class SqliteStore(Store):
             StoreError: the function tried to write.
         """
         if self._quick is not None:
-            await anyio.lowlevel.checkpoint()
+            await self._quick.pause()
             with contextlib.suppress(TooLong):
                 return self._quick.run(work)
         answer: T = await self._ask(self._reads, Call(work, durable=False))
         return answer
 
-    async def _ask(self, queue: SimpleQueue[Call | None], call: Call) -> Any:
+    async def _ask(self, queue: SimpleQueue[Any], call: Call) -> Any:
         if not self._threads:
             raise StoreError(
                 "the store is not open; call prepare() first, and nothing after close()"
@@ -113,6 +117,9 @@ class SqliteStore(Store):
     async def close(self) -> None:
         """Finish what waits, then close the file."""
         threads, self._threads = self._threads, []
+        if self._quick_writes is not None:
+            self._quick_writes.close()
+            self._quick_writes = None
         if self._quick is not None:
             self._quick.close()
             self._quick = None
@@ -138,6 +145,11 @@ class SqliteStore(Store):
             writer = connect(str(self._path), writing=True)
             readers = [connect(str(self._path), writing=False) for _ in range(READERS)]
             self._quick = QuickReader(connect(str(self._path), writing=False), self._statements)
+            self._quick_writes = QuickWriter(
+                connect(str(self._path), writing=True),
+                self._statements,
+                tidy=self._writes.put,
+            )
         except sqlite3.Error as error:
             self._give_up()
             raise explained(error) from error
@@ -191,35 +203,34 @@ class SqliteStore(Store):
         session = SqliteSession(connection, writing=True)
         writer = _Writer(connection, SqliteTransaction(session, self._statements))
         waiting: deque[Call] = deque()
-        while True:
-            ending = self._fetch(waiting)
+        while (first := self._writes.get()) is not None:
+            self._queue_up(first, waiting, connection)
+            self._drain(waiting, connection)
             while waiting:
                 deliver(writer.run(waiting))
-                self._drain(waiting)
-            if ending:
-                connection.execute("PRAGMA optimize")
-                connection.close()
-                return
+                self._drain(waiting, connection)
+        connection.execute("PRAGMA optimize")
+        connection.close()
 
-    def _fetch(self, waiting: deque[Call]) -> bool:
-        """Wait for the next function; says whether the store is being closed instead."""
-        call = self._writes.get()
-        if call is None:
-            return True
-        waiting.append(call)
-        self._drain(waiting)
-        return False
-
-    def _drain(self, waiting: deque[Call]) -> None:
+    def _drain(self, waiting: deque[Call], connection: sqlite3.Connection) -> None:
         while len(waiting) < GROUP:
             try:
-                call = self._writes.get_nowait()
+                following = self._writes.get_nowait()
             except Empty:
                 return
-            if call is None:
+            if following is None:
                 self._writes.put(None)
                 return
-            waiting.append(call)
+            self._queue_up(following, waiting, connection)
+
+    @staticmethod
+    def _queue_up(
+        asked: Call | Chore, waiting: deque[Call], connection: sqlite3.Connection
+    ) -> None:
+        if isinstance(asked, Call):
+            waiting.append(asked)
+        else:
+            asked(connection)
 
     # The reading threads
 
