@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Generic, TypeVar
 
@@ -34,8 +33,6 @@ T = TypeVar("T")
 Spawn = Callable[[str, Callable[[], Awaitable[object]]], None]
 """Starts work that goes on after the answer; the text names it in the log."""
 
-_MOST_REMEMBERED = 1000
-
 
 @define(kw_only=True)
 class Serving:
@@ -48,20 +45,7 @@ class Serving:
     gate: Gate
     monitoring: Monitoring
     hub: Hub
-    previews: OrderedDict[str, str] = field(factory=OrderedDict)
     _locks: dict[str, anyio.Lock] = field(factory=dict, alias="locks")
-
-    def remember_preview(self, actor: Actor, of: str, digest: str) -> None:
-        """Keep the digest of the last dry run of something that an actor was shown."""
-        key = f"{actor} {of}"
-        self.previews[key] = digest
-        self.previews.move_to_end(key)
-        while len(self.previews) > _MOST_REMEMBERED:
-            self.previews.popitem(last=False)
-
-    def shown(self, actor: Actor, of: str) -> str | None:
-        """The digest of the last dry run of something that an actor was shown."""
-        return self.previews.get(f"{actor} {of}")
 
     async def one_at_a_time(self, name: str, work: Callable[[], Awaitable[T]]) -> T:
         """Run work while no other of this name runs in this process."""

@@ -116,12 +116,14 @@ class Purpose(StrEnum):
     SIGN_IN = "SIGN_IN"
     BULK_APPROVAL = "BULK_APPROVAL"
     SPENT_REFRESH = "SPENT_REFRESH"
+    PREVIEW = "PREVIEW"
 
 
 LIFETIMES: Mapping[Purpose, timedelta] = {
     Purpose.VERIFY_EMAIL: timedelta(hours=24),
     Purpose.RESET_PASSWORD: timedelta(hours=1),
     Purpose.SIGN_IN: timedelta(minutes=10),
+    Purpose.PREVIEW: timedelta(hours=24),
 }
 """How long what a person is sent or shown can be used."""
 

@@ -18,6 +18,7 @@ from ..usecases.discovery import Discovery
 from ..usecases.features import Features
 from ..usecases.moves import Moves
 from ..usecases.operations import Operations
+from ..usecases.previews import Previews
 from ..usecases.processing import Processing
 from ..usecases.purges import Purges
 from ..usecases.review import Review
@@ -44,6 +45,7 @@ class Services:
     uploads: Uploads
     review: Review
     bulk_decisions: BulkDecisions
+    previews: Previews
     moves: Moves
     purges: Purges
     operations: Operations

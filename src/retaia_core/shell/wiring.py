@@ -32,6 +32,7 @@ from ..usecases.features import Features
 from ..usecases.lifecycle_hooks import HookRunner
 from ..usecases.moves import Moves
 from ..usecases.operations import Operations
+from ..usecases.previews import Previews
 from ..usecases.processing import Processing
 from ..usecases.purges import Purges
 from ..usecases.review import Review
@@ -122,6 +123,7 @@ def wire(settings: Settings, plugins: Plugins, store: Store) -> Services:
         ),
         review=Review(store=store, clock=clock, ids=ids, catalog=catalog),
         bulk_decisions=BulkDecisions(store=store, clock=clock, ids=ids),
+        previews=Previews(store=store, clock=clock),
         moves=Moves(store=store, clock=clock, ids=ids, storages=storages),
         purges=Purges(
             store=store, clock=clock, ids=ids, storages=storages, open_derived=open_derived

@@ -30,6 +30,7 @@ from retaia_core.shell.server import ServerOptions
 from retaia_core.shell.services import Services
 from retaia_core.testing.clock import START
 from retaia_core.testing.memory_secrets import PlainSecrets
+from retaia_core.usecases.previews import Previews
 from retaia_core.usecases.sessions import SIGNING_KEY, claims_of
 from retaia_tests.house import House
 
@@ -107,6 +108,7 @@ def services_of(house: House, plugins: Plugins | None = None) -> Services:
         uploads=house.uploads,
         review=house.review,
         bulk_decisions=house.bulk,
+        previews=Previews(store=house.store, clock=house.clock),
         moves=house.moves,
         purges=house.purges,
         operations=house.operations,

@@ -95,7 +95,7 @@ async def _plan(call: Call, selection: Selection) -> MovePlan:
 
 async def _dry_run(call: Call, selection: Selection) -> object:
     plan = await _plan(call, selection)
-    call.serving.remember_preview(call.actor, MOVES, plan.digest)
+    await call.services.previews.remember(call.actor, MOVES, plan.digest)
     return plan_of(plan)
 
 
@@ -115,7 +115,7 @@ async def move_batch(call: Call) -> object:
 
 
 async def _execute(call: Call, selection: Selection) -> object:
-    expected = selection.digest or call.serving.shown(call.actor, MOVES)
+    expected = selection.digest or await call.services.previews.shown(call.actor, MOVES)
     if expected is None:
         raise StateConflict(
             "nothing moves without a dry run: preview first, and send its digest in the selection"

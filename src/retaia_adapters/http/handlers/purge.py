@@ -58,7 +58,7 @@ def _of(call: Call) -> str:
 async def preview_purge(call: Call) -> object:
     """Show what a purge would delete; changes nothing."""
     plan = await call.services.purges.preview(call.uuid)
-    call.serving.remember_preview(call.actor, _of(call), plan.digest)
+    await call.services.previews.remember(call.actor, _of(call), plan.digest)
     return _plan_of(plan)
 
 
@@ -73,7 +73,7 @@ async def _purge(call: Call) -> object:
         return known
     purges = call.services.purges
     plan = await purges.preview(call.uuid)
-    expected = call.body.get("digest") or call.serving.shown(call.actor, _of(call))
+    expected = call.body.get("digest") or await call.services.previews.shown(call.actor, _of(call))
     if expected is None:
         raise StateConflict(
             "nothing is purged without a preview: preview first, and send its digest",
