@@ -14,7 +14,7 @@ import httpx
 import pytest
 from attrs import define, field, frozen
 from retaia_tests.house import House
-from retaia_tests.http_house import AGENT_TOKEN, OPTIONS, PERSON_TOKEN, services_of
+from retaia_tests.http_house import AGENT_TOKEN, OPTIONS, PERSON_TOKEN, let_in, services_of
 
 from retaia_adapters.http.handlers import events
 from retaia_adapters.http.identity import Gate
@@ -101,6 +101,7 @@ class Served:
 @pytest.fixture
 async def served(house: House) -> AsyncIterator[Served]:
     """The house behind a socket."""
+    await let_in(house)
     urls: list[str] = []
     ready, scope = anyio.Event(), anyio.CancelScope()
 

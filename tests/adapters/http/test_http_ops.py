@@ -78,14 +78,16 @@ class TestReadiness:
         assert "schema" in answer.json()["message"]
 
     async def test_a_store_that_does_not_answer(self, served: Served) -> None:
-        """Without a store there is one check, and it says why."""
+        """Without a store nobody can be recognised either: 503, to be tried again."""
         store = served.house.store
         assert isinstance(store, MemoryStore)
         store.problem = StoreUnavailable("the database does not answer")
         answer = await served.person.get("/ops/readiness")
-        (check,) = answer.json()["details"]["checks"]
-        assert (check["name"], check["ok"]) == ("store", False)
-        assert "does not answer" in check["message"]
+        assert answer.status_code == 503
+        assert answer.json()["retryable"] is True
+        (check,) = (await served.application.serving.monitoring.readiness()).checks
+        assert (check.name, check.ok) == ("store", False)
+        assert "does not answer" in check.message
 
 
 class TestJobs:

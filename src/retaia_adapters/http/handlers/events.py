@@ -53,7 +53,7 @@ async def _still_allowed(call: Call) -> None:
         RetaiaError: it did.
     """
     gate, access = call.serving.gate, call.operation.access
-    gate.check(access, await gate.caller(access, call.request.headers))
+    await gate.check(access, await gate.caller(access, call.request.headers))
 
 
 @frozen
