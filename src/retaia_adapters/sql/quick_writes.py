@@ -36,8 +36,8 @@ STEPS = 1000
 GROUP = 32
 """Of more callers at once the writing thread takes care."""
 
-ROUND = 100
-"""After so many commits the writing thread is asked for a checkpoint."""
+ROUND = 500
+"""After so many commits, of a few pages each, the writing thread is asked for a checkpoint."""
 
 Item = TypeVar("Item")
 T = TypeVar("T")
