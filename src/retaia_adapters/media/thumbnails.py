@@ -140,9 +140,12 @@ class FrameFinder:
         """Close the container."""
         self._container.close()
 
-    def has_key(self, at: Fraction, *, within: Fraction) -> bool:
-        """Whether there is a key frame no further than ``within`` from a time; decodes nothing."""
-        return next(self._keys(at, within), None) is not None
+    def key_time(self, at: Fraction, *, within: Fraction) -> Fraction | None:
+        """The time of the `key_frame` there, from its packet: decodes nothing."""
+        packet = next(self._keys(at, within), None)
+        if packet is None or packet.pts is None:
+            return None
+        return packet.pts * packet.time_base - self._origin
 
     def key_frame(self, at: Fraction, *, within: Fraction) -> VideoFrame | None:
         """The key frame before a time, else the one after it; None where both are further than ``within``."""
@@ -201,9 +204,9 @@ class FrameFinder:
 class StoryboardTap:
     """Takes the ten frames of a storyboard out of frames that pass by in order."""
 
-    def __init__(self, writer: StillWriter, recording: Recording) -> None:
+    def __init__(self, writer: StillWriter, times: Sequence[Fraction]) -> None:
         self._writer = writer
-        self._times = storyboard_times(*recording.pictures)
+        self._times = times
         self._last: VideoFrame | None = None
 
     @property
@@ -223,16 +226,17 @@ class StoryboardTap:
             self._writer.put(self._last)
 
 
-def keys_suffice(recording: Recording) -> bool:
-    """Whether each tenth of a recording has a key frame, which makes a storyboard cheap."""
+def key_times(recording: Recording) -> tuple[Fraction, ...]:
+    """When the key frames of a storyboard are shown; none where a tenth has no key frame."""
     start, end = recording.pictures
     half = (end - start) / (2 * STORYBOARD)
     try:
         with FrameFinder(recording) as finder:
-            times = storyboard_times(start, end)
-            return all(finder.has_key(time, within=half) for time in times)
+            found = [finder.key_time(t, within=half) for t in storyboard_times(start, end)]
     except RenderingProblem:
-        return False
+        return ()
+    times = tuple(time for time in found if time is not None)
+    return times if len(times) == STORYBOARD else ()
 
 
 def write_key_storyboard(recording: Recording, writer: StillWriter) -> bool:
@@ -251,8 +255,8 @@ def write_key_storyboard(recording: Recording, writer: StillWriter) -> bool:
 
 def write_decoded_storyboard(recording: Recording, writer: StillWriter) -> None:
     """Write a storyboard by decoding from the start to the last of its frames."""
-    tap = StoryboardTap(writer, recording)
     start, end = recording.pictures
+    tap = StoryboardTap(writer, storyboard_times(start, end))
     with FrameFinder(recording) as finder:
         finder.be_quick(frames_apart=(end - start) / STORYBOARD * recording.video.rate)
         for time, frame in finder.frames_from(Fraction(0)):

@@ -42,7 +42,8 @@ from .sound import SoundReport, Spool, run_sound
 from .thumbnails import (
     StillWriter,
     StoryboardTap,
-    keys_suffice,
+    key_times,
+    storyboard_times,
     write_decoded_storyboard,
     write_key_storyboard,
     write_representative,
@@ -57,6 +58,8 @@ PROXY_JOBS = frozenset({"generate_proxy", "generate_video_proxies"})
 _FACT_JOBS = frozenset({"extract_facts", "generate_video_proxies"})
 _TROUBLE = (MediaProblem, av.error.FFmpegError, OSError, MemoryError)
 _PICTURES_AHEAD = 8
+_SHORT = 30
+"""Seconds of a recording whose proxy is soon there."""
 _SAID = 5
 _MUCH = 10
 """More than a tenth of the packets broken is too much damage for a review."""
@@ -184,7 +187,7 @@ class _Bundle:
         except _TROUBLE as error:
             problem = problem_of(error, EncodingProblem)
             yield from self._fail_proxies(problem)
-            yield from self._fail_taps(problem)
+            yield from self._drawn_after_all()
             return
         yield from self._early(patiently=True)
         yield from self._proxy_done(tuple(warnings), self._metrics)
@@ -381,15 +384,24 @@ class _Bundle:
     def _start_drawing(self, pool: ThreadPoolExecutor) -> None:
         for index, task in enumerate(self._tasks("generate_thumbnails")):
             writer = StillWriter(self._recording, self._work.workspace, f"thumb-{index}")
-            if self._waits_for_decode(task):
-                self._taps.append(_Tap(task, writer, StoryboardTap(writer, self._recording)))
+            times = self._awaited(task)
+            if times:
+                self._taps.append(_Tap(task, writer, StoryboardTap(writer, times)))
             else:
                 self._drawings.append(pool.submit(self._draw, task, writer))
 
-    def _waits_for_decode(self, task: Task) -> bool:
-        """Whether a storyboard costs less as a guest of the proxy's decode."""
-        encoding_follows = self._file is not None and bool(self._proxies)
-        return encoding_follows and _is_storyboard(task) and not keys_suffice(self._recording)
+    def _awaited(self, task: Task) -> tuple[Fraction, ...]:
+        """The times of a storyboard that costs less as a guest of the proxy's decode, else none.
+
+        Key frames are worth fetching ahead of a long encode. In a short recording they are the same
+        frames a few seconds later, and cost no decoder of their own.
+        """
+        if self._file is None or not self._proxies or not _is_storyboard(task):
+            return ()
+        keys = key_times(self._recording)
+        if not keys:
+            return storyboard_times(*self._recording.pictures)
+        return keys if self._recording.duration <= _SHORT else ()
 
     def _draw(self, task: Task, writer: StillWriter) -> Outcome:
         try:
@@ -415,11 +427,12 @@ class _Bundle:
             self._taps.remove(tap)
             yield Done(job_id=tap.task.job_id, files=tuple(tap.writer.files))
 
-    def _fail_taps(self, problem: MediaProblem) -> Iterator[Outcome]:
-        for tap in self._taps:
+    def _drawn_after_all(self) -> Iterator[Outcome]:
+        """A storyboard does not fail because the proxy does: it is drawn on its own."""
+        taps, self._taps = self._taps, []
+        for tap in taps:
             tap.writer.discard()
-            yield failed(tap.task.job_id, problem)
-        self._taps.clear()
+            yield self._draw(tap.task, tap.writer)
 
     def _refuse_short(self, what: str, end: Fraction, expected: Fraction) -> None:
         missing = expected - end

@@ -10,6 +10,9 @@ import pytest
 from PIL import Image
 from retaia_tests.video_sources import Clip, Sound, write_clip
 
+from retaia_adapters.media.problems import EncodingProblem
+from retaia_core.ports.processor import Failed
+
 JOB = "generate_thumbnails"
 SIZE = (128, 64)
 
@@ -83,6 +86,35 @@ class TestStoryboard:
         order = run(source, *jobs, storyboard=True).order
         assert order[0] == "extract_facts"
         assert order[-1] == "generate_proxy"
+
+    @pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi"])
+    @pytest.mark.parametrize("short_s", [0, 30])
+    def test_a_proxy_beside_it_changes_nothing(self, suffix, short_s, tmp_path, run, monkeypatch):
+        """The key frames of a storyboard are the same ones, fetched or out of the proxy's decode."""
+        monkeypatch.setattr("retaia_adapters.media.video._SHORT", short_s)
+        clip = Clip(size=SIZE, seconds=2, picture=ramp, codec="mpeg4", options={"g": "5"})
+        source = write_clip(tmp_path / f"a.{suffix}", clip)
+        alone, beside = (
+            [path.read_bytes() for path in stills(run(source, *jobs, storyboard=True))]
+            for jobs in ((JOB,), (JOB, "generate_proxy"))
+        )
+        assert alone == beside
+
+    @pytest.mark.parametrize("interval", [5, 250])
+    def test_a_proxy_that_fails_takes_no_storyboard_with_it(
+        self, interval, tmp_path, run, monkeypatch
+    ):
+        """A storyboard that waited for the proxy's decode is drawn without it."""
+
+        def put(self: Any, slot: int, frame: Any) -> None:
+            raise EncodingProblem("the encoder gave up")
+
+        monkeypatch.setattr("retaia_adapters.media.proxy_video.ProxyFile.put", put)
+        clip = Clip(size=SIZE, seconds=2, picture=ramp, codec="mpeg4", options={"g": str(interval)})
+        source = write_clip(tmp_path / "a.mp4", clip)
+        result = run(source, JOB, "generate_proxy", storyboard=True)
+        assert isinstance(result.outcomes["generate_proxy"], Failed)
+        assert len(stills(result)) == 10
 
     @pytest.mark.parametrize("jobs", [(JOB,), (JOB, "generate_proxy")])
     def test_fewer_frames_than_ten_still_make_ten(self, jobs, tmp_path, run):
