@@ -91,20 +91,20 @@ class ListedAsset(msgspec.Struct):
 
 def listed(row: AssetSummary) -> ListedAsset:
     """One row of a list."""
-    created, updated, captured = row.created_at, row.updated_at, row.captured_at
+    (uuid, _, _, name, media_type, state, _, created, updated, captured, duration_ms) = row[:11]
     created_at = instant(created)
     return ListedAsset(
-        row.uuid,
-        row.name,
-        row.media_type,
-        row.state,
+        uuid,
+        name,
+        media_type,
+        state,
         created_at,
         created_at if updated is created else instant(updated),
         UNSET if captured is None else instant(captured),
-        UNSET if row.duration_ms is None else row.duration_ms / 1000,
+        UNSET if duration_ms is None else duration_ms / 1000,
         row.tags,
         row.has_proxy,
-        derived_url(row.uuid, "thumb", 0) if row.thumbs else UNSET,
+        derived_url(uuid, "thumb", 0) if row.thumbs else UNSET,
     )
 
 

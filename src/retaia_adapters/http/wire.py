@@ -18,6 +18,9 @@ _encode = msgspec.json.Encoder(enc_hook=str).encode
 _canonical = msgspec.json.Encoder(enc_hook=str, order="deterministic").encode
 _ODD = re.compile(rb"\\u0000|[0-9]{19}")
 _MOST = 2**63 - 1
+_SECONDS = slice(1, 20)
+"""From the year to the seconds, in a time as the encoder writes it."""
+
 MAX_DEPTH = 64
 
 
@@ -33,10 +36,9 @@ def canonical(value: object) -> bytes:
 
 def instant(time: datetime) -> str:
     """Write a time as the wire does: UTC, whole seconds."""
-    t = time if time.tzinfo is UTC else time.astimezone(UTC)
-    # Three times as fast as `strftime`; a page of a list has a hundred and more of them.
-    fields = (t.year, t.month, t.day, t.hour, t.minute, t.second)
-    return "%04d-%02d-%02dT%02d:%02d:%02dZ" % fields  # noqa: UP031 - and half the cost of an f-string
+    # The encoder writes a time many times as fast as `strftime`; a page of a list has a hundred.
+    written = _encode(time if time.tzinfo is UTC else time.astimezone(UTC))
+    return str(written[_SECONDS], "ascii") + "Z"
 
 
 def _is_odd(value: object) -> bool:

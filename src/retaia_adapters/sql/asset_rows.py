@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -72,6 +73,7 @@ _NOTHING = _Document()
 _STATES = {state.value: state for state in State}
 _MEDIA = {media.value: media for media in MediaType}
 _NO_FLAGS: frozenset[Flag] = frozenset()
+_summary: Callable[[tuple[object, ...]], AssetSummary] = partial(tuple.__new__, AssetSummary)
 
 
 def fold(text: str) -> str:
@@ -304,21 +306,23 @@ def summaries_of(rows: Iterable[Row]) -> list[AssetSummary]:
         # fmt: on
         created_at = epoch + timedelta(0, 0, created)
         items.append(
-            AssetSummary(
-                uuid,
-                storage_id,
-                f"{folder}/{name}" if folder else name,  # type: ignore[arg-type]
-                name,
-                _MEDIA[media_type],
-                _STATES[state],
-                _flags(flags) if flags else _NO_FLAGS,
-                created_at,
-                created_at if updated == created else epoch + timedelta(0, 0, updated),
-                None if captured is None else epoch + timedelta(0, 0, captured),
-                duration,
-                _tags.decode(tags) if tags else (),
-                has_proxy == 1,
-                thumbs,
+            _summary(
+                (
+                    uuid,
+                    storage_id,
+                    f"{folder}/{name}" if folder else name,
+                    name,
+                    _MEDIA[media_type],
+                    _STATES[state],
+                    _flags(flags) if flags else _NO_FLAGS,
+                    created_at,
+                    created_at if updated == created else epoch + timedelta(0, 0, updated),
+                    None if captured is None else epoch + timedelta(0, 0, captured),
+                    duration,
+                    _tags.decode(tags) if tags else (),
+                    has_proxy == 1,
+                    thumbs,
+                )
             )
         )
     return items
