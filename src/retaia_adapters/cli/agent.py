@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Annotated, cast
 import anyio
 from cyclopts import App, Parameter
 
-from retaia_core.errors import SettingsError, ValidationFailed
+from retaia_core.errors import ValidationFailed
 from retaia_core.hooks import Role, load_plugins
 from retaia_core.ports.agent import AgentEvent, AgentShell
 from retaia_core.ports.device_login import Asked, ClientSecret, DeviceLogin
@@ -29,9 +28,8 @@ from retaia_core.shell.runtime import Notice, agent_options
 from retaia_core.shell.wiring import open_services
 from retaia_core.usecases.device_login import be_let_in
 
-from .context import DEFAULT, Common, local_folder, perform
+from .context import DEFAULT, Common, local_folder, perform, running_url
 from .exits import Exit
-from .machines import RUNNING
 from .output import Output
 from .watching import Watching
 
@@ -156,22 +154,12 @@ def _connection(
     named, login = _file(settings, given), settings.data_dir / LOGIN_FILE
     if named is not None:
         stored = read_credentials(named)
-        return address or stored.server or _running_url(settings), stored.secret
+        return address or stored.server or running_url(settings), stored.secret
     if login.exists():
         stored = read_credentials(login)
         if address in ("", stored.server):
             return stored.server, stored.secret
-    return address or _running_url(settings), local_credentials(settings.data_dir, RandomIds())
-
-
-def _running_url(settings: Settings) -> str:
-    try:
-        raw = json.loads((settings.data_dir / RUNNING).read_text("utf-8"))
-        return str(raw["url"])
-    except (OSError, ValueError, KeyError) as error:
-        raise SettingsError(
-            "no server runs on this machine; start one with `retaia serve`, or give --server"
-        ) from error
+    return address or running_url(settings), local_credentials(settings.data_dir, RandomIds())
 
 
 async def _mounts(settings: Settings, given: list[str]) -> Mapping[str, str]:

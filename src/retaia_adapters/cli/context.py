@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -14,7 +15,7 @@ from cyclopts import Parameter
 from platformdirs import user_data_path
 
 from retaia_core.domain.identifiers import AssetId, StorageId, parse_asset_id, parse_rel_path
-from retaia_core.errors import NotFound, RetaiaError, ValidationFailed
+from retaia_core.errors import NotFound, RetaiaError, SettingsError, ValidationFailed
 from retaia_core.settings import Settings, load_settings
 from retaia_core.shell.services import Services
 from retaia_core.shell.wiring import open_services
@@ -24,6 +25,8 @@ from .exits import Exit, exit_of
 from .output import Output
 
 SETTINGS_FILE = "retaia.toml"
+RUNNING = "server.json"
+"""In the data folder while a server runs: where it listens."""
 
 
 @Parameter(name="*")
@@ -129,6 +132,21 @@ async def find_asset(services: Services, name: str) -> AssetReport:
         f"no asset is known as {name!r}; give its UUID, its path on this machine, or its path in "
         "the storage (INBOX/…); `retaia assets list` shows them"
     )
+
+
+def running_url(settings: Settings) -> str:
+    """Where the server of this data folder listens.
+
+    Raises:
+        SettingsError: none runs.
+    """
+    try:
+        raw = json.loads((settings.data_dir / RUNNING).read_text("utf-8"))
+        return str(raw["url"])
+    except (OSError, ValueError, KeyError) as error:
+        raise SettingsError(
+            "no server runs on this machine; start one with `retaia serve`, or give its address"
+        ) from error
 
 
 def local_folder(path: Path) -> Path:

@@ -21,13 +21,11 @@ from retaia_core.shell.runtime import Notice, Runtime
 from retaia_core.shell.services import Services
 from retaia_core.shell.wiring import open_services
 
-from .context import DEFAULT, Common, local_folder, perform
+from .context import DEFAULT, RUNNING, Common, local_folder, perform
 from .exits import Exit
 from .output import Output
 from .report import print_assets, storage_document
 from .watching import Watching
-
-RUNNING = "server.json"
 
 LAYOUT_HELP = """\
 {media} media files are in {folder}, and no INBOX. Retaia keeps new footage in an inbox, and moves it to
@@ -161,6 +159,7 @@ async def _run(
             settings=settings,
             credentials=credentials,
             watch=watch,
+            invite=out.live and not until_idle,
             storage_ids=(storage.storage_id,) if storage else None,
         )
         try:

@@ -82,6 +82,7 @@ class ProgressView:
     _live: Live | None = None
     _scan: str = "scan: not yet"
     _address: str = ""
+    _link: str = ""
     _done: int = 0
     _failed: int = 0
     _paths: dict[str, str] = field(factory=dict)
@@ -128,6 +129,8 @@ class ProgressView:
             self._scan = f"scanning: {data['seen']} files seen"
         elif notice.name == "serving" and line:
             self._address = line
+        elif notice.name == "invited":
+            self._link = str(data["url"])
         elif notice.name == "agent.submitted":
             self._done += 1
         elif notice.name == "agent.failed":
@@ -148,6 +151,8 @@ class ProgressView:
         table = Table.grid(padding=(0, 1))
         if self._address:
             table.add_row("◉", Text(self._address, style="bold"))
+        if self._link:
+            table.add_row("→", Text(f"sign in (once, within 10 minutes): {self._link}"))
         table.add_row("⌕", Text(self._scan))
         table.add_row("✓", Text(f"{self._done} jobs done, {self._failed} failed"))
         for text in list(self._running.values())[:8]:

@@ -30,13 +30,17 @@ class StoredCredentials:
     server: str = ""
 
 
+def local_name() -> str:
+    """The login name of the person who runs a command on this machine."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return str(os.getuid()) if hasattr(os, "getuid") else "unknown"
+
+
 def local_person() -> Actor:
     """The person who runs a command on this machine, by login name."""
-    try:
-        name = getpass.getuser()
-    except (OSError, KeyError):
-        name = str(os.getuid()) if hasattr(os, "getuid") else "unknown"
-    return Actor(kind=ActorKind.PERSON, id=f"local/{name}")
+    return Actor(kind=ActorKind.PERSON, id=f"local/{local_name()}")
 
 
 def embedded_secret(local: ClientSecret, ids: Ids) -> ClientSecret:

@@ -28,7 +28,7 @@ from ..ports.store import Transaction
 from ..ports.transport import Transport
 from ..settings import Settings
 from ..usecases.scan_tally import ScanOptions
-from .credentials import FILE, embedded_secret, local_person
+from .credentials import FILE, embedded_secret, local_name, local_person
 from .server import ServerOptions, ServerTransport
 from .services import Services
 from .wiring import scan_options
@@ -59,13 +59,15 @@ def _ignore(notice: Notice) -> None:
 class Runtime:
     """Runs what the settings ask for until it is cancelled (or idle, where so asked).
 
-    ``credentials`` are those of the agents on this machine; the one inside has its own.
+    ``credentials`` are those of the agents on this machine; the one inside has its own. ``invite`` says
+    that the person at this machine looks on, and is shown a link that signs them in.
     """
 
     services: Services
     settings: Settings
     credentials: ClientSecret
     watch: Watch = _ignore
+    invite: bool = False
     storage_ids: tuple[StorageId, ...] | None = None
     url: str = ""
     reports: dict[StorageId, ScanReport] = field(factory=dict)
@@ -83,6 +85,7 @@ class Runtime:
             tasks.start_soon(self._every, WATCH_SECONDS, self._watch_over)
             tasks.start_soon(self._every, COLLECT_SECONDS, self._collect)
             await tasks.start(self._serve)
+            await self._welcome()
             if agent:
                 tasks.start_soon(self._agent)
             tasks.start_soon(self._scan_always)
@@ -137,6 +140,14 @@ class Runtime:
             task_status.started()
 
         await transport.serve(self.services, self._server_options(), ready)
+
+    async def _welcome(self) -> None:
+        """Make the account of the person at this machine, and invite who looks on."""
+        people = self.services.people
+        account = await people.accounts.local(local_name())
+        if self.invite:
+            link = sign_in_link(self.url, await people.sign_in.make_link(account.account_id))
+            self.watch(Notice(name="invited", data={"url": link}))
 
     def _server_options(self) -> ServerOptions:
         settings = self.settings.server
@@ -292,6 +303,15 @@ def _open_jobs(after: JobId | None, tx: Transaction) -> Sequence[Job]:
     """A page of the jobs that work may still come of."""
     statuses = (JobStatus.PENDING, JobStatus.CLAIMED)
     return tx.find_jobs(statuses=statuses, after=after, limit=200)
+
+
+def sign_in_link(url: str, token: str) -> str:
+    """The address of a page that signs in by a token; what follows the ``#`` never reaches a server's log.
+
+    >>> sign_in_link("http://127.0.0.1:8420", "t")
+    'http://127.0.0.1:8420/device#link=t'
+    """
+    return f"{url}/device#link={token}"
 
 
 def agent_options(
