@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -77,3 +79,54 @@ def test_a_file_that_was_worked_on_stays(sqlite_machine: Machine, storage: Path)
     (block,) = refused.document["results"][0]["error"]["blocked"]
     assert (block["reason"], block["found"]["size"]) == ("changed", rejected.stat().st_size)
     assert files_in(storage) == before
+
+
+DIES = """
+import os, sys
+from retaia_adapters.files import removal
+
+left, whole = int(sys.argv[1]), removal.remove
+
+
+def cut(place, seen):
+    global left
+    if left == 0:
+        os._exit(9)
+    left -= 1
+    return whole(place, seen)
+
+
+removal.remove = cut
+from retaia_adapters.cli.app import run
+
+sys.exit(run(sys.argv[2:]))
+"""
+"""The command, in a process that dies before it removes another original than so many."""
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("removed", [0, 1])
+def test_a_process_that_dies_in_the_middle(
+    sqlite_machine: Machine, storage: Path, removed: int
+) -> None:
+    """The next start finishes what was accepted: every file goes, once, and is recorded once."""
+    machine = sqlite_machine
+    assert machine.up(storage).code == 0
+    assert machine.run("decide", "reject", "INBOX/a.jpg").code == 0
+    assert machine.run("batch", "apply", "--yes").code == 0
+    (plan,) = machine.run("purge", "REJECTS/a.jpg", "--json").document["results"]
+    before = files_in(storage)
+    command = [sys.executable, "-c", DIES, str(removed), "purge", plan["uuid"], "--yes"]
+    died = subprocess.run(
+        command, env=machine.environment, cwd=machine.home, check=False, timeout=120
+    )
+    assert died.returncode == 9
+    assert len(before - files_in(storage)) == removed
+    early = machine.run("purge", plan["uuid"], "--yes", "--json")
+    assert early.code == 1
+    assert "asset_purge_lock" in str(early.document)
+    assert machine.up(storage).code == 0
+    derived = {f".derived/{f['path']}" for f in plan["files"] if f["role"] == "derived"}
+    assert before - files_in(storage) == {"REJECTS/a.jpg", "REJECTS/a.xmp", *derived}
+    history = machine.run("history", plan["uuid"], "--json").document
+    assert str(history).count("'asset.purged'") == 1
