@@ -1,9 +1,9 @@
 """The store port: truth, kept in transactions.
 
 A use case hands the store a *function of one transaction*; the store runs it whole, away from the event
-loop, and commits or rolls back. The function is synchronous, has no other effect than on the
-transaction, and may be run again after a serialisation failure. So a decision and its audit event are
-one commit, and several functions can share one (group commit) without knowing it.
+loop (or in it, for a moment only), and commits or rolls back. The function is synchronous, has no other
+effect than on the transaction, and may be run again after a serialisation failure. So a decision and its
+audit event are one commit, and several functions can share one (group commit) without knowing it.
 """
 
 from __future__ import annotations
