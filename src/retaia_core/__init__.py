@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from .domain.moves import MovePlan, PlannedMove, World, plan_moves
     from .domain.naming import nonce
     from .domain.profiles import PROFILES, Profile
+    from .domain.purge import PurgePlan, PurgeWorld, plan_purge
     from .domain.scheduling import advance
     from .domain.sidecars import SIDECAR_RULES, Parent, SidecarRule, attach
     from .domain.storage import Layout, Marker, Storage, parse_marker, render_marker
@@ -102,6 +103,8 @@ __all__ = [
     "Parent",
     "PlannedMove",
     "Profile",
+    "PurgePlan",
+    "PurgeWorld",
     "RelPath",
     "RetaiaError",
     "SeenFile",
@@ -133,6 +136,7 @@ __all__ = [
     "parse_rel_path",
     "parse_storage_id",
     "plan_moves",
+    "plan_purge",
     "reconcile",
     "release",
     "render_marker",
@@ -161,6 +165,7 @@ _HOMES = {
     "domain.moves": "MovePlan PlannedMove World plan_moves",
     "domain.naming": "nonce",
     "domain.profiles": "PROFILES Profile",
+    "domain.purge": "PurgePlan PurgeWorld plan_purge",
     "domain.scheduling": "advance",
     "domain.sidecars": "SIDECAR_RULES Parent SidecarRule attach",
     "domain.storage": "Layout Marker Storage parse_marker render_marker",
