@@ -120,7 +120,9 @@ async def _run(
         command += ["--exclude-checks", ",".join((*_OFF, "status_code_conformance"))]
     if token:
         command += ["--header", f"Authorization: Bearer {token}"]
-    done = await anyio.run_process(command, check=False, stdout=PIPE, stderr=STDOUT)
+    done = await anyio.run_process(
+        command, check=False, stdout=PIPE, stderr=STDOUT, cwd=config.parent
+    )
     output = done.stdout.decode(errors="replace")
     if not report.exists():
         return Tally(
