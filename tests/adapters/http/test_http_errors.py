@@ -202,7 +202,7 @@ class TestFailures:
 
         monkeypatch.setattr(type(served.house.store), "read", away)
         answer = await served.person.get("/ops/readiness")
-        assert told(answer) == (503, "TEMPORARY_UNAVAILABLE", "NOT_READY")
+        assert told(answer) == (503, "TEMPORARY_UNAVAILABLE", None)
         assert answer.json()["retryable"] is True
         assert int(answer.headers["retry-after"]) > 0
 
