@@ -231,16 +231,22 @@ def new_row_of(asset: Asset) -> tuple[object, ...]:
     )
 
 
+NEW_BUT_DOCUMENT = {name: value for name, value in NEW.items() if name != "document"}
+"""The same of a file that a scan found, which may have sidecars."""
+
+
 def found_rows_of(found: Found) -> list[tuple[object, ...]]:
-    """The rows of files that a scan found, as `new_row_of` has them."""
-    at, storage_id = micros(found.at), found.storage_id
+    """The rows of files that a scan found, without the columns of `NEW_BUT_DOCUMENT`."""
+    at, storage = micros(found.at), found.storage_id
     profiles, state = found.profiles, State.DISCOVERED.value
     kinds = {media_type: (media_type.value, profiles[media_type]) for media_type in profiles}
-    return [
-        (uuid, storage_id, folder, name, kind, state, size, mtime, profile, at, at, at, fold(name))
-        for uuid, folder, name, media_type, size, mtime in found.files
-        for kind, profile in (kinds[media_type],)
-    ]
+    rows: list[tuple[object, ...]] = []
+    for uuid, folder, name, media_type, size, mtime, sidecars in found.files:
+        kind, profile = kinds[media_type]
+        document = dump(_Document(sidecars=sidecars)) if sidecars else ""
+        place = (uuid, storage, folder, name, kind, state, size, mtime, profile)
+        rows.append((*place, at, at, at, fold(name), document))
+    return rows
 
 
 def _path(folder: str, name: str) -> RelPath:

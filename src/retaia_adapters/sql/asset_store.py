@@ -19,7 +19,16 @@ from retaia_core.domain.query import AssetPage, AssetQuery
 from retaia_core.errors import StateConflict
 
 from . import listing
-from .asset_rows import COLUMNS, NEW, asset_of, found_rows_of, is_new, new_row_of, row_of
+from .asset_rows import (
+    COLUMNS,
+    NEW,
+    NEW_BUT_DOCUMENT,
+    asset_of,
+    found_rows_of,
+    is_new,
+    new_row_of,
+    row_of,
+)
 from .dialects import Dialect, Statement, parameters
 from .schema import asset_tags, assets
 from .session import Session, Taken
@@ -43,6 +52,7 @@ class AssetStatements:
     in_state_of: Statement
     insert: Statement
     insert_new: Statement
+    insert_found: Statement
     replace: Statement
     tag: Statement
     untag: Statement
@@ -79,6 +89,7 @@ class AssetStatements:
             in_state_of=dialect.compile(page.where(here)),
             insert=dialect.insert(assets),
             insert_new=dialect.insert(assets, fixed=NEW),
+            insert_found=dialect.insert(assets, fixed=NEW_BUT_DOCUMENT),
             replace=dialect.compile(_replace()),
             tag=dialect.compile(
                 dialect.insert_into(asset_tags)
@@ -191,7 +202,7 @@ class AssetTransaction:
             ) from taken
 
     def add_found(self, found: Found) -> None:
-        self._insert((self._assets.insert_new, found_rows_of(found)))
+        self._insert((self._assets.insert_found, found_rows_of(found)))
 
     def save_asset(self, asset: Asset) -> Asset:
         row = dict(zip(COLUMNS, row_of(asset, asset.revision), strict=True))

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from attrs import evolve, field, frozen
 
 from .actors import SYSTEM
-from .assets import Asset, Flag, advanced, flagged, relocated, without_results
+from .assets import Asset, AttachedSidecar, Flag, advanced, flagged, relocated, without_results
 from .identifiers import AssetId, ProfileName, RelPath, StorageId
 from .lifecycle import Action, State
 from .media import MediaType
@@ -87,13 +87,14 @@ class FoundFile(NamedTuple):
     media_type: MediaType
     size: int
     mtime_ns: int
+    sidecars: tuple[AttachedSidecar, ...] = ()
 
 
 @frozen(kw_only=True)
 class Found:
     """Files of one storage that become assets: what a first scan makes by the hundred thousand.
 
-    They have no sidecars; ``profiles`` has the one that each media type gets.
+    ``profiles`` has the one that each media type gets.
     """
 
     storage_id: StorageId
@@ -116,6 +117,7 @@ def discovered(found: Found) -> Iterator[Asset]:
             created_at=found.at,
             updated_at=found.at,
             state_since=found.at,
+            sidecars=file.sidecars,
         )
 
 

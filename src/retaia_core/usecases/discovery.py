@@ -191,7 +191,6 @@ class Discovery:
 
     def _write(self, folders: Sequence[ComparedFolder], tally: Tally, tx: Transaction) -> None:
         now = self.clock.now()
-        tx.add_assets(asset for folder in folders for asset in folder.fresh)
         tx.add_found(
             Found(
                 storage_id=tally.storage.storage_id,

@@ -287,7 +287,7 @@ class AssetRules(StoreSuite):
             profiles={MediaType.PHOTO: ProfileName("photo_standard")},
             files=(
                 FoundFile(asset_id(1), "INBOX/1", "Ä\n🎬.jpg", MediaType.PHOTO, 2**40, 2**62),
-                FoundFile(asset_id(2), "", "b.jpg", MediaType.PHOTO, 1, 2),
+                FoundFile(asset_id(2), "", "b.jpg", MediaType.PHOTO, 1, 2, (sidecar("b.xmp"),)),
             ),
         )
         db.write(lambda tx: tx.add_found(found))
