@@ -39,8 +39,8 @@ class Passwords:
         limits = (Limit(key=attempt_key("lost", email)), per_address("lost", address))
 
         def work(tx: Transaction) -> Message | None:
-            charge(tx, limits, now)
             account = tx.account_by_email(email)
+            charge(tx, limits, now)
             if account is None or account.disabled:
                 return None
             make_reset(tx, token, account, now)

@@ -106,8 +106,10 @@ class SignIn:
         self, given: Credentials, on: Interface, limits: tuple[Limit, Limit]
     ) -> Minted:
         def begin(tx: Transaction) -> Account | None:
+            # The account before its limits, as everywhere: two that wait for each other would be refused.
+            account = tx.account_by_email(given.email)
             charge(tx, limits, self.clock.now())
-            return tx.account_by_email(given.email)
+            return account
 
         account = await self.store.transact(begin, durable=False)
         hashed = None if account is None else account.password

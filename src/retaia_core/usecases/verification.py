@@ -33,8 +33,8 @@ class Verification:
         limits = (Limit(key=attempt_key("verify", email)), per_address("verify", address))
 
         def work(tx: Transaction) -> Message | None:
-            charge(tx, limits, now)
             account = tx.account_by_email(email)
+            charge(tx, limits, now)
             if account is None or account.disabled or account.email_verified:
                 return None
             one_use.make(tx, token, Purpose.VERIFY_EMAIL, account, now)

@@ -94,6 +94,34 @@ class TestLogin:
         assert (out.status_code, out.content) == (200, b"")
         assert code(await fresh.get("/assets")) == (401, "UNAUTHORIZED")
 
+    @pytest.mark.parametrize(
+        "store_kind",
+        ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)],
+        indirect=True,
+    )
+    async def test_everything_at_once(self, served: Served) -> None:
+        """Good and bad logins, requests and new passwords of one account never block each other."""
+        email = Email(ZOE)
+        passwords, seen = served.house.people.passwords, set()
+
+        async def log_in(n: int) -> None:
+            password = PASSWORD if n % 3 else "wrong password"
+            seen.add((await login(served, password=password, client_id=str(n))).status_code)
+
+        async def reset(n: int) -> None:
+            body = {"email": ZOE}
+            asked = await served.anonymous.post("/auth/lost-password/request", json=body)
+            seen.add(asked.status_code)
+            await passwords.set_for(email, PASSWORD)
+
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as tasks:
+                for n in range(30):
+                    tasks.start_soon(reset if n % 5 == 0 else log_in, n)
+        assert seen <= {200, 202, 401, 429}
+        served.house.clock.advance(timedelta(hours=1))
+        assert (await login(served)).status_code == 200
+
     async def test_a_token_opens_the_api(self, served: Served) -> None:
         """A person reads and decides, and does not administer."""
         zoe = await signed_in(served)
