@@ -83,6 +83,9 @@ _NO_CODE = {NotFound.code: ValidationFailed.code}
 
 STORAGE_OFFLINE = "STORAGE_OFFLINE"
 
+CHALLENGE: Mapping[str, str] = {"WWW-Authenticate": "Bearer"}
+"""What every 401 says (RFC 9110): how to come back."""
+
 
 @frozen(kw_only=True)
 class Problem:
@@ -145,7 +148,7 @@ def _known(error: RetaiaError, status: int) -> Problem:
     reason = _reason(error)
     headers = {"Retry-After": _wait(error)} if status in (429, 503) else {}
     if status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
+        headers |= CHALLENGE
     return Problem(
         status=status,
         code=_NO_CODE.get(error.code, error.code),

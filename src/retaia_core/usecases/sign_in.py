@@ -12,6 +12,7 @@ from ..domain.sessions import OneTime, Purpose, Session, digest_of, parse_client
 from ..errors import (
     EmailNotVerified,
     ForbiddenActor,
+    Invalid2faCode,
     InvalidToken,
     MfaRequired,
     NotFound,
@@ -90,8 +91,9 @@ class SignIn:
         """Sign a person in; whatever is wrong, it takes as long, and counts.
 
         Raises:
-            Unauthorized: the address, the password or the code is wrong, or the account is closed.
+            Unauthorized: the address or the password is wrong, or the account is closed.
             MfaRequired: the password is right, and a code is needed.
+            Invalid2faCode: the password is right, and the code is wrong or was used.
             EmailNotVerified: the password is right, and the address is not proven.
             TooManyAttempts: too many were wrong, for this account or from this network address.
         """
@@ -143,8 +145,7 @@ class SignIn:
                 return MfaRequired("this account also asks for a one-time or a recovery code")
             used = self._second_factor(account, given)
             if used is None:
-                said = "the code is wrong or was used; wait for the next one"
-                return Unauthorized(said, reason="INVALID_2FA_CODE")
+                return Invalid2faCode("the code is wrong or was used; wait for the next one")
             tx.save_account(used)
         mine, everybody = limits
         tx.drop_throttle(mine.key)

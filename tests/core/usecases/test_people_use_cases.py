@@ -205,7 +205,7 @@ class TestSecondFactor:
         await factors.enable(who, code)
         with pytest.raises(Invalid2faCode):
             await factors.disable(who, code)
-        with pytest.raises(Unauthorized):
+        with pytest.raises(Invalid2faCode):
             await log_in(house, otp_code=code)
 
     async def test_new_recovery_codes_replace_the_old(self, house: House) -> None:
@@ -214,7 +214,7 @@ class TestSecondFactor:
         setup = await factors.set_up(who)
         old = await factors.enable(who, code_now(house, setup.secret))
         new = await factors.regenerate(who)
-        with pytest.raises(Unauthorized):
+        with pytest.raises(Invalid2faCode):
             await log_in(house, recovery_code=old[0])
         await log_in(house, recovery_code=new[0])
 
@@ -231,7 +231,7 @@ class TestSecondFactor:
             await house.store.transact(lambda tx: factors.confirm(tx, fresh, None))
         code = code_now(house, secret)
         await house.store.transact(lambda tx: factors.confirm(tx, fresh, code))
-        with pytest.raises(Unauthorized):
+        with pytest.raises(Invalid2faCode):
             await log_in(house, otp_code=code)
 
     async def test_no_code_or_secret_is_written_down(self, house: House) -> None:

@@ -19,6 +19,7 @@ from retaia_core.domain.throttling import FREE_ATTEMPTS, FREE_PER_ADDRESS
 from retaia_core.errors import (
     EmailNotVerified,
     ForbiddenActor,
+    Invalid2faCode,
     InvalidToken,
     MfaRequired,
     NotFound,
@@ -283,7 +284,7 @@ class TestSecondFactor:
         code, earlier = code_now(house, secret), code_now(house, secret, -1)
         await log_in(house, otp_code=code)
         for used in (code, earlier):
-            with pytest.raises(Unauthorized, match="was used"):
+            with pytest.raises(Invalid2faCode, match="was used"):
                 await log_in(house, otp_code=used)
         await log_in(house, otp_code=code_now(house, secret, 1))
 
@@ -302,14 +303,14 @@ class TestSecondFactor:
         async with anyio.create_task_group() as tasks:
             for n in range(5):
                 tasks.start_soon(attempt, n)
-        assert sorted(outcomes) == ["UNAUTHORIZED"] * 4 + ["in"]
+        assert sorted(outcomes) == ["INVALID_2FA_CODE"] * 4 + ["in"]
 
     async def test_a_recovery_code_counts_once(self, house: House) -> None:
         """Ten of them, each once, as people type them."""
         _, codes = await self.secret(house)
         assert len(set(codes)) == 10
         await log_in(house, recovery_code=codes[0].lower().replace("-", " "))
-        with pytest.raises(Unauthorized, match="was used"):
+        with pytest.raises(Invalid2faCode, match="was used"):
             await log_in(house, recovery_code=codes[0])
         await log_in(house, recovery_code=codes[9])
 
@@ -317,11 +318,11 @@ class TestSecondFactor:
         """Asking without a code in between gives no free guesses."""
         await self.secret(house)
         for _ in range(FREE_ATTEMPTS - 1):
-            with pytest.raises(Unauthorized):
+            with pytest.raises(Invalid2faCode):
                 await log_in(house, otp_code="000000")
             with pytest.raises(MfaRequired):
                 await log_in(house)
-        with pytest.raises(Unauthorized):
+        with pytest.raises(Invalid2faCode):
             await log_in(house, otp_code="000000")
         with pytest.raises(TooManyAttempts):
             await log_in(house)

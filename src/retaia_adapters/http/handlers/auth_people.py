@@ -9,10 +9,12 @@ from starlette.responses import Response
 
 from retaia_core.domain.accounts import Account, Role, parse_email
 from retaia_core.domain.clients import ClientKind
+from retaia_core.errors import Invalid2faCode
 from retaia_core.usecases.sessions import Minted
 from retaia_core.usecases.sign_in import Interface, credentials, interface
 
 from ..call import Call, Handler
+from ..errors import CHALLENGE, refused
 from ..letters import send
 from ..views import without_unknown
 from ..wire import instant
@@ -69,7 +71,11 @@ async def log_in(call: Call) -> object:
         recovery_code=body.get("recovery_code"),
     )
     sign_in = call.services.people.sign_in
-    return _minted(await sign_in.log_in(given, _interface(body), address=call.address))
+    try:
+        return _minted(await sign_in.log_in(given, _interface(body), address=call.address))
+    except Invalid2faCode as error:
+        # Elsewhere a wrong code is a wrong parameter (400); here it signs nobody in.
+        raise refused(401, error.message, code=error.code, headers=CHALLENGE) from error
 
 
 async def refresh_token(call: Call) -> object:
