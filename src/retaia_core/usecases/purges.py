@@ -148,7 +148,7 @@ class Purges:
         """Lock the asset and write down what is about to go, in a transaction; nothing is gone yet.
 
         ``plan`` is one of now, ``expected_digest`` that of the preview that was confirmed, ``token``
-        fresh randomness.
+        fresh randomness, or what nobody but the repetition of one request has.
 
         Raises:
             ForbiddenActor: the actor is no person.
@@ -197,10 +197,17 @@ class Purges:
         )
         return purging
 
-    async def accept(self, actor: Actor, plan: PurgePlan, expected_digest: str) -> Purging:
+    async def accept(
+        self, actor: Actor, plan: PurgePlan, expected_digest: str, token: str | None = None
+    ) -> Purging:
         """`accept_in`, durably."""
-        work = partial(self.accept_in, actor, plan, expected_digest, self.ids.token())
+        work = partial(self.accept_in, actor, plan, expected_digest, token or self.ids.token())
         return await self.store.transact(work)
+
+    async def under_way(self, uuid: AssetId, token: str) -> bool:
+        """Whether a purge that was accepted with this token has not ended yet."""
+        lock = await self.store.read(lambda tx: tx.lock(asset_subject(uuid)))
+        return lock is not None and lock.token == token and lock.held(self.clock.now())
 
     async def remove(self, purging: Purging) -> Removal:
         """Remove what was accepted, and look what is left; repeating it is harmless.

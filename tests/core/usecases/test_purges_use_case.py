@@ -202,6 +202,16 @@ class TestLocks:
         (job,) = [j for j in await house.review.jobs(asset.uuid) if j.job_id == open_job.job_id]
         assert (job.status, job.failure and job.failure.code) == (JobStatus.FAILED, "PURGED")
 
+    async def test_a_repeated_request_knows_its_own_purge(self, house: House) -> None:
+        """While a purge is under way whoever has its token sees that, and nobody else; then it is over."""
+        asset = await rejected(house)
+        plan = await house.purges.preview(asset.uuid)
+        purging = await house.purges.accept(PERSON, plan, plan.digest, "request-1")
+        assert await house.purges.under_way(asset.uuid, "request-1")
+        assert not await house.purges.under_way(asset.uuid, "request-2")
+        await house.purges.finish(purging, await house.purges.remove(purging))
+        assert not await house.purges.under_way(asset.uuid, "request-1")
+
     async def test_the_lock_is_a_purge_lock_of_300_seconds(self, house: House) -> None:
         """It is held by the person who ordered it."""
         asset = await rejected(house)

@@ -8,6 +8,7 @@ from functools import partial
 from retaia_core.domain.bulk import BulkReport, LeftAsset
 from retaia_core.domain.lifecycle import Action
 from retaia_core.domain.sessions import digest_of
+from retaia_core.errors import InvalidToken
 
 from ..asset_filter import read_filter
 from ..call import Call, Handler, known_answer, once_only, scope_of
@@ -68,6 +69,16 @@ async def _apply(call: Call) -> object:
     known = await known_answer(call)
     if known is not None:
         return known
+    try:
+        return await _use(call)
+    except InvalidToken:
+        known = await known_answer(call)  # Another server may have been at this very request.
+        if known is None:
+            raise
+        return known
+
+
+async def _use(call: Call) -> object:
     bulk, token, request = call.services.bulk_decisions, call.body["approval_token"], scope_of(call)
     while await bulk.step(call.actor, token, request):
         pass

@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import partial
 
+import anyio
+from starlette.responses import Response
+
 from retaia_core.domain.purge import PurgeBlocked, PurgeFile, PurgePlan
-from retaia_core.errors import StateConflict
+from retaia_core.errors import Purged, StateConflict
 from retaia_core.usecases.purges import PurgeResult, whole
 
-from ..call import Call, Handler, known_answer, once_only
+from ..call import Call, Handler, answered_elsewhere, known_answer, once_only, scope_of
 from ..views import View
 from ..wire import instant
+
+LOOKS, PAUSE_S = 100, 0.1
+"""How often and with what pause a request asks whether another server is at the same one."""
 
 
 def _files(files: Iterable[PurgeFile]) -> list[View]:
@@ -64,13 +70,38 @@ async def preview_purge(call: Call) -> object:
 
 async def purge_asset(call: Call) -> object:
     """Delete what the preview showed; sent twice at once, the second waits for the first."""
-    return await call.serving.one_at_a_time(_of(call), partial(_purge, call))
+    try:
+        return await call.serving.one_at_a_time(_of(call), partial(_purge, call))
+    except (Purged, StateConflict):
+        answer = await answered_elsewhere(call)
+        if answer is None:
+            raise
+        return answer
+
+
+async def _answered(call: Call) -> Response | None:
+    """The answer that this very request was given, where another server is at it just now, too."""
+    for _ in range(LOOKS):
+        if not await call.services.purges.under_way(call.uuid, scope_of(call)):
+            break
+        await anyio.sleep(PAUSE_S)
+    return await known_answer(call)
 
 
 async def _purge(call: Call) -> object:
-    known = await known_answer(call)
-    if known is not None:
-        return known
+    answer = await _answered(call)
+    if answer is not None:
+        return answer
+    try:
+        return await _confirm(call)
+    except (StateConflict, Purged):
+        answer = await _answered(call)
+        if answer is None:
+            raise
+        return answer
+
+
+async def _confirm(call: Call) -> object:
     purges = call.services.purges
     plan = await purges.preview(call.uuid)
     expected = call.body.get("digest") or await call.services.previews.shown(call.actor, _of(call))
@@ -79,7 +110,7 @@ async def _purge(call: Call) -> object:
             "nothing is purged without a preview: preview first, and send its digest",
             state=plan.state.value,
         )
-    purging = await purges.accept(call.actor, plan, expected)
+    purging = await purges.accept(call.actor, plan, expected, scope_of(call))
     removal = await purges.remove(purging)
     if removal.left:
         return _result_of(whole(await purges.finish(purging, removal)))
