@@ -29,7 +29,7 @@ async function call(path, body) {
 
 function show(form) {
   for (const one of forms) one.hidden = one !== form;
-  form?.querySelector("input:not([hidden])")?.focus();
+  form?.querySelector("input")?.focus();
 }
 
 function say(text, wrong = false) {
@@ -113,7 +113,7 @@ async function lookUp() {
   el("decide-otp").hidden = !asked.otp_required;
   el("again").required = asked.otp_required;
   show(el("decide"));
-  (asked.otp_required ? el("again") : el("approve")).focus();
+  el("asked").focus(); // Not a button: a key that is pressed once too often must not let anybody in.
 }
 
 async function decide(act) {

@@ -1,0 +1,142 @@
+"""A headless Chromium on a pipe: opens a page, runs script in it, takes pictures."""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import json
+import os
+import select
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from attrs import define, field
+
+PATIENCE_S = 30.0
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+_QUIET = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--remote-debugging-pipe",
+)
+
+
+@define
+class Browser:
+    """One page of a browser, over the DevTools protocol: JSON, each message ended by a NUL."""
+
+    reading: int
+    writing: int
+    session: str = ""
+    complaints: list[str] = field(factory=list)
+    _last: int = 0
+    _rest: bytes = b""
+
+    def send(self, method: str, **params: object) -> Any:
+        """Call a method and wait for its result; what the page complains of meanwhile is kept."""
+        self._last += 1
+        message = {"id": self._last, "method": method, "params": params}
+        if self.session:
+            message["sessionId"] = self.session
+        os.write(self.writing, json.dumps(message).encode() + b"\0")
+        while True:
+            answer = self._next()
+            if answer.get("method") in ("Log.entryAdded", "Runtime.exceptionThrown"):
+                self.complaints.append(json.dumps(answer["params"]))
+            if answer.get("id") == self._last:
+                assert "error" not in answer, answer
+                return answer["result"]
+
+    def _next(self) -> Any:
+        while b"\0" not in self._rest:
+            ready, _, _ = select.select([self.reading], [], [], PATIENCE_S)
+            assert ready, "the browser says nothing any more"
+            read = os.read(self.reading, 1 << 20)
+            assert read, "the browser is gone"
+            self._rest += read
+        message, _, self._rest = self._rest.partition(b"\0")
+        return json.loads(message)
+
+    def open(self, url: str) -> None:
+        """Go to a page."""
+        self.send("Page.navigate", url=url)
+
+    def run(self, script: str) -> Any:
+        """The value of an expression in the page."""
+        found = self.send("Runtime.evaluate", expression=script, returnByValue=True)
+        assert "exceptionDetails" not in found, found
+        return found["result"].get("value")
+
+    def wait(self, script: str) -> None:
+        """Wait until an expression is true."""
+        until = time.monotonic() + PATIENCE_S
+        while not self.run(f"Boolean({script})"):
+            assert time.monotonic() < until, f"never true: {script}; {self.complaints}"
+            time.sleep(0.05)
+
+    def type(self, text: str) -> None:
+        """Type where the focus is."""
+        self.send("Input.insertText", text=text)
+
+    def press(self, key: str) -> None:
+        """Press a key: ``Enter`` or ``Tab``."""
+        code = {"Enter": 13, "Tab": 9}[key]
+        text = {"text": "\r"} if key == "Enter" else {}
+        said = {"key": key, "code": key, "windowsVirtualKeyCode": code}
+        self.send("Input.dispatchKeyEvent", type="keyDown", **said, **text)
+        self.send("Input.dispatchKeyEvent", type="keyUp", **said)
+
+    def picture(self, path: Path) -> None:
+        """Take a picture of the page."""
+        shot = self.send("Page.captureScreenshot", format="png")
+        path.write_bytes(base64.b64decode(shot["data"]))
+
+
+def _pipe() -> tuple[int, int]:
+    """A pipe whose ends are out of the way of the descriptors that the browser uses."""
+    low = os.pipe()
+    reading, writing = (fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in low)
+    for end in low:
+        os.close(end)
+    return reading, writing
+
+
+@contextmanager
+def browser(profile: Path, *, language: str = "en-US") -> Iterator[Browser]:
+    """A browser with an empty profile, until the block ends."""
+    assert CHROMIUM is not None
+    theirs_in, ours_out = _pipe()
+    ours_in, theirs_out = _pipe()
+    command = [CHROMIUM, *_QUIET, f"--user-data-dir={profile}", f"--accept-lang={language}"]
+    # The browser reads commands from descriptor 3 and answers on 4.
+    process = subprocess.Popen(
+        ["bash", "-c", f'exec "$@" 3<&{theirs_in} 4>&{theirs_out}', "-", *command, "about:blank"],
+        pass_fds=(theirs_in, theirs_out),
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(theirs_in)
+    os.close(theirs_out)
+    try:
+        page = Browser(ours_in, ours_out)
+        target = page.send("Target.createTarget", url="about:blank")["targetId"]
+        attached = page.send("Target.attachToTarget", targetId=target, flatten=True)
+        page.session = attached["sessionId"]
+        for domain in ("Page", "Runtime", "Log"):
+            page.send(f"{domain}.enable")
+        yield page
+    finally:
+        process.terminate()
+        process.wait(PATIENCE_S)
+        os.close(ours_in)
+        os.close(ours_out)
