@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,8 +15,16 @@ from retaia_adapters.sql.store import open_store
 from retaia_core.domain.identifiers import AgentId, Capability, JobId, Subject
 from retaia_core.domain.jobs import Job
 from retaia_core.domain.journal import Event
-from retaia_core.errors import StateConflict, StoreUnavailable
-from retaia_core.ports.store import Claim, ClaimableQuery, Claimed, Replay, Store, Transaction
+from retaia_core.errors import RetaiaError, StateConflict, StoreUnavailable
+from retaia_core.ports.store import (
+    Claim,
+    ClaimableQuery,
+    Claimed,
+    Completion,
+    Replay,
+    Store,
+    Transaction,
+)
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 CAN = frozenset({Capability("test.work@1")})
@@ -103,8 +111,8 @@ def _job(n: int) -> Job:
     )
 
 
-def _claiming(subject: Subject, name: str) -> Callable[[Transaction], Claimed]:
-    wish = Claim(
+def _wish(subject: Subject, name: str) -> Claim:
+    return Claim(
         subject=subject,
         agent_id=AgentId(name),
         capabilities=CAN,
@@ -112,14 +120,33 @@ def _claiming(subject: Subject, name: str) -> Callable[[Transaction], Claimed]:
         now=NOW,
         until=NOW + timedelta(seconds=120),
     )
+
+
+def _claiming(wish: Claim) -> Callable[[Transaction], Claimed]:
     return lambda tx: tx.claim(wish)
+
+
+def _claim_each(tx: Transaction, wishes: Sequence[Claim]) -> Sequence[Claimed | RetaiaError]:
+    return tx.claim_all(wishes)
+
+
+def _complete_each(tx: Transaction, wishes: Sequence[Completion]) -> Sequence[RetaiaError | None]:
+    return tx.complete_all(wishes, now=NOW)
 
 
 def _completing(job: Job) -> Callable[[Transaction], Job]:
     return lambda tx: tx.complete(job.job_id, token=job.lock_token or "", now=NOW)
 
 
-async def _work(store: Store, name: str, until: float) -> list[JobId]:
+async def _completed(store: Store, job: Job, *, shares: bool) -> None:
+    if shares:
+        wish = Completion(job_id=job.job_id, token=job.lock_token or "")
+        await store.transact_shared(_complete_each, wish, durable=False)
+    else:
+        await store.transact(_completing(job))
+
+
+async def _work(store: Store, name: str, until: float, *, shares: bool) -> list[JobId]:
     """Claim bundles and complete their jobs at the same time, until nothing is left or time is over."""
     done: list[JobId] = []
     query = ClaimableQuery(agent_id=AgentId(name), capabilities=CAN, now=NOW, limit=60)
@@ -129,23 +156,65 @@ async def _work(store: Store, name: str, until: float) -> list[JobId]:
             break
         chosen = offered[hash((name, len(done))) % len(offered)]
         try:
-            won = await store.transact(_claiming(chosen.subject, name), durable=False)
+            wish = _wish(chosen.subject, name)
+            if shares:
+                won = await store.transact_shared(_claim_each, wish, durable=False)
+            else:
+                won = await store.transact(_claiming(wish), durable=False)
         except StateConflict:
             continue
-        await asyncio.gather(*(store.transact(_completing(job)) for job in won.jobs))
+        await asyncio.gather(*(_completed(store, job, shares=shares) for job in won.jobs))
         done += [job.job_id for job in won.jobs]
     return done
 
 
 async def test_two_servers_never_do_one_job_twice(store: Store, postgres_url: str) -> None:
-    """32 callers over two servers: no job is done twice, and each lease ends with its jobs."""
+    """32 callers over two servers, some of which share: no job is done twice, and each lease ends."""
     await store.transact(lambda tx: tx.add_jobs([_job(n) for n in range(1500)]))
     other = open_store(postgres_url)
     await other.prepare()
     until = time.monotonic() + 4
-    works = [_work(store if n % 2 else other, f"agent {n}", until) for n in range(32)]
+    works = [
+        _work(store if n % 2 else other, f"agent {n}", until, shares=n % 4 < 2) for n in range(32)
+    ]
     done = [job_id for each in await asyncio.gather(*works) for job_id in each]
     held = await other.read(lambda tx: tx.locks(now=NOW, expired=False))
     await other.close()
     assert len(done) == len(set(done)) > 32
     assert held == []
+
+
+async def test_who_comes_while_a_shared_function_runs_shares_the_next_run(store: Store) -> None:
+    """One run at a time: the first caller's, then one for all others."""
+    runs: list[list[int]] = []
+
+    def slow(tx: Transaction, items: Sequence[int]) -> list[int | RetaiaError]:
+        tx.add_event(_event(str(items)))
+        runs.append(list(items))
+        time.sleep(0.2)
+        return list(items)
+
+    first = asyncio.ensure_future(store.transact_shared(slow, 0))
+    await asyncio.sleep(0.1)
+    assert await asyncio.gather(*(store.transact_shared(slow, n) for n in range(1, 9))) == [
+        *range(1, 9)
+    ]
+    assert await first == 0
+    assert runs == [[0], [*range(1, 9)]]
+
+
+async def test_closing_waits_for_those_who_share(postgres_url: str) -> None:
+    """Whoever waits for a shared function has an answer before the store is closed."""
+    opened = open_store(postgres_url)
+    await opened.prepare()
+
+    def slow(tx: Transaction, items: Sequence[int]) -> list[int | RetaiaError]:
+        time.sleep(0.1)
+        return list(items)
+
+    asked = [asyncio.ensure_future(opened.transact_shared(slow, n)) for n in range(5)]
+    await asyncio.sleep(0.05)
+    asked += [asyncio.ensure_future(opened.transact_shared(slow, n)) for n in range(5, 9)]
+    await asyncio.sleep(0)
+    await opened.close()
+    assert await asyncio.wait_for(asyncio.gather(*asked), 5) == [*range(9)]
