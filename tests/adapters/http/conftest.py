@@ -28,12 +28,19 @@ async def house(
     store: Store = MemoryStore()
     if store_kind == "sqlite":
         store = open_store(f"sqlite:///{tmp_path}/retaia.db", server=False)
-    if store_kind == "postgres":
-        store = open_store(request.getfixturevalue("postgres_url"), server=False)
-    house = House(store=store)
+    twin: Store | None = None
+    if store_kind in ("postgres", "two servers"):
+        url = request.getfixturevalue("postgres_url")
+        store = open_store(url, server=False)
+        twin = open_store(url, server=False) if store_kind == "two servers" else None
+    house = House(store=store, twin=twin)
     await house.start()
+    if twin is not None:
+        await twin.prepare()
     yield house
     await house.store.close()
+    if twin is not None:
+        await twin.close()
 
 
 @pytest.fixture

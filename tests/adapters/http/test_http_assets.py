@@ -11,14 +11,14 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from retaia_tests.http_house import Served
+from retaia_tests.http_house import STORES, Served
 
 from retaia_adapters.http.asset_query import asset_query
 from retaia_adapters.http.errors import WireRefused
 from retaia_core.domain.query import AssetQuery, Position, Sort, SortKey, encode_cursor
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=STORES)
 def store_kind(request: pytest.FixtureRequest) -> str:
     """These stories run on two stores."""
     return str(request.param)

@@ -7,10 +7,10 @@ from typing import Any
 import anyio
 import httpx
 import pytest
-from retaia_tests.http_house import Served
+from retaia_tests.http_house import STORES, Served
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=STORES)
 def store_kind(request: pytest.FixtureRequest) -> str:
     """These stories run on two stores."""
     return str(request.param)

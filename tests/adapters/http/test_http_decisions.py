@@ -9,12 +9,12 @@ import anyio
 import httpx
 import pytest
 from retaia_tests.house import House
-from retaia_tests.http_house import Served
+from retaia_tests.http_house import STORES, Served
 
 from retaia_core.domain.features import BULK_DECISIONS
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=STORES)
 def store_kind(request: pytest.FixtureRequest) -> str:
     """These stories run on two stores."""
     return str(request.param)

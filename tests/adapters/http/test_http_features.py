@@ -7,14 +7,14 @@ from typing import Any
 import httpx
 import pytest
 from retaia_tests.house import House
-from retaia_tests.http_house import Served
+from retaia_tests.http_house import STORES, Served
 
 from retaia_core.domain.features import AI, BULK_DECISIONS, CORE_KEYS, FEATURES, SUGGEST_TAGS
 
 FILTER = {"action": "KEEP", "filter": {}, "max_items": 10}
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=STORES)
 def store_kind(request: pytest.FixtureRequest) -> str:
     """These stories run on two stores."""
     return str(request.param)

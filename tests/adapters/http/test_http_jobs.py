@@ -10,7 +10,7 @@ import httpx
 import pytest
 from attrs import evolve
 from retaia_tests.house import FACTS, House
-from retaia_tests.http_house import Served, serve_in_process
+from retaia_tests.http_house import STORES, Served, serve_in_process
 
 from retaia_core.domain.identifiers import Capability
 from retaia_core.domain.job_types import JobType
@@ -19,7 +19,7 @@ from retaia_core.domain.lifecycle import State
 PHOTO_FACTS = FACTS["PHOTO"]
 
 
-@pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+@pytest.fixture(params=STORES)
 def store_kind(request: pytest.FixtureRequest) -> str:
     """These stories run on every store."""
     return str(request.param)

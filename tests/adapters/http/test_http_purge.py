@@ -8,13 +8,13 @@ import anyio
 import httpx
 import pytest
 from retaia_tests.house import PERSON
-from retaia_tests.http_house import Served
+from retaia_tests.http_house import STORES, Served
 
 from retaia_core.domain.lifecycle import Action
 from retaia_core.errors import StorageOffline
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=STORES)
 def store_kind(request: pytest.FixtureRequest) -> str:
     """These stories run on two stores."""
     return str(request.param)

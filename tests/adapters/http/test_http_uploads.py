@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from retaia_tests.house import JPEG, MP4, House
-from retaia_tests.http_house import Served
+from retaia_tests.http_house import STORES, Served
 
 from retaia_adapters.http.errors import WireRefused
 from retaia_adapters.http.multipart import read_part_form
@@ -19,7 +19,7 @@ from retaia_adapters.http.ranges import Span, parse_range, same_tag
 from retaia_core.domain.uploads import PART_BYTES
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=STORES)
 def store_kind(request: pytest.FixtureRequest) -> str:
     """These stories run on two stores."""
     return str(request.param)

@@ -85,7 +85,10 @@ class MemoryDriver(OriginalsDriver):
 
 @define(kw_only=True)
 class House:
-    """Use cases wired over memory; `start` adopts the storage."""
+    """Use cases wired over memory; `start` adopts the storage.
+
+    ``twin`` is a second way into the same database, for a second server beside the first.
+    """
 
     clock: FakeClock = field(factory=FakeClock)
     ids: SequentialIds = field(factory=SequentialIds)
@@ -102,6 +105,7 @@ class House:
     security: MemorySecurityLog = field(factory=MemorySecurityLog)
     flags: dict[str, bool] = field(factory=dict)
     notifier: MemoryNotifier = field(factory=MemoryNotifier)
+    twin: Store | None = None
     sessions: Sessions = field(init=False)
 
     def __attrs_post_init__(self) -> None:

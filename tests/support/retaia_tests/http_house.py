@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from itertools import cycle
 from typing import Any
 
 import anyio
@@ -12,8 +13,9 @@ import httpx
 from attrs import define, evolve, field
 from jsonschema_rs import Draft202012Validator
 from starlette.routing import compile_path
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from retaia_adapters.http.app import Application, build_application
+from retaia_adapters.http.app import build_application
 from retaia_adapters.http.document import (
     BASE,
     load_document,
@@ -71,6 +73,9 @@ SESSIONS = (
     session(AGENT.client_id, AGENT.client_id, AGENT.kind),
 )
 PERSON_TOKEN, AGENT_TOKEN = (PlainSecrets().sign(claims_of(one), KEY) for one in SESSIONS)
+STORES = ["memory", "sqlite", "two servers"]
+"""What a module runs on that is about several stores: the last are two servers of one PostgreSQL."""
+
 OPTIONS = ServerOptions(
     host="127.0.0.1",
     port=0,
@@ -214,7 +219,7 @@ class Served:
     """A house with its application, and short ways to ask it something."""
 
     house: House
-    application: Application
+    application: ASGIApp
     conformance: Conformance
     person: httpx.AsyncClient
     agent: httpx.AsyncClient
@@ -246,6 +251,16 @@ class Served:
         )
 
 
+def in_turn(applications: Sequence[ASGIApp]) -> ASGIApp:
+    """Several servers behind one address, each request to the next."""
+    following = cycle(applications)
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await next(following)(scope, receive, send)
+
+    return application
+
+
 def client(transport: httpx.AsyncBaseTransport, token: str | None) -> httpx.AsyncClient:
     """A client of the API."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -268,8 +283,12 @@ async def serve_in_process(
             tasks.start_soon(run)
 
         await let_in(house)
-        services = services_of(house, plugins)
-        application = build_application(services, evolve(OPTIONS, **options), spawn)
+        houses = [house, evolve(house, store=house.twin, twin=None)] if house.twin else [house]
+        for each in houses:
+            await each.sessions.prepare()
+        said = evolve(OPTIONS, **options)
+        applications = [build_application(services_of(h, plugins), said, spawn) for h in houses]
+        application = applications[0] if len(applications) == 1 else in_turn(applications)
         conformance = Conformance(load_document(house.catalog.derived_kinds))
         inner = httpx.ASGITransport(application)
         transport = CheckedTransport(inner, conformance)

@@ -12,7 +12,7 @@ from retaia_core.domain.purge import PurgeBlocked, PurgeFile, PurgePlan
 from retaia_core.errors import Purged, StateConflict
 from retaia_core.usecases.purges import PurgeResult, whole
 
-from ..call import Call, Handler, answered_elsewhere, known_answer, once_only, scope_of
+from ..call import Call, Handler, known_answer, once_only, scope_of
 from ..views import View
 from ..wire import instant
 
@@ -70,13 +70,7 @@ async def preview_purge(call: Call) -> object:
 
 async def purge_asset(call: Call) -> object:
     """Delete what the preview showed; sent twice at once, the second waits for the first."""
-    try:
-        return await call.serving.one_at_a_time(_of(call), partial(_purge, call))
-    except (Purged, StateConflict):
-        answer = await answered_elsewhere(call)
-        if answer is None:
-            raise
-        return answer
+    return await call.serving.one_at_a_time(_of(call), partial(_purge, call))
 
 
 async def _answered(call: Call) -> Response | None:
