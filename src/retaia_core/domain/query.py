@@ -16,6 +16,8 @@ from .identifiers import AssetId, RelPath, StorageId, parse_asset_id
 from .lifecycle import State
 from .media import MediaType
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
 
@@ -123,7 +125,7 @@ class AssetPage:
 def encode_cursor(sort: Sort, position: Position) -> str:
     """Write a position as an opaque cursor, bound to its sort order."""
     document = [sort.key.value, sort.descending, position.value, position.uuid]
-    text = json.dumps(document, separators=(",", ":"))
+    text = _encode(document)
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
