@@ -27,7 +27,7 @@ EXITS = {
 }
 
 MEANINGS = {
-    "server.host": "the address to listen on; only a loopback address is accepted until accounts exist",
+    "server.host": "the address to listen on; by default this machine only; `0.0.0.0` is every network",
     "server.port": "the port; 0 takes a free one",
     "server.provider": "the plugin that serves",
     "server.public_url": "where people reach the server; empty is the address that a request came to",

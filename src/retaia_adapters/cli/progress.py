@@ -39,7 +39,7 @@ def line_of(notice: Notice) -> str | None:
     data = notice.data
     match notice.name:
         case "serving":
-            return f"serving at {data['url']} (this machine only)"
+            return f"serving at {data['url']}"
         case "scanned":
             report = data["report"]
             assert isinstance(report, ScanReport)
