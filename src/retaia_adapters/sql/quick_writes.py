@@ -84,6 +84,7 @@ class QuickWriter:
         self._lock = threading.Lock()  # for a second event loop
         self._until = float("inf")
         self._commits = 0
+        self._closed = False
         connection.execute("PRAGMA busy_timeout=0")
         connection.execute("PRAGMA wal_autocheckpoint=0")
         connection.set_progress_handler(self._is_over, STEPS)
@@ -134,7 +135,7 @@ class QuickWriter:
     def _run(self, work: SharedWork[Any, Any], callers: list[_Caller]) -> None:
         for caller in callers:
             caller.ran = True
-        if len(callers) <= GROUP and self._lock.acquire(blocking=False):
+        if len(callers) <= GROUP and not self._closed and self._lock.acquire(blocking=False):
             try:
                 self._attempt(work, callers)
             finally:
@@ -170,4 +171,5 @@ class QuickWriter:
     def close(self) -> None:
         """Close the connection; who waits still is left to the writing thread."""
         with self._lock:
+            self._closed = True
             self._connection.close()

@@ -17,7 +17,7 @@ from retaia_adapters.sql.quick_writes import GROUP, ROUND
 from retaia_adapters.sql.store import open_store
 from retaia_core.domain.identifiers import Subject
 from retaia_core.domain.journal import Event
-from retaia_core.errors import RetaiaError, StateConflict
+from retaia_core.errors import RetaiaError, StateConflict, StoreError
 from retaia_core.ports.store import Store, Transaction
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -152,3 +152,14 @@ async def test_the_log_does_not_grow_for_ever(store: Store, tmp_path: Path) -> N
         await store.transact_shared(note_each, n, durable=False)
     log = (tmp_path / "store.db-wal").stat().st_size
     assert log < ROUND * 3 * 8 * 4120
+
+
+async def test_who_comes_as_the_store_is_closed_is_told(store: Store) -> None:
+    """A caller that waits for the loop to turn finds the store closed, and nothing is written."""
+    waiting = asyncio.ensure_future(store.transact_shared(note_each, 1, durable=False))
+    closing = asyncio.ensure_future(store.close())  # begins in the same turn, after the caller
+    with pytest.raises(StoreError, match="not open"):
+        await waiting
+    await closing
+    await store.prepare()
+    assert await _names(store) == []
