@@ -34,6 +34,7 @@ from retaia_adapters.media.plugin import MediaProcessor
 from retaia_core.domain.media import MediaType
 from retaia_core.domain.storage import Layout
 from retaia_core.hooks import Plugins, Provider, Role, hookimpl, load_plugins
+from retaia_core.ports.device_login import ClientSecret
 from retaia_core.ports.processor import Failed, Task, Work
 from retaia_core.ports.transport import Bundle, Transport
 from retaia_core.settings import Settings, load_settings
@@ -121,9 +122,9 @@ class TimedTransports:
     def retaia_providers(self) -> Iterable[Provider]:
         return (Provider(role=Role.AGENT_TRANSPORT, name="timed", factory=self.make),)
 
-    def make(self, url: str, token: str) -> Timed:
+    def make(self, url: str, secret: ClientSecret) -> Timed:
         factory = self.plugins.provider(Role.AGENT_TRANSPORT, "http").factory
-        timed = Timed(cast("Transport", factory(url, token)))
+        timed = Timed(cast("Transport", factory(url, secret)))
         self.made.append(timed)
         return timed
 

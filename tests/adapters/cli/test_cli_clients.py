@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+from retaia_tests.machine import Machine
 
 from retaia_adapters.cli.app import run
 
@@ -91,6 +92,27 @@ def served_at(data_dir: Path) -> str:
         except FileNotFoundError:
             time.sleep(0.1)
     raise AssertionError("the server did not start")
+
+
+@pytest.mark.e2e
+def test_agents_of_one_machine_need_nobody(tmp_path: Path) -> None:
+    """The server makes both known at its start; who was revoked is told how to come back."""
+    machine = Machine(home=tmp_path)
+    (tmp_path / "footage").mkdir()
+    assert machine.up(tmp_path / "footage").code == 0
+    listed = machine.run("client", "list", "--json").document["clients"]
+    kept = json.loads((tmp_path / "data" / "credentials.json").read_text())["client_id"]
+    assert [c["client_id"] for c in listed] == [kept, f"{kept}-embedded"]
+    assert machine.up(tmp_path / "footage").code == 0
+    assert len(machine.run("client", "list", "--json").document["clients"]) == 2
+    assert machine.run("client", "revoke", kept).code == 0
+    assert machine.up(tmp_path / "footage").code == 0
+    assert machine.run("client", "revoke", f"{kept}-embedded").code == 0
+    refused = machine.up(tmp_path / "footage")
+    assert refused.code == 2
+    assert "credentials.json" in refused.document["error"]["message"]
+    (tmp_path / "data" / "credentials.json").unlink()
+    assert machine.up(tmp_path / "footage").code == 0
 
 
 @pytest.mark.e2e

@@ -7,9 +7,15 @@ from pathlib import Path
 import pytest
 
 from retaia_core.errors import SettingsError
+from retaia_core.ports.device_login import ClientSecret
 from retaia_core.settings import load_settings
 from retaia_core.shell.clock import RandomIds
-from retaia_core.shell.credentials import local_credentials
+from retaia_core.shell.credentials import (
+    StoredCredentials,
+    local_credentials,
+    read_credentials,
+    write_credentials,
+)
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -93,6 +99,27 @@ class TestCredentials:
         (tmp_path / "credentials.json").chmod(0o644)
         with pytest.raises(SettingsError, match="chmod 600"):
             local_credentials(tmp_path, RandomIds())
+
+    def test_what_a_login_got_reads_back(self, tmp_path: Path) -> None:
+        """Another login takes its place; the file stays private, and nothing else is left beside it."""
+        path = tmp_path / "agent" / "agent.json"
+        for secret in ("one", "two"):
+            stored = StoredCredentials(
+                secret=ClientSecret(client_id="c", secret_key=secret), server="http://nas:8420"
+            )
+            write_credentials(path, stored)
+            assert read_credentials(path) == stored
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert list(path.parent.iterdir()) == [path]
+
+    @pytest.mark.parametrize("content", ["{", "[]", "{}", '{"person": "a", "agent": "b"}'])
+    def test_what_is_no_credential_is_refused(self, tmp_path: Path, content: str) -> None:
+        """Also what former versions kept."""
+        path = tmp_path / "credentials.json"
+        path.touch(0o600)
+        path.write_text(content)
+        with pytest.raises(SettingsError, match="remove it"):
+            read_credentials(path)
 
     def test_a_damaged_file_is_named(self, tmp_path: Path) -> None:
         """Damage is said, with the way out."""
