@@ -82,7 +82,7 @@ def agent_run(
         settings = common.settings(overrides)
         address, secret = _connection(settings, server, credentials)
         mounts = await _mounts(settings, mount or [])
-        watching = Watching.begin(settings, out)
+        watching = Watching.begin(settings, out, service=not until_idle)
         await _run_agent(settings, watching, address, secret, mounts, until_idle=until_idle)
         return Exit.OK
 

@@ -85,7 +85,7 @@ def up(
 
     async def work(out: Output) -> Exit:
         settings = common.settings(overrides)
-        watching = Watching.begin(settings, out)
+        watching = Watching.begin(settings, out, service=False)
         async with _serving(settings, watching) as services:
             storage = await _adopt_or_open(services, out, folder, inbox)
             if storage is None:
@@ -238,7 +238,7 @@ def serve(
 
     async def work(out: Output) -> Exit:
         settings = common.settings(overrides)
-        watching = Watching.begin(settings, out)
+        watching = Watching.begin(settings, out, service=True)
         async with _serving(settings, watching) as services:
             return await _run(services, settings, watching, None, agent=agent, until_idle=False)
 

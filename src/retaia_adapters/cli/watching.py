@@ -35,17 +35,20 @@ _TROUBLE = frozenset(
 )
 
 
-def log_style(settings: Settings, out: Output) -> LogStyle:
+def log_style(settings: Settings, out: Output, *, service: bool) -> LogStyle:
     """How the log is written, as settings and the place where it goes say.
 
-    Where the settings leave it open, a person at a terminal sees progress live, and lines only of what
-    is out of order; so does a program that asked for the result in JSON.
+    Where the settings leave it open, a person sees progress (live on a terminal, else a line for each
+    step), and lines of the log only of what is out of order. A ``service`` that no terminal watches
+    writes everything as objects; with ``--json``, only what is out of order.
     """
     wanted = settings.log.format
     if wanted != "auto":
         return LogStyle(json=wanted == "json", everything=True)
-    terminal = out.errors.is_terminal
-    return LogStyle(json=not terminal, everything=not (terminal or out.as_json))
+    watched = out.errors.is_terminal or not service
+    if out.as_json:
+        return LogStyle(json=not out.errors.is_terminal, everything=False)
+    return LogStyle(json=not watched, everything=not watched)
 
 
 def _write(notice: Notice) -> None:
@@ -70,14 +73,14 @@ class Watching:
     out: Output
 
     @classmethod
-    def begin(cls, settings: Settings, out: Output) -> Watching:
+    def begin(cls, settings: Settings, out: Output, *, service: bool) -> Watching:
         """Set the log up, before anything else happens.
 
         Raises:
             PluginError: the settings name a plugin that is not installed.
         """
         plugins = load_plugins(disabled=settings.plugins.disabled)
-        style = log_style(settings, out)
+        style = log_style(settings, out, service=service)
         plugins.provider(Role.LOGS, settings.log.provider).factory(style)
         if style.json:
             out.teller = _tell

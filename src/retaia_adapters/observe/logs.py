@@ -68,6 +68,9 @@ def as_text(logger: WrappedLogger, method: str, line: EventDict) -> str:
     return "\n".join([said, *(f"  | {printable(row)}" for row in exception.splitlines())])
 
 
+_LIBRARIES = ("httpx", "httpcore", "uvicorn")
+"""What these do is told by our own lines; of theirs only what is out of order is wanted."""
+
 _CHAIN: tuple[Processor, ...] = (
     _request,
     structlog.stdlib.add_log_level,
@@ -98,6 +101,8 @@ def set_up(style: LogStyle) -> None:
         root.removeHandler(known)
     root.addHandler(handler)
     root.setLevel(logging.INFO if style.everything else logging.WARNING)
+    for library in _LIBRARIES:
+        logging.getLogger(library).setLevel(logging.WARNING)
     structlog.configure(
         processors=[*_CHAIN, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.stdlib.BoundLogger,

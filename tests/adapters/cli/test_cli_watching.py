@@ -19,11 +19,15 @@ from retaia_core.testing import samples
 from retaia_core.testing.clock import START
 
 
-def style(wanted: str, *, terminal: bool, as_json: bool = False) -> tuple[bool, bool]:
+def style(
+    wanted: str, *, terminal: bool, as_json: bool = False, service: bool = True
+) -> tuple[bool, bool]:
     """The style that settings and place come to: JSON, and everything."""
     out = Output(as_json=as_json)
     out.errors = Console(stderr=True, force_terminal=terminal)
-    found = log_style(Settings(data_dir=Path("/x"), log=LogSettings(format=wanted)), out)
+    found = log_style(
+        Settings(data_dir=Path("/x"), log=LogSettings(format=wanted)), out, service=service
+    )
     assert found == LogStyle(json=found.json, everything=found.everything)
     return found.json, found.everything
 
@@ -47,6 +51,12 @@ class TestStyle:
     ) -> None:
         """The setting wins; where it leaves it open, a terminal and ``--json`` decide."""
         assert style(wanted, terminal=terminal, as_json=as_json) == found
+
+    def test_a_persons_command_shows_progress_everywhere(self) -> None:
+        """What a person runs writes no log beside its progress, on a terminal or into a file."""
+        assert style("auto", terminal=False, service=False) == (False, False)
+        assert style("auto", terminal=True, service=False) == (False, False)
+        assert style("json", terminal=False, service=False) == (True, True)
 
 
 class TestNotices:
