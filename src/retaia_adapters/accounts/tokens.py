@@ -18,6 +18,11 @@ from retaia_core.errors import Unauthorized
 
 ALGORITHM: Final = "HS256"
 ISSUER: Final = "retaia"
+HEADER: Final[Mapping[str, Any]] = {"alg": ALGORITHM, "typ": "JWT"}
+"""What a token of ours begins with: no other type, and no word about keys from elsewhere."""
+
+_WRONG = (JoseError, ValueError, KeyError, TypeError, OverflowError, OSError, RecursionError)
+"""Whatever a text that is no token of ours leads to: times beyond the calendar, endless nesting too."""
 
 
 @lru_cache(maxsize=4)
@@ -37,19 +42,21 @@ def sign(claims: Claims, key: bytes) -> str:
         "jti": claims.jti,
         "exp": int(claims.exp.timestamp()),
     }
-    header = {"alg": ALGORITHM, "typ": "JWT"}
-    return jwt.encode(header, said, _key(key), algorithms=[ALGORITHM])
+    return jwt.encode({**HEADER}, said, _key(key), algorithms=[ALGORITHM])
 
 
 def read(token: str, key: bytes) -> Claims:
-    """What a token says, once its signature, algorithm and issuer are ours.
+    """What a token says, once its signature, header and issuer are ours.
 
     Raises:
         Unauthorized: they are not, or it is no token at all.
     """
     try:
-        return _claims(jwt.decode(token, _key(key), algorithms=[ALGORITHM]).claims)
-    except (JoseError, ValueError, KeyError, TypeError) as error:
+        found = jwt.decode(token, _key(key), algorithms=[ALGORITHM])
+        if found.header != HEADER:
+            raise ValueError("another kind of token")
+        return _claims(found.claims)
+    except _WRONG as error:
         raise Unauthorized("the bearer token is not valid here") from error
 
 

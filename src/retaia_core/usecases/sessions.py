@@ -162,9 +162,9 @@ def _principal(tx: Transaction, claims: Claims) -> Principal:
     if session is None or session.jti != claims.jti:
         raise Unauthorized("this token was ended; sign in again")
     account = None
-    actor = Actor(kind=claims.principal_type, id=claims.sub)
-    if claims.principal_type is ActorKind.PERSON:
-        account = tx.account(AccountId(claims.sub))
+    actor = Actor(kind=session.client_kind.actor_kind, id=session.principal_id)
+    if actor.kind is ActorKind.PERSON:
+        account = tx.account(AccountId(session.principal_id))
         if account is None or account.disabled:
             raise Unauthorized("this account is closed")
         actor = account.actor
