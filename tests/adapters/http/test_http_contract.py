@@ -11,9 +11,17 @@ import pytest
 import yaml
 from openapi_spec_validator import validate
 
-from retaia_adapters.http.document import check_bound, load_document, operations_of, resolve
+from retaia_adapters.http.document import (
+    check_bound,
+    load_document,
+    operations_of,
+    resolve,
+    validator,
+)
+from retaia_adapters.http.errors import problem_of
 from retaia_adapters.http.handlers import HANDLERS
-from retaia_core.errors import PluginError
+from retaia_core.domain.authorization import ACCESS
+from retaia_core.errors import PluginError, RetaiaError
 
 ROOT = Path(__file__).parents[3]
 COPY = ROOT / "tests" / "data" / "retaia-v1.openapi.yaml"
@@ -28,15 +36,14 @@ REPEATABLE = {("listAssets", "state")}
 """Parameters that may be given several times (protocol.md): ours are lists of what the contract has."""
 
 
-def _theirs() -> Iterator[tuple[str, str]]:
-    """The contract's operations that exist here already."""
-    for path, item in CONTRACT["paths"].items():
-        for method in item:
-            if method in OURS["paths"].get(path, {}):
-                yield path, method
-
-
-OPERATIONS = tuple(_theirs())
+METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
+OPERATIONS = tuple(
+    (path, method)
+    for path, item in CONTRACT["paths"].items()
+    for method in item
+    if method in METHODS
+)
+"""Every operation of the contract: nothing of it may be left out."""
 
 
 def differences(ours: Any, theirs: Any, where: str = "") -> list[str]:
@@ -57,6 +64,12 @@ def differences(ours: Any, theirs: Any, where: str = "") -> list[str]:
     return [] if ours == theirs else [f"{where}: {ours!r} instead of {theirs!r}"]
 
 
+def _errors(kind: type[RetaiaError]) -> Iterator[type[RetaiaError]]:
+    yield kind
+    for child in kind.__subclasses__():
+        yield from _errors(child)
+
+
 class TestContract:
     """Same paths, methods, required fields, closed objects, enums, codes."""
 
@@ -66,16 +79,14 @@ class TestContract:
             pytest.skip(f"contract: no file at {ORIGINAL} (RETAIA_CONTRACT names another place)")
         assert COPY.read_bytes() == ORIGINAL.read_bytes()
 
-    def test_operations_of_the_main_job_are_there(self) -> None:
-        """Every operation of assets, agents, jobs, derived files and moves exists."""
-        tags = {"Assets", "Agents", "Jobs", "Derived", "Batches"}
-        wanted = {
-            (path, method)
-            for path, item in CONTRACT["paths"].items()
-            for method, node in item.items()
-            if tags & set(node["tags"])
-        }
-        assert wanted <= set(OPERATIONS)
+    def test_every_operation_is_there(self) -> None:
+        """Every path with every method exists, is bound to a handler, and has its row of access."""
+        assert len(OPERATIONS) == sum(len(item) for item in CONTRACT["paths"].values()) > 40
+        ours = {(o.path, o.method.lower()): o.operation_id for o in operations_of(OURS)}
+        assert set(OPERATIONS) <= ours.keys()
+        named = {ours[one] for one in OPERATIONS}
+        assert named <= HANDLERS.keys()
+        assert named <= ACCESS.keys()
 
     @pytest.mark.parametrize(("path", "method"), OPERATIONS)
     def test_parameters(self, path: str, method: str) -> None:
@@ -107,10 +118,37 @@ class TestContract:
     def test_schemas(self) -> None:
         """A schema that bears a name of the contract is the contract's, unchanged."""
         theirs, ours = CONTRACT["components"]["schemas"], OURS["components"]["schemas"]
-        shared = theirs.keys() & ours.keys()
-        assert {"Job", "ErrorResponse", "AssetDetail", "JobSubmitRequest"} <= shared
-        assert {name: ours[name] for name in shared} == {name: theirs[name] for name in shared}
+        assert {name: ours.get(name) for name in theirs} == theirs
         assert all(ours[name].get("x-retaia") for name in ours.keys() - theirs.keys())
+
+    @pytest.mark.parametrize("section", sorted(CONTRACT["components"].keys() - {"schemas"}))
+    def test_other_components(self, section: str) -> None:
+        """Shared parameters and ways to sign in are the contract's too."""
+        theirs, ours = CONTRACT["components"][section], OURS["components"][section]
+        assert differences(ours, theirs, section) == []
+
+    def test_codes_are_the_contracts(self) -> None:
+        """Every code that an error can have on the wire is in the contract's enum."""
+        error = CONTRACT["components"]["schemas"]["ErrorResponse"]
+        codes = set(error["properties"]["code"]["enum"])
+        told = {problem_of(kind("said")).code for kind in _errors(RetaiaError)}
+        assert told <= codes
+        assert len(told) > 15
+
+    def test_closed_objects_stay_closed(self) -> None:
+        """What the contract closes is closed where a request is held against it, and in our document."""
+        closed = [
+            name
+            for name, schema in CONTRACT["components"]["schemas"].items()
+            if schema.get("additionalProperties") is False
+        ]
+        assert closed
+        for name in closed:
+            schema = validator(OURS, {"$ref": f"#/components/schemas/{name}"})
+            assert any(
+                getattr(error.kind, "unexpected", None) == ["surprise"]
+                for error in schema.iter_errors({"surprise": 1})
+            ), name
 
     def test_additions_are_marked(self) -> None:
         """An operation that the contract does not have says so."""
