@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import msgspec
 
-from retaia_core.domain.identifiers import JobId, Subject
+from retaia_core.domain.identifiers import Capability, JobId, Subject
 from retaia_core.domain.jobs import Failure, Job, JobProgress, JobStatus
 from retaia_core.domain.leases import Lock, LockKind
 
 from .dialects import Row
 from .schema import jobs
-from .values import dump, load_object, maybe_micros, maybe_time, micros, time_of
+from .values import dump, load_object, maybe_micros, micros, time_of
 
 COLUMNS = tuple(column.name for column in jobs.c)
 CHANGING = (
@@ -91,6 +92,16 @@ def row_of(job: Job) -> dict[str, object]:
     }
 
 
+@lru_cache(256)
+def _capabilities(text: str) -> frozenset[Capability]:
+    """They are the same for many jobs."""
+    return frozenset(Capability(name) for name in text.split(",") if name)
+
+
+_time = lru_cache(256)(time_of)
+"""The times of jobs that were made, claimed or completed together are the same."""
+
+
 def job_of(row: Row) -> Job:
     """The job back from its row, whose columns are `COLUMNS`."""
     (job_id, job_type, kind, identity, capabilities, _, status, required, review) = row[:9]
@@ -101,15 +112,15 @@ def job_of(row: Row) -> Job:
         job_id=job_id,
         job_type=job_type,
         subject=Subject(kind=kind, id=identity),
-        capabilities=frozenset(capabilities.split(",")) if capabilities else frozenset(),
-        created_at=time_of(created),
-        updated_at=time_of(updated),
+        capabilities=_capabilities(capabilities),
+        created_at=_time(created),
+        updated_at=_time(updated),
         status=_STATUSES[status],
         parameters=rest.parameters,
         required=bool(required),
         review=bool(review),
         priority=priority,
-        not_before=maybe_time(not_before),
+        not_before=None if not_before is None else _time(not_before),
         depends_on=rest.depends_on,
         derived_inputs=rest.derived_inputs,
         waiting=bool(waiting),
@@ -118,7 +129,7 @@ def job_of(row: Row) -> Job:
         max_attempts=most,
         claimed_by=by,
         lock_token=token,
-        locked_until=maybe_time(until),
+        locked_until=None if until is None else _time(until),
         fencing=fencing,
         failure=_failure.decode(failure) if failure else None,
         progress=_progress.decode(progress) if progress else None,

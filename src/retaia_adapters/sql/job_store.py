@@ -191,6 +191,8 @@ class JobTransaction:
             [job_of(row) for row in self._session.rows(self._jobs.offered, values | {"lane": lane})]
             for lane in self._open_lanes(query)
         ]
+        if len(found) == 1:
+            return found[0]
         return list(islice(merge(*found, key=claiming.offer_order), query.limit))
 
     def _open_lanes(self, query: ClaimableQuery) -> Iterator[str]:
