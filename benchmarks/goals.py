@@ -173,6 +173,14 @@ GOALS: tuple[Goal, ...] = (
         at_most=3,
         compares="`GET /assets` over a socket, beside the bare SQL of the same page; 95th percentiles",
     ),
+    Goal(
+        benchmark="api",
+        case=r"beside a bare endpoint",
+        at_most=2,
+        compares="Requests over a socket (jobs, claim + submit, assets, ranges of a proxy), beside an "
+        "endpoint of the same framework in the same process that does the one necessary query or file "
+        "read; times for the same number of requests, ours with its token checks, log and events",
+    ),
 )
 
 

@@ -176,4 +176,13 @@ SUITES: tuple[Suite, ...] = (
             Size.FULL: {"assets": 1_000_000, "pages": 200},
         },
     ),
+    Suite(
+        name="api",
+        title="Requests over HTTP",
+        sizes={
+            Size.QUICK: {"assets": 1_000, "requests": 20, "rounds": 1},
+            Size.USUAL: {"assets": 100_000, "requests": 200, "rounds": 7},
+            Size.FULL: {"assets": 1_000_000, "requests": 200, "rounds": 7},
+        },
+    ),
 )
