@@ -28,6 +28,7 @@ class Server:
     """A server that runs, and devices that ask it."""
 
     url: str
+    machine: Machine
 
     def post(self, path: str, **body: str) -> Any:
         answer = httpx.post(f"{self.url}/api/v1/auth{path}", json=body, trust_env=False)
@@ -54,7 +55,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         env=machine.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        yield Server(_url(machine.home / "data" / "server.json"))
+        yield Server(_url(machine.home / "data" / "server.json"), machine)
     finally:
         serving.terminate()
         serving.wait(PATIENCE_S)
@@ -130,3 +131,17 @@ def test_a_person_turns_a_device_away_in_french(server: Server, tmp_path: Path) 
         assert said(page) == "L’appareil a été refusé."
         assert page.run("document.documentElement.lang") == "fr"
     assert server.status(device) == "DENIED"
+
+
+def test_a_link_signs_the_person_at_the_machine_in(server: Server, tmp_path: Path) -> None:
+    """Once: the page goes on to ask for a code, and the same link says that it was used."""
+    program("chromium")
+    link = server.machine.run("user", "link", "--json").document["url"]
+    with browser(tmp_path) as page:
+        page.open(link)
+        page.wait("document.activeElement?.id === 'code'")
+        assert page.run("location.hash") == ""
+        page.open("about:blank")
+        page.open(link)
+        assert said(page).startswith("This link was used or is over its time.")
+        assert page.run("!document.getElementById('sign-in').hidden")

@@ -20,12 +20,6 @@ from ..wire import instant
 DEVICE_PAGE = "/device"
 
 
-def _address(call: Call) -> str:
-    """Where a request came from, as far as the socket knows."""
-    client = call.request.client
-    return "" if client is None else client.host
-
-
 def _page(call: Call) -> str:
     """Where a person lets a device in: as the settings say, else as the device's request came here."""
     reached = call.serving.options.public_url or str(call.request.base_url)
@@ -39,7 +33,7 @@ async def mint_token(call: Call) -> object:
         body["client_id"],
         ClientKind(body["client_kind"]),
         body["secret_key"],
-        address=_address(call),
+        address=call.address,
     )
     return {
         "client_id": minted.client_id,
@@ -93,7 +87,7 @@ def _client(client: Client) -> Mapping[str, object]:
 async def start_device(call: Call) -> object:
     """Begin the device flow."""
     kind, label = ClientKind(call.body["client_kind"]), call.body.get("client_label", "")
-    started = await call.services.devices.start(kind, label, address=_address(call))
+    started = await call.services.devices.start(kind, label, address=call.address)
     page, code = _page(call), started.grant.user_code
     return {
         "device_code": started.device_code,
@@ -107,7 +101,7 @@ async def start_device(call: Call) -> object:
 
 async def poll_device(call: Call) -> object:
     """Say how a device's request stands; its secret, once."""
-    polled = await call.services.devices.poll(call.body["device_code"], address=_address(call))
+    polled = await call.services.devices.poll(call.body["device_code"], address=call.address)
     if polled.status is DeviceStatus.PENDING:
         return {"status": polled.status, "interval": DEVICE_INTERVAL_S}
     if polled.made is None:
@@ -123,7 +117,7 @@ async def poll_device(call: Call) -> object:
 async def cancel_device(call: Call) -> object:
     """Give a device's request up."""
     code = call.body["device_code"]
-    return {"canceled": await call.services.devices.cancel(code, address=_address(call))}
+    return {"canceled": await call.services.devices.cancel(code, address=call.address)}
 
 
 # The person
