@@ -34,6 +34,13 @@ class BlockReason(StrEnum):
     NAME_COLLISION_EXHAUSTED = "name_collision_exhausted"
     NAME_TOO_LONG = "name_too_long"
     PARKED = "parked"
+    NOT_MOVED = "not_moved"
+    UNDONE = "undone"
+    MOVED_LATER = "moved_later"
+    REOPENED = "reopened"
+    PURGED = "purged"
+    GROUP_CHANGED = "group_changed"
+    TARGET_TAKEN = "target_taken"
 
 
 @frozen(kw_only=True)
@@ -52,6 +59,7 @@ class PlannedMove:
     """The move of one group: the original first, then its sidecars.
 
     ``nonce`` is empty where no name was taken; ``warnings`` are for the person who reads the preview.
+    ``undoes`` is the batch that the move takes back, empty where it carries out a decision.
     """
 
     asset: AssetId
@@ -61,6 +69,12 @@ class PlannedMove:
     nonce: str = ""
     collides_with: tuple[RelPath, ...] = ()
     warnings: tuple[str, ...] = ()
+    undoes: str = ""
+
+    @property
+    def operation(self) -> str:
+        """What the journal and the audit trail call it."""
+        return "undo" if self.undoes else "move"
 
     @property
     def size_bytes(self) -> int:
@@ -98,7 +112,9 @@ class MovePlan:
 
 def digest_of(moves: Sequence[PlannedMove]) -> str:
     """SHA-256 (hex) over the moves of a plan, in their order."""
-    document = [[m.asset, m.storage_id, m.verdict, [asdict(f) for f in m.files]] for m in moves]
+    document = [
+        [m.asset, m.storage_id, m.verdict, m.undoes, [asdict(f) for f in m.files]] for m in moves
+    ]
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -161,14 +177,19 @@ def _state_block(asset: Asset, world: World) -> BlockedMove | None:
             BlockReason.NOT_DECIDED,
             f"its state is {asset.state}; only decided assets are moved",
         )
+    if Flag.PARKED in asset.flags:
+        return _block(asset, BlockReason.PARKED, "an earlier move could not be proven; see its why")
+    return world_block(asset, world)
+
+
+def world_block(asset: Asset, world: World) -> BlockedMove | None:
+    """Why the world does not let an asset move, whatever its state: offline, unreadable, locked."""
     if asset.storage_id in world.offline:
         return _block(
             asset,
             BlockReason.STORAGE_OFFLINE,
             f"storage {asset.storage_id} is offline: {world.offline[asset.storage_id]}",
         )
-    if Flag.PARKED in asset.flags:
-        return _block(asset, BlockReason.PARKED, "an earlier move could not be proven; see its why")
     if asset.uuid in world.unreadable:
         return _block(asset, BlockReason.UNREADABLE, world.unreadable[asset.uuid])
     if asset.uuid in world.locked:
@@ -176,9 +197,16 @@ def _state_block(asset: Asset, world: World) -> BlockedMove | None:
     return None
 
 
-def _disk_block(asset: Asset, world: World) -> BlockedMove | None:
-    expected = {asset.path: (asset.size, asset.mtime_ns)}
-    expected |= {s.path: (s.size, s.mtime_ns) for s in asset.sidecars}
+def _expected(asset: Asset) -> dict[RelPath, tuple[int, int]]:
+    """Size and mtime of each file of a group, as the last scan saw them."""
+    sidecars = {s.path: (s.size, s.mtime_ns) for s in asset.sidecars}
+    return {asset.path: (asset.size, asset.mtime_ns)} | sidecars
+
+
+def disk_block(
+    asset: Asset, expected: Mapping[RelPath, tuple[int, int]], world: World
+) -> BlockedMove | None:
+    """Why files are not to be moved: one is gone, or has not the size and mtime expected of it."""
     for path, (size, mtime_ns) in expected.items():
         found = world.files.get((asset.storage_id, path))
         if found is None:
@@ -254,7 +282,7 @@ def _warnings(asset: Asset) -> tuple[str, ...]:
 def _plan_one(
     asset: Asset, world: World, taken: dict[tuple[StorageId, str], set[str]]
 ) -> PlannedMove | BlockedMove:
-    blocked = _state_block(asset, world) or _disk_block(asset, world)
+    blocked = _state_block(asset, world) or disk_block(asset, _expected(asset), world)
     if blocked:
         return blocked
     folder = target_folder(asset, world.layouts[asset.storage_id])
@@ -339,3 +367,8 @@ class Batch:
     results: tuple[MoveResult, ...]
     blocked: tuple[BlockedMove, ...] = ()
     finished_at: datetime | None = None
+
+    @property
+    def undoes(self) -> str:
+        """The batch that it takes back; empty where it carries out decisions."""
+        return self.results[0].move.undoes if self.results else ""

@@ -24,6 +24,7 @@ from ..usecases.purges import Purges
 from ..usecases.review import Review
 from ..usecases.sessions import Sessions
 from ..usecases.storages import Storages
+from ..usecases.undo import Undo
 from ..usecases.uploads import Uploads
 from .people import People
 from .security_log import LoggedSecurity
@@ -47,6 +48,7 @@ class Services:
     bulk_decisions: BulkDecisions
     previews: Previews
     moves: Moves
+    undo: Undo
     purges: Purges
     operations: Operations
     features: Features

@@ -39,6 +39,7 @@ from ..usecases.review import Review
 from ..usecases.scan_tally import ScanOptions
 from ..usecases.sessions import Sessions
 from ..usecases.storages import Storages
+from ..usecases.undo import Undo
 from ..usecases.uploads import Uploads
 from .clock import RandomIds, SystemClock
 from .observed_store import ObservedStore
@@ -99,6 +100,7 @@ def wire(settings: Settings, plugins: Plugins, store: Store) -> Services:
         security=security,
         notifier=_notifier(plugins, settings),
     )
+    moves = Moves(store=store, clock=clock, ids=ids, storages=storages)
     return Services(
         store=store,
         clock=clock,
@@ -124,7 +126,8 @@ def wire(settings: Settings, plugins: Plugins, store: Store) -> Services:
         review=Review(store=store, clock=clock, ids=ids, catalog=catalog),
         bulk_decisions=BulkDecisions(store=store, clock=clock, ids=ids),
         previews=Previews(store=store, clock=clock),
-        moves=Moves(store=store, clock=clock, ids=ids, storages=storages),
+        moves=moves,
+        undo=Undo(moves=moves),
         purges=Purges(
             store=store, clock=clock, ids=ids, storages=storages, open_derived=open_derived
         ),

@@ -27,6 +27,7 @@ from ..domain.discovery import (
     moved_by_hand,
 )
 from ..domain.identifiers import StorageId
+from ..domain.lifecycle import State
 from ..domain.scans import ScanReport, UnmatchedSidecar
 from ..domain.storage import Storage
 from ..errors import StateConflict, StorageOffline
@@ -284,7 +285,10 @@ class Discovery:
         tally, now = comparison.tally, self.clock.now()
         storage_id = tally.storage.storage_id
         shapes = {(a.seen.size, a.seen.mtime_ns) for _, a in held}
-        candidates = [a for a in tx.assets_like(storage_id, shapes) if Flag.MISSING in a.flags]
+        alike = tx.assets_like(storage_id, shapes)
+        candidates = [a for a in alike if Flag.MISSING in a.flags]
+        # An undo may be bringing it back right now; the next scan sees whose file it is.
+        moving = {a.fingerprint for a in alike if a.state is State.MOVE_QUEUED}
         matches = match_moves(candidates, [arrival for _, arrival in held])
         by_id = {asset.uuid: asset for asset in candidates}
         counts: Counter[str] = Counter(ambiguous=len(matches.ambiguous))
@@ -302,6 +306,8 @@ class Discovery:
                 self._save(tx, asset, evolve(finding, asset=moved), now)
                 counts[Noted.MOVED.value] += 1
                 counts[Noted.MISSING.value] -= 1
+            elif arrival.fingerprint in moving or tx.asset_at(storage_id, path):
+                continue
             elif discovers(tally.storage.layout, contents.listing.folder):
                 fresh.append(comparison.new(path, entry, media_type, sidecars, now))
         tx.add_assets(fresh)

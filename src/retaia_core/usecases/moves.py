@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from enum import StrEnum
 from functools import partial
 
 import anyio
@@ -12,7 +11,7 @@ import anyio.to_thread
 from attrs import evolve, frozen
 
 from ..domain.actors import SYSTEM, Actor, ActorKind
-from ..domain.assets import Asset, Flag, advanced, flagged, relocated
+from ..domain.assets import Asset, advanced
 from ..domain.identifiers import AssetId, BatchId, StorageId, Subject, asset_subject
 from ..domain.journal import JournalEntry, Phase
 from ..domain.leases import LockKind, acquire, check, extend, release
@@ -35,15 +34,14 @@ from ..domain.storage import Health, Storage
 from ..errors import (
     ForbiddenActor,
     NotFound,
-    RetaiaError,
     StateConflict,
     StorageOffline,
     Unavailable,
 )
 from ..ports.clock import Clock, Ids
-from ..ports.originals import MoveRefused, Originals
 from ..ports.store import Store, Transaction
 from .lookups import need_asset
+from .moving import Where, locate, move_group, outcome_of, settled
 from .review import refuse_if_locked
 from .storages import Storages
 from .trail import record, save_step
@@ -59,15 +57,6 @@ BOTH = frozenset(Verdict)
 def batch_subject(batch_id: BatchId) -> Subject:
     """A batch as the subject of events."""
     return Subject(kind="batch", id=batch_id)
-
-
-class _Where(StrEnum):
-    """Where a planned file was found."""
-
-    SOURCE = "source"
-    TARGET = "target"
-    BOTH = "both"
-    UNKNOWN = "unknown"
 
 
 @frozen(kw_only=True)
@@ -216,10 +205,7 @@ class Moves:
             blocked=plan.blocked,
         )
         for move in plan.moves:
-            asset = need_asset(tx, move.asset)
-            refuse_if_locked(tx, asset, now, jobs=True)
-            queued = advanced(asset, Action.QUEUE_MOVE, actor, now)
-            save_step(tx, asset, queued, "move.queued", actor, now, batch=batch.batch_id)
+            self._queue(tx, batch, move, actor)
         tx.add_batch(batch)
         record(
             tx,
@@ -230,8 +216,25 @@ class Moves:
             digest=plan.digest,
             moves=len(plan.moves),
             blocked=len(plan.blocked),
+            **({"undoes": batch.undoes} if batch.undoes else {}),
         )
         return batch
+
+    def _queue(self, tx: Transaction, batch: Batch, move: PlannedMove, actor: Actor) -> None:
+        """Keep everybody else away from an asset until its move is done."""
+        now = batch.created_at
+        asset = need_asset(tx, move.asset)
+        refuse_if_locked(tx, asset, now, jobs=True)
+        action = Action.QUEUE_UNDO if move.undoes else Action.QUEUE_MOVE
+        queued = advanced(asset, action, actor, now)
+        group = {file.source for file in move.files}
+        if set(group_paths(asset)) != group or asset.verdict is not move.verdict:
+            raise StateConflict(
+                f"{asset.path!r} changed while its move was planned; preview again",
+                state=asset.state.value,
+            )
+        name = f"{move.operation}.queued"
+        save_step(tx, asset, queued, name, actor, now, batch=batch.batch_id)
 
     async def execute(self, actor: Actor, plan: MovePlan, expected_digest: str) -> Batch:
         """`execute_in`, durably. `run` then does it."""
@@ -317,8 +320,8 @@ class Moves:
         originals = self.storages.open(storage)
         token = self.ids.token()
         fencing = await self.store.transact(partial(self._begin, batch, move, token))
-        error = await anyio.to_thread.run_sync(_move_group, originals, move)
-        found = await anyio.to_thread.run_sync(_locate, originals, move)
+        error = await anyio.to_thread.run_sync(move_group, originals, move)
+        found = await anyio.to_thread.run_sync(locate, originals, move)
         return await self.store.transact(partial(self._end, batch, move, fencing, error, found))
 
     def _begin(self, batch: Batch, move: PlannedMove, token: str, tx: Transaction) -> int:
@@ -351,8 +354,10 @@ class Moves:
         now: datetime,
         **evidence: object,
     ) -> JournalEntry:
+        if move.undoes:
+            evidence = {"undoes": move.undoes, **evidence}
         return JournalEntry(
-            operation="move",
+            operation=move.operation,
             phase=phase,
             subject=asset_subject(move.asset),
             storage_id=move.storage_id,
@@ -370,14 +375,17 @@ class Moves:
         move: PlannedMove,
         fencing: int,
         error: str,
-        found: tuple[_Where, ...],
+        found: tuple[Where, ...],
         tx: Transaction,
     ) -> MoveResult:
         """Write down what is on disk now, and let the asset's state follow it and nothing else."""
         now = self.clock.now()
-        outcome = _outcome(found)
+        outcome = outcome_of(found)
         asset = need_asset(tx, move.asset)
-        after = _settled(asset, move, outcome, now)
+        after = settled(asset, move, outcome, now)
+        if after.path != asset.path and (owner := tx.asset_at(asset.storage_id, after.path)):
+            outcome, error = Outcome.PARKED, f"asset {owner.uuid} is known at {after.path!r}"
+            after = settled(asset, move, outcome, now)
         phase = Phase.DONE if outcome is Outcome.MOVED else Phase.FAILED
         for file, where in zip(move.files, found, strict=True):
             tx.add_journal(
@@ -387,7 +395,7 @@ class Moves:
             tx,
             asset,
             after,
-            f"move.{outcome.lower()}",
+            f"{move.operation}.{outcome.lower()}",
             SYSTEM,
             now,
             batch=batch.batch_id,
@@ -425,86 +433,3 @@ class Moves:
         for batch in reversed(unfinished):
             await self.run(batch.batch_id)
         return len(unfinished)
-
-
-def _outcome(found: Iterable[_Where]) -> Outcome:
-    places = set(found)
-    if places == {_Where.TARGET}:
-        return Outcome.MOVED
-    return Outcome.FAILED if places == {_Where.SOURCE} else Outcome.PARKED
-
-
-def _settled(asset: Asset, move: PlannedMove, outcome: Outcome, now: datetime) -> Asset:
-    """The asset after its move was verified, found undone, or could not be proven."""
-    if outcome is Outcome.PARKED:
-        return evolve(flagged(asset, Flag.PARKED, on=True), updated_at=now)
-    if outcome is Outcome.FAILED:
-        return advanced(asset, Action.ABANDON_MOVE, SYSTEM, now)
-    targets = {file.source: file.target for file in move.files}
-    sidecars = tuple(evolve(s, path=targets.get(s.path, s.path)) for s in asset.sidecars)
-    there = advanced(asset, Action.CONFIRM_MOVE, SYSTEM, now)
-    path = targets[asset.path]
-    if path != asset.path:
-        there = relocated(there, path, cause="move", now=now)
-    return evolve(there, sidecars=sidecars)
-
-
-def _stands(found: DiskFile | None, file: PlannedFile) -> bool:
-    return found is not None and (found.size, found.mtime_ns) == (file.size, file.mtime_ns)
-
-
-def _where(originals: Originals, file: PlannedFile) -> _Where:
-    """Where a file of a group is now; unknown unless it stands whole in exactly one of two places."""
-    source, target = originals.stat(file.source), originals.stat(file.target)
-    if file.source == file.target:
-        return _Where.TARGET if _stands(target, file) else _Where.UNKNOWN
-    if source is None and _stands(target, file):
-        return _Where.TARGET
-    if _stands(source, file):
-        return _Where.BOTH if _stands(target, file) else _Where.SOURCE
-    return _Where.UNKNOWN
-
-
-def _locate(originals: Originals, move: PlannedMove) -> tuple[_Where, ...]:
-    problem = originals.check()
-    if problem:
-        raise StorageOffline(problem)
-    return tuple(_where(originals, file) for file in move.files)
-
-
-def _move_group(originals: Originals, move: PlannedMove) -> str:
-    """Move the files of a group that are not moved yet; on a failure move back what was moved.
-
-    Returns what went wrong, empty where nothing did. Whatever it says, only `_locate` is believed.
-    """
-    done: list[PlannedFile] = []
-    try:
-        for file in move.files:
-            _move_one(originals, file)
-            done.append(file)
-    except (MoveRefused, OSError, RetaiaError) as error:
-        said = error.reason if isinstance(error, MoveRefused) else str(error)
-        return _undo(originals, done, said)
-    return ""
-
-
-def _move_one(originals: Originals, file: PlannedFile) -> None:
-    """Move a file, or finish what a crash left of its move."""
-    where = _where(originals, file)
-    if where is _Where.SOURCE:
-        originals.rename(file.source, file.target)
-    elif where is _Where.BOTH:
-        originals.settle(file.source, file.target)
-    elif where is _Where.UNKNOWN:
-        raise MoveRefused(f"{file.source!r} is not as the plan says")
-
-
-def _undo(originals: Originals, done: Sequence[PlannedFile], said: str) -> str:
-    for file in reversed(done):
-        if file.source == file.target:
-            continue
-        try:
-            originals.rename(file.target, file.source)
-        except (MoveRefused, OSError, RetaiaError) as error:
-            return f"{said}; moving {file.target!r} back failed too: {error}"
-    return said

@@ -44,6 +44,7 @@ from retaia_core.usecases.scan_tally import ScanOptions
 from retaia_core.usecases.second_factors import SecondFactors
 from retaia_core.usecases.sessions import Sessions
 from retaia_core.usecases.storages import Storages
+from retaia_core.usecases.undo import Undo
 from retaia_core.usecases.uploads import Uploads
 
 PERSON = Actor(kind=ActorKind.PERSON, id="local/ana")
@@ -181,6 +182,10 @@ class House:
     @property
     def moves(self) -> Moves:
         return Moves(store=self.store, clock=self.clock, ids=self.ids, storages=self.storages)
+
+    @property
+    def undo(self) -> Undo:
+        return Undo(moves=self.moves)
 
     @property
     def purges(self) -> Purges:

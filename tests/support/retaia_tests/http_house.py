@@ -115,6 +115,7 @@ def services_of(house: House, plugins: Plugins | None = None) -> Services:
         bulk_decisions=house.bulk,
         previews=Previews(store=house.store, clock=house.clock),
         moves=house.moves,
+        undo=house.undo,
         purges=house.purges,
         operations=house.operations,
         features=house.features,
