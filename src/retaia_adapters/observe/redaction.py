@@ -19,8 +19,10 @@ MAX_TEXT = 10_000
 _SECRET = r"passw(?:or)?d|passphrase|secret|token|authori[sz]ation|credential|cookie"
 _CODE = r"recovery_?codes?|api[_-]?key|private[_-]?key|(?:device|user)_?code"
 _SECRET_KEY = re.compile(rf"{_SECRET}|{_CODE}|(?:^|_)t?otp(?:_|$)", re.IGNORECASE)
-_SUSPICIOUS = re.compile(rf"{_SECRET}|{_CODE}|otp|bearer|basic|eyJ|[@]", re.IGNORECASE)
+_MARKS = rf"{_SECRET}|{_CODE}|otp|bearer|basic|eyj|[@]"
 """What every rule needs to find something: most texts are told harmless by one look."""
+_MARKED = re.compile(_MARKS, re.IGNORECASE)
+_MARKED_IN_LOWER_CASE = re.compile(_MARKS)
 _WORD_BREAK = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+")
 _VALUE = r"\"[^\"]*\"?|'[^']*'?|[^\s\"',;&]+"
 _RULES = (
@@ -55,6 +57,13 @@ def is_secret_key(key: str) -> bool:
     return bool(_SECRET_KEY.search(_WORD_BREAK.sub("_", key)))
 
 
+def _is_suspicious(text: str) -> bool:
+    """Whether a rule may find something."""
+    # The expression that need not care for case is four times as fast; every line of the log is searched.
+    found = _MARKED_IN_LOWER_CASE.search(text.lower()) if text.isascii() else _MARKED.search(text)
+    return found is not None
+
+
 def redact_text(text: str) -> str:
     """Take secrets out of a text, and shorten its e-mail addresses.
 
@@ -65,7 +74,7 @@ def redact_text(text: str) -> str:
     """
     if len(text) > MAX_TEXT:
         text = text[: MAX_TEXT - 1] + "…"
-    if not _SUSPICIOUS.search(text):
+    if not _is_suspicious(text):
         return text
     for pattern, instead in _RULES:
         text = pattern.sub(instead, text)
@@ -87,12 +96,15 @@ def redact(value: object, depth: int = 0) -> Any:
     if depth >= MAX_DEPTH:
         return "…"
     if isinstance(value, Mapping):
-        return {redact_text(str(key)): _under(key, item, depth) for key, item in value.items()}
+        return {_key(str(key)): _under(key, item, depth) for key, item in value.items()}
     if isinstance(value, list | tuple | AbstractSet):
         return [redact(item, depth + 1) for item in value]
     if isinstance(value, bytes):
         return redact_text(value.decode("utf-8", "backslashreplace"))
     return redact_text(str(value))
+
+
+_key = lru_cache(maxsize=1024)(redact_text)
 
 
 def _under(key: object, value: object, depth: int) -> Any:
