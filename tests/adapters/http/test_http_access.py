@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from retaia_tests.cells import STREAMS
 from retaia_tests.house import House
 from retaia_tests.http_house import AGENT_TOKEN, OPTIONS, PERSON_TOKEN, Served, serve_in_process
 from starlette.responses import JSONResponse
@@ -37,6 +38,8 @@ async def test_every_operation_asks_who(served: Served, operation: Operation) ->
         assert answer.headers["www-authenticate"] == "Bearer"
     clients = {Caller.ADMIN: served.person, Caller.AGENT: served.agent}
     for caller, client in clients.items():
+        if operation.operation_id in STREAMS and caller in callers:
+            continue  # An answer without an end; that it begins is asked over a socket.
         answer = await client.request(operation.method, path)
         refused = answer.status_code == 403 and answer.json()["code"] == "FORBIDDEN_ACTOR"
         assert refused is (caller not in callers)

@@ -7,7 +7,6 @@ import fcntl
 import json
 import os
 import select
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -17,8 +16,9 @@ from typing import Any
 
 from attrs import define, field
 
+from retaia_tests import components
+
 PATIENCE_S = 30.0
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 _QUIET = (
     "--headless",
     "--no-sandbox",
@@ -115,10 +115,10 @@ def _pipe() -> tuple[int, int]:
 @contextmanager
 def browser(profile: Path, *, language: str = "en-US") -> Iterator[Browser]:
     """A browser with an empty profile, until the block ends."""
-    assert CHROMIUM is not None
+    chromium = components.program("chromium")
     theirs_in, ours_out = _pipe()
     ours_in, theirs_out = _pipe()
-    command = [CHROMIUM, *_QUIET, f"--user-data-dir={profile}", f"--accept-lang={language}"]
+    command = [chromium, *_QUIET, f"--user-data-dir={profile}", f"--accept-lang={language}"]
     # The browser reads commands from descriptor 3 and answers on 4.
     process = subprocess.Popen(
         ["bash", "-c", f'exec "$@" 3<&{theirs_in} 4>&{theirs_out}', "-", *command, "about:blank"],
