@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
-from retaia_tests import components, postgres
+from retaia_tests import components, postgres, secrecy
 
 # A loaded machine is slow, not wrong.
 _PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -66,6 +66,11 @@ def new_postgres_database(postgres_server: postgres.Server) -> Iterator[Callable
     """Make databases for this test: ``new_postgres_database(template=NAME)`` returns a URL."""
     with ExitStack() as stack:
         yield lambda **options: stack.enter_context(postgres_server.database(**options))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Watch every log record of the run for secrets."""
+    config.pluginmanager.register(secrecy.begin(), "secrecy")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
