@@ -30,6 +30,7 @@ MEANINGS = {
     "server.host": "the address to listen on; by default this machine only; `0.0.0.0` is every network",
     "server.port": "the port; 0 takes a free one",
     "server.provider": "the plugin that serves",
+    "server.trusted_proxies": "addresses or networks of proxies whose `X-Forwarded-For` is believed",
     "server.public_url": "where people reach the server; empty is the address that a request came to",
     "server.authenticator": "the plugin that hashes passwords and signs tokens",
     "server.min_poll_interval": "seconds between two questions of an agent, at least",

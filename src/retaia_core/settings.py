@@ -38,6 +38,7 @@ class ServerSettings:
     """``[server]``: where to listen. ``port`` 0 takes a free one.
 
     ``public_url`` is where people reach the server, where that is not its own address (behind a proxy).
+    ``trusted_proxies`` are the addresses or networks whose ``X-Forwarded-For`` and ``-Proto`` are believed.
     """
 
     host: str = "127.0.0.1"
@@ -47,6 +48,7 @@ class ServerSettings:
     )
     provider: str = "http"
     public_url: str = ""
+    trusted_proxies: tuple[str, ...] = ()
     authenticator: str = "builtin"
     min_poll_interval: float = field(default=1.0, metadata=_positive())
     max_parallel_jobs: int = field(default=4, metadata=_positive())

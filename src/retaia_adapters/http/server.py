@@ -125,7 +125,7 @@ class HttpServer:
                     tasks.start_soon(_guarded, name, work)
 
                 application = build_application(services, options, spawn)
-                server = _Uvicorn(_config(application), lambda: ready(url))
+                server = _Uvicorn(_config(application, options), lambda: ready(url))
                 tasks.start_soon(_run, server, listener)
                 try:
                     await anyio.sleep_forever()
@@ -142,7 +142,7 @@ async def _run(server: _Uvicorn, listener: socket.socket) -> None:
         await server.serve(sockets=[listener])
 
 
-def _config(application: Application) -> uvicorn.Config:
+def _config(application: Application, options: ServerOptions) -> uvicorn.Config:
     return uvicorn.Config(
         application,
         loop="none",
@@ -152,7 +152,8 @@ def _config(application: Application) -> uvicorn.Config:
         interface="asgi3",
         log_config=None,
         access_log=False,
-        proxy_headers=False,
+        proxy_headers=bool(options.trusted_proxies),
+        forwarded_allow_ips=list(options.trusted_proxies),
         server_header=False,
         date_header=True,
         timeout_keep_alive=KEEP_ALIVE_S,

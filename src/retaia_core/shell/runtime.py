@@ -155,6 +155,7 @@ class Runtime:
             host=settings.host,
             port=settings.port,
             public_url=settings.public_url,
+            trusted_proxies=settings.trusted_proxies,
             allowed_job_types=tuple(self.services.catalog.job_types),
             min_poll_interval_s=settings.min_poll_interval,
             max_parallel_jobs=settings.max_parallel_jobs,

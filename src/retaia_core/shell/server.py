@@ -14,13 +14,15 @@ from .services import Services
 class ServerOptions:
     """Where to listen (``port`` 0 takes a free one), and what to tell clients.
 
-    ``public_url`` is where people reach the server; empty: where a request reached it. ``metrics`` says
-    who may read its numbers (`settings.ObserveSettings`).
+    ``public_url`` is where people reach the server; empty: where a request reached it. What
+    ``trusted_proxies`` say of a request's origin is believed. ``metrics`` says who may read the
+    server's numbers (`settings.ObserveSettings`).
     """
 
     host: str
     port: int
     public_url: str = ""
+    trusted_proxies: tuple[str, ...] = ()
     allowed_job_types: tuple[str, ...] = ()
     min_poll_interval_s: float = 5.0
     max_parallel_jobs: int = 4

@@ -206,6 +206,31 @@ def test_it_is_registered() -> None:
     assert isinstance(provider.factory(), HttpServer)
 
 
+class TestProxies:
+    """Where a request came from is the socket's word, or that of a proxy which the settings trust."""
+
+    @pytest.mark.parametrize(
+        ("trusted", "address"),
+        [((), "127.0.0.1"), (("127.0.0.1",), "203.0.113.9"), (("10.0.0.0/8",), "127.0.0.1")],
+    )
+    async def test_forwarded_for(
+        self, house: House, trusted: tuple[str, ...], address: str
+    ) -> None:
+        """Only a trusted proxy's header counts; anybody else's is ignored."""
+        async with anyio.create_task_group() as tasks:
+            running = await start(tasks, house, evolve(OPTIONS, trusted_proxies=trusted))
+            async with running.person() as person:
+                started = await person.post(
+                    "/auth/clients/device/start",
+                    json={"client_kind": "AGENT"},
+                    headers={"X-Forwarded-For": "203.0.113.9"},
+                )
+                asked = {"user_code": started.json()["user_code"]}
+                found = await person.post("/auth/device/lookup", json=asked)
+            running.scope.cancel()
+        assert found.json()["address"] == address
+
+
 class TestBelowTheApplication:
     """What is no request at all gets the one error shape too, and its connection is closed."""
 
