@@ -11,7 +11,7 @@ from retaia_core import __version__
 from retaia_core.errors import RetaiaError
 from retaia_core.hooks import load_plugins
 
-from . import agent, assets, client, decisions, doctor, machines, operation, purge, user
+from . import agent, assets, batches, client, decisions, doctor, machines, operation, purge, user
 from .exits import Exit
 from .output import Output
 
@@ -26,7 +26,18 @@ EPILOGUE = """Exit codes: 0 done · 1 refused or failed · 2 wrong usage or sett
 def build_app() -> App:
     """Put the sub-commands together, those of plugins included."""
     app = App(name="retaia", help=HELP, help_epilogue=EPILOGUE, version=__version__)
-    for module in (machines, agent, assets, decisions, purge, operation, doctor, user, client):
+    for module in (
+        machines,
+        agent,
+        assets,
+        decisions,
+        batches,
+        purge,
+        operation,
+        doctor,
+        user,
+        client,
+    ):
         module.register(app)
     app.register_install_completion_command(add_to_startup=False)
     return app

@@ -1,25 +1,22 @@
-"""The commands by which a person decides: ``decide``, ``batch``, ``retry``, ``waive`` and so on."""
+"""The commands by which a person decides: ``decide``, ``reopen``, ``retry``, ``waive`` and so on."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated
 
-from attrs import asdict
-from cyclopts import App, Parameter
+from cyclopts import App
 
 from retaia_core.domain.actors import Actor
 from retaia_core.domain.assets import Asset
-from retaia_core.domain.identifiers import AssetId, BatchId
-from retaia_core.domain.lifecycle import Action, Verdict
-from retaia_core.domain.moves import Batch, MovePlan, MoveResult, Outcome
+from retaia_core.domain.identifiers import AssetId
+from retaia_core.domain.lifecycle import Action
 from retaia_core.errors import RetaiaError, SettingsError
 from retaia_core.shell.credentials import local_person
 from retaia_core.shell.services import Services
 
-from .context import DEFAULT, Common, find_asset, find_ids, perform, report_error, services_for
+from .context import DEFAULT, Common, find_asset, perform, report_error, services_for
 from .exits import Exit, exit_of
-from .output import Output, plain, printable, size_text
+from .output import Output, plain, printable
 
 Deed = Callable[[Services, Actor, AssetId], Awaitable[Asset]]
 
@@ -36,11 +33,6 @@ def register(app: App) -> None:
     app.command(retry)
     app.command(waive)
     app.command(profile)
-    batch = App(name="batch", help="Move decided assets: preview, apply, report.")
-    batch.command(batch_preview, name="preview")
-    batch.command(batch_apply, name="apply")
-    batch.command(batch_report, name="report")
-    app.command(batch)
 
 
 def _do(common: Common, names: tuple[str, ...], deed: Deed, said: str) -> int:
@@ -123,198 +115,3 @@ def profile(name: str, *names: str, common: Common = DEFAULT) -> int:
         UUIDs or paths.
     """
     return _do(common, names, lambda s, a, u: s.review.set_profile(a, u, name), f"now {name}")
-
-
-_INCLUDE = {
-    "keep": frozenset({Verdict.KEEP}),
-    "reject": frozenset({Verdict.REJECT}),
-    "both": frozenset(Verdict),
-}
-
-
-def _plan_document(plan: MovePlan) -> dict[str, object]:
-    return {
-        "digest": plan.digest,
-        "moves": [
-            {
-                "asset": move.asset,
-                "storage_id": move.storage_id,
-                "verdict": move.verdict.value,
-                "files": [asdict(file) for file in move.files],
-                "renamed": bool(move.nonce),
-                "collides_with": list(move.collides_with),
-                "warnings": list(move.warnings),
-            }
-            for move in plan.moves
-        ],
-        "collisions": [move.asset for move in plan.collisions],
-        "blocked": plain(plan.blocked),
-        "summary": {
-            "moves": len(plan.moves),
-            "files": sum(len(move.files) for move in plan.moves),
-            "bytes": sum(move.size_bytes for move in plan.moves),
-            "collisions": len(plan.collisions),
-            "blocked": len(plan.blocked),
-        },
-    }
-
-
-def _print_plan(out: Output, plan: MovePlan) -> None:
-    for move in plan.moves:
-        for file in move.files:
-            mark = "  " if file.role == "original" else "  + "
-            out.say(f"{mark}{printable(file.source)} → {printable(file.target)}")
-        if move.nonce:
-            taken = ", ".join(printable(path) for path in move.collides_with)
-            out.say(f"    renamed, because {taken} is taken", "yellow")
-        for warning in move.warnings:
-            out.say(f"    {warning}", "yellow")
-    for blocked in plan.blocked:
-        out.say(f"  stays: {printable(blocked.path)}: {blocked.message}", "yellow")
-    total = size_text(sum(move.size_bytes for move in plan.moves))
-    out.say(f"{len(plan.moves)} assets would move ({total}), {len(plan.blocked)} stay")
-
-
-async def _plan(services: Services, include: str, names: tuple[str, ...]) -> MovePlan:
-    ids = await find_ids(services, names) if names else None
-    return await services.moves.preview(_INCLUDE[include], assets=ids)
-
-
-def batch_preview(*names: str, include: str = "both", common: Common = DEFAULT) -> int:
-    """Show what `batch apply` would do; nothing is changed.
-
-    Parameters
-    ----------
-    names
-        Only these assets (default: everything decided).
-    include
-        ``keep``, ``reject`` or ``both``.
-    """
-
-    async def work(out: Output) -> Exit:
-        async with services_for(common) as (_, services):
-            plan = await _plan(services, _checked(include), names)
-        out.result(_plan_document(plan))
-        _print_plan(out, plan)
-        return Exit.OK
-
-    return perform(common, work)
-
-
-def _checked(include: str) -> str:
-    if include not in _INCLUDE:
-        raise SettingsError(f"--include {include!r} is refused; allowed: keep, reject, both")
-    return include
-
-
-def batch_apply(
-    *names: str,
-    include: str = "both",
-    yes: Annotated[bool, Parameter(name=["--yes", "-y"], negative="")] = False,
-    expect: str | None = None,
-    common: Common = DEFAULT,
-) -> int:
-    """Move decided assets: keeps to the archive, rejects to the rejects; every step is journalled.
-
-    Parameters
-    ----------
-    names
-        Only these assets (default: everything decided).
-    include
-        ``keep``, ``reject`` or ``both``.
-    yes
-        Do not ask.
-    expect
-        The digest of the preview that was looked at; refused where the plan is another one now.
-    """
-
-    async def work(out: Output) -> Exit:
-        async with services_for(common) as (_, services):
-            plan = await _plan(services, _checked(include), names)
-            if not plan.moves:
-                out.result({"batch_id": None, "results": [], "blocked": plain(plan.blocked)})
-                _print_plan(out, plan)
-                return Exit.OK
-            if not yes and not _confirmed(out, plan):
-                return Exit.USAGE
-            batch = await services.moves.execute(local_person(), plan, expect or plan.digest)
-            done = await services.moves.run(batch.batch_id, lambda r: _print_result(out, r))
-        out.result(_batch_document(done))
-        return _batch_exit(out, done)
-
-    return perform(common, work)
-
-
-def _confirmed(out: Output, plan: MovePlan) -> bool:
-    _print_plan(out, plan)
-    if out.as_json or not out.errors.is_terminal:
-        out.tell("nothing was moved; look at the plan, then run again with --yes")
-        return False
-    return out.ask("Move these files now?")
-
-
-def _print_result(out: Output, result: MoveResult) -> None:
-    first = result.move.files[0]
-    line = f"{result.outcome}: {printable(first.source)} → {printable(first.target)}"
-    style = "" if result.outcome is Outcome.MOVED else "red"
-    out.say(line + (f" ({result.error})" if result.error else ""), style)
-
-
-def _batch_document(batch: Batch) -> dict[str, object]:
-    return {
-        "batch_id": batch.batch_id,
-        "status": batch.status.value,
-        "digest": batch.digest,
-        "created_at": plain(batch.created_at),
-        "created_by": batch.created_by,
-        "finished_at": plain(batch.finished_at),
-        "results": [
-            {
-                "asset": result.asset,
-                "outcome": result.outcome.value,
-                "error": result.error,
-                "files": [
-                    {"source": f.source, "target": f.target, "role": f.role, "size": f.size}
-                    for f in result.move.files
-                ],
-            }
-            for result in batch.results
-        ],
-        "blocked": plain(batch.blocked),
-    }
-
-
-def _batch_exit(out: Output, batch: Batch) -> Exit:
-    outcomes = [result.outcome for result in batch.results]
-    moved = outcomes.count(Outcome.MOVED)
-    out.say(f"batch {batch.batch_id}: {moved} of {len(outcomes)} assets moved")
-    return Exit.OK if moved == len(outcomes) else Exit.FAILED
-
-
-def batch_report(batch_id: str | None = None, *, common: Common = DEFAULT) -> int:
-    """Show a batch and what became of each asset (default: the newest batches).
-
-    Parameters
-    ----------
-    batch_id
-        As `batch apply` printed it.
-    """
-
-    async def work(out: Output) -> Exit:
-        async with services_for(common) as (_, services):
-            if batch_id is None:
-                batches = await services.moves.batches()
-                out.result({"batches": [_batch_document(b) for b in batches]})
-                rows = [
-                    (b.batch_id, b.status.value, str(len(b.results)), str(plain(b.created_at)))
-                    for b in batches
-                ]
-                out.table(("batch", "status", "assets", "when"), rows)
-                return Exit.OK
-            batch = await services.moves.report(BatchId(batch_id))
-        out.result(_batch_document(batch))
-        for result in batch.results:
-            _print_result(out, result)
-        return _batch_exit(out, batch)
-
-    return perform(common, work)

@@ -438,6 +438,7 @@ def batch_of(batch: Batch) -> View:
             "created_at": instant(batch.created_at),
             "created_by": batch.created_by,
             "finished_at": _time(batch.finished_at),
+            "undoes": batch.undoes or None,
             "progress": {"done": done, "total": len(batch.results)},
             "results": [_result(result) for result in batch.results],
             "blocked": [_blocked(blocked) for blocked in batch.blocked],

@@ -148,6 +148,8 @@ ACCESS: Mapping[str, Access] = {
     "previewMoves": _MOVE,
     "moveBatch": _MOVE,
     "getMoveBatch": _MOVE,
+    "previewUndo": _MOVE,
+    "undoMoveBatch": _MOVE,
     "previewDecisions": _BULK,
     "applyDecisions": _BULK,
     # Features

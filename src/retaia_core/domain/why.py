@@ -28,12 +28,12 @@ class Explanation:
     next: tuple[str, ...] = ()
 
 
-# What a person can do today; undo joins it when it can be done.
 _NEXT = {
     "KEEP": "keep it",
     "REJECT": "reject it",
     "CLEAR": "take the decision back",
     "QUEUE_MOVE": "apply the decisions in a batch",
+    "QUEUE_UNDO": "undo the batch that moved it",
     "REOPEN": "reopen it for a new decision",
     "REPROCESS": "have it processed again",
     "RETRY": "ask for a new try",
@@ -107,6 +107,22 @@ def _purge_note(events: Sequence[Event]) -> list[str]:
     return [f"a purge could not be finished ({last.data.get('error')}); {count} files still stand"]
 
 
+def _batch(asset: Asset, events: Sequence[Event]) -> object:
+    """The batch that brought a settled asset where it is."""
+    moved = (e for e in reversed(events) if e.name.startswith("move."))
+    last = next((e for e in moved if e.data.get("to") == asset.state.value), None)
+    return last.data.get("batch") if last else None
+
+
+def _next(asset: Asset, batch: object) -> tuple[str, ...]:
+    """What a person can do now."""
+    steps = dict(_NEXT)
+    if batch is not None:
+        steps["QUEUE_UNDO"] += f" (`retaia batch undo {batch}`)"
+    allowed = allowed_actions(asset.standing, ActorKind.PERSON)
+    return tuple(steps[action] for action in allowed if action in steps)
+
+
 def explain_asset(
     asset: Asset,
     *,
@@ -143,10 +159,7 @@ def explain_asset(
             "jobs": {j.job_type: j.status.value for j in jobs},
             "failures": failures,
             "event": last.name if last else None,
+            "batch": _batch(asset, events),
         },
-        next=tuple(
-            _NEXT[action]
-            for action in allowed_actions(asset.standing, ActorKind.PERSON)
-            if action in _NEXT
-        ),
+        next=_next(asset, _batch(asset, events)),
     )

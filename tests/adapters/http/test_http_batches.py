@@ -142,3 +142,49 @@ class TestMoves:
         answer = await move(served, **selection)
         assert answer.status_code == 422
         assert list(answer.json()["details"]["fields"]) == [f"selection.{next(iter(selection))}"]
+
+
+class TestUndo:
+    """Taking a batch back."""
+
+    async def _moved(self, served: Served) -> str:
+        await decided(served, "A", "KEEP")
+        batch = (await move(served, digest=(await preview(served))["digest"])).json()
+        await finished(served, batch["batch_id"])
+        return str(batch["batch_id"])
+
+    async def test_what_was_shown_goes_back(self, served: Served) -> None:
+        """Preview, undo, report: the files are where they were, and the undo says what it undoes."""
+        batch_id = await self._moved(served)
+        url = f"/batches/moves/{batch_id}/undo"
+        bare = await served.person.post(url, json={}, headers=served.key())
+        assert (bare.status_code, bare.json()["code"]) == (409, "STATE_CONFLICT")
+        shown = (await served.person.post(f"{url}/preview")).json()
+        assert [(f["from"], f["to"]) for m in shown["eligible"] for f in m["files"]] == [
+            ("ARCHIVE/A.jpg", "INBOX/A.jpg")
+        ]
+        key = served.key()
+        first = await served.person.post(url, json={"digest": shown["digest"]}, headers=key)
+        assert first.status_code == 200, first.text
+        report = await finished(served, first.json()["batch_id"])
+        assert (report["undoes"], report["results"][0]["outcome"]) == (batch_id, "MOVED")
+        assert set(served.house.originals.files) == {"INBOX/A.jpg"}
+        again = await served.person.post(url, json={"digest": shown["digest"]}, headers=key)
+        assert again.content == first.content
+        twice = (await served.person.post(f"{url}/preview")).json()
+        assert [b["reason"] for b in twice["blocked"]] == ["undone"]
+        refused = await served.person.post(url, json={}, headers=served.key())
+        assert refused.status_code == 409
+        assert refused.json()["details"]["blocked"][0]["reason"] == "undone"
+
+    async def test_a_world_that_changed(self, served: Served) -> None:
+        """Where the way back is taken meanwhile, nothing moves, and the reason is told."""
+        url = f"/batches/moves/{await self._moved(served)}/undo"
+        digest = (await served.person.post(f"{url}/preview")).json()["digest"]
+        served.house.originals.add("INBOX/A.jpg", b"another")
+        answer = await served.person.post(url, json={"digest": digest}, headers=served.key())
+        assert answer.status_code == 409
+        assert answer.json()["details"]["blocked"][0]["reason"] == "target_taken"
+        assert "ARCHIVE/A.jpg" in served.house.originals.files
+        unknown = await served.person.post("/batches/moves/none/undo/preview")
+        assert unknown.status_code == 404

@@ -8,15 +8,12 @@ from hypothesis import given
 from retaia_core.domain.actors import ActorKind
 from retaia_core.domain.assets import Asset, DecisionRecord, Flag
 from retaia_core.domain.jobs import Failure, JobStatus
-from retaia_core.domain.lifecycle import Action, State, Verdict, allowed_actions
+from retaia_core.domain.lifecycle import State, Verdict, allowed_actions
 from retaia_core.domain.storage import Health
 from retaia_core.domain.why import explain_asset
 from retaia_core.testing import strategies
 from retaia_core.testing.clock import START
 from retaia_core.testing.samples import FACTS, after, asset, event, job, lock, storage
-
-NOT_YET = {Action.QUEUE_UNDO}
-"""Open in the table, and offered to a person when they can be done."""
 
 
 class TestEveryAssetIsExplained:
@@ -30,7 +27,7 @@ class TestEveryAssetIsExplained:
         assert repr(one.name) in said.sentence
         assert said.sentence.endswith(".")
         assert said.since == (one.state_since or one.created_at)
-        open_now = set(allowed_actions(one.standing, ActorKind.PERSON)) - NOT_YET
+        open_now = set(allowed_actions(one.standing, ActorKind.PERSON))
         assert len(said.next) == len(set(said.next)) == len(open_now)
         assert said.evidence["uuid"] == one.uuid
         assert said.evidence["state"] == one.state.value

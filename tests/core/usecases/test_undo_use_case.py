@@ -74,6 +74,8 @@ class TestUndo:
         keep, reject = await decide(house, "A"), await decide(house, "B", Action.REJECT)
         files, before = dict(house.originals.files), await state_of(house)
         batch = await apply(house)
+        why = await house.operations.why(keep.uuid)
+        assert f"undo the batch that moved it (`retaia batch undo {batch.batch_id}`)" in why.next
         plan = await house.undo.preview(batch.batch_id)
         assert [(f.source, f.target) for m in plan.moves for f in m.files] == [
             ("ARCHIVE/day/A.jpg", "INBOX/day/A.jpg"), ("ARCHIVE/day/A.xmp", "INBOX/day/A.xmp"),

@@ -10,7 +10,7 @@ from attrs import field, frozen
 
 from retaia_core.domain.identifiers import AssetId, BatchId, parse_asset_id
 from retaia_core.domain.lifecycle import Verdict
-from retaia_core.domain.moves import MovePlan
+from retaia_core.domain.moves import Batch, MovePlan
 from retaia_core.errors import StateConflict, ValidationFailed
 
 from ..call import Call, Handler, known_answer, once_only
@@ -124,19 +124,64 @@ async def _execute(call: Call, selection: Selection) -> object:
     plan = await _plan(call, selection)
     work = partial(moves.execute_in, call.actor, plan, expected)
     once = await once_only(call, work, batch_of)
-    if once.made is not None:
-        batch_id = once.made.batch_id
-        call.serving.spawn(f"batch {batch_id}", partial(moves.run, batch_id))
+    _run(call, once.made)
     return once.answer
+
+
+def _run(call: Call, batch: Batch | None) -> None:
+    """Do a batch that this request accepted, in the background."""
+    if batch is not None:
+        run = partial(call.services.moves.run, batch.batch_id)
+        call.serving.spawn(f"batch {batch.batch_id}", run)
 
 
 async def get_batch(call: Call) -> object:
     """How far a batch is, and what became of each asset."""
-    return batch_of(await call.services.moves.report(BatchId(call.path["batch_id"])))
+    return batch_of(await call.services.moves.report(_batch_id(call)))
+
+
+def _batch_id(call: Call) -> BatchId:
+    return BatchId(call.path["batch_id"])
+
+
+def _undo_of(batch_id: BatchId) -> str:
+    """What a preview of this undo is remembered under."""
+    return f"undo {batch_id}"
+
+
+async def preview_undo(call: Call) -> object:
+    """Show what of a batch would go back; changes nothing."""
+    batch_id = _batch_id(call)
+    plan = await call.services.undo.preview(batch_id)
+    await call.services.previews.remember(call.actor, _undo_of(batch_id), plan.digest)
+    return plan_of(plan)
+
+
+async def undo_batch(call: Call) -> object:
+    """Accept what the preview of an undo showed as a batch that runs in the background."""
+    return await known_answer(call) or await _undo(call, _batch_id(call))
+
+
+async def _undo(call: Call, batch_id: BatchId) -> object:
+    services = call.services
+    expected = call.body.get("digest") or await services.previews.shown(
+        call.actor, _undo_of(batch_id)
+    )
+    if expected is None:
+        raise StateConflict(
+            "nothing moves back without a preview: preview first, and send its digest"
+        )
+    plan = await services.undo.preview(batch_id)
+    work = partial(services.undo.execute_in, call.actor, plan, expected)
+    once = await once_only(call, work, batch_of)
+    _run(call, once.made)
+    return once.answer
 
 
 HANDLERS: Mapping[str, Handler] = {
     "previewMoves": preview_moves,
     "moveBatch": move_batch,
     "getMoveBatch": get_batch,
+    "previewUndo": preview_undo,
+    "undoMoveBatch": undo_batch,
 }

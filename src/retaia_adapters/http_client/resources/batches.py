@@ -68,6 +68,32 @@ class Batches(Resource[M]):
         request = ask("GET", "/batches/moves/{batch_id}", batch_id)
         return await self._engine.call(request, MoveBatch)
 
+    @operation
+    async def preview_undo(self, batch_id: str) -> MovePreview:
+        """What of a batch would go back to where it was, and what cannot and why; changes nothing.
+
+        Raises:
+            StateConflict: the batch is an undo itself.
+        """
+        request = ask("POST", "/batches/moves/{batch_id}/undo/preview", batch_id, again=True)
+        return await self._engine.call(request, MovePreview)
+
+    @operation
+    async def undo(
+        self, batch_id: str, *, digest: str | None = None, key: str | None = None
+    ) -> MoveBatch:
+        """Take a batch back as the preview of this ``digest`` showed it, in the background.
+
+        Without a digest the caller's last preview of the undo counts. The answer is a batch of its own.
+
+        Raises:
+            StateConflict: the preview does not hold any more, or nothing can be taken back.
+        """
+        body = {} if digest is None else {"digest": digest}
+        path = "/batches/moves/{batch_id}/undo"
+        request = ask("POST", path, batch_id, body=body, key=self._key(key))
+        return await self._engine.call(request, MoveBatch)
+
 
 class Decisions(Resource[M]):
     """``/decisions``."""

@@ -103,6 +103,7 @@ class MoveBatch:
     results: tuple[MoveResult, ...]
     blocked: tuple[BlockedMove, ...]
     finished_at: datetime | None = None
+    undoes: str | None = None
 
 
 @frozen(kw_only=True)
