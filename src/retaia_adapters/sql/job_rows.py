@@ -16,6 +16,7 @@ from .schema import jobs
 from .values import dump, load_object, maybe_micros, micros, time_of
 
 COLUMNS = tuple(column.name for column in jobs.c)
+_PRIORITY, _CREATED_AT, _JOB_ID = map(COLUMNS.index, ("priority", "created_at", "job_id"))
 CHANGING = (
     *("status", "offered_as", "not_before", "attempts", "claimed_by", "lock_token"),
     *("locked_until", "fencing", "updated_at", "failure", "progress", "result", "warnings"),
@@ -136,6 +137,11 @@ def job_of(row: Row) -> Job:
         result=load_object(result),
         warnings=_warnings.decode(warnings) if warnings else (),
     )
+
+
+def offer_order_of(row: Row) -> tuple[object, ...]:
+    """`claiming.offer_order` of a row: most of those that are compared are not answered."""
+    return -row[_PRIORITY], row[_CREATED_AT], row[_JOB_ID]
 
 
 def lock_row(lock: Lock) -> dict[str, object]:

@@ -40,6 +40,7 @@ from .job_rows import (
     lock_of,
     lock_row,
     nobodys,
+    offer_order_of,
     parse_lane,
     row_of,
 )
@@ -125,19 +126,23 @@ def _lanes() -> Any:
     return select(hops.c.lane).where(hops.c.lane.is_not(None))
 
 
-def _offered() -> Select[Any]:
-    """The jobs of one lane that are due and whose subject nobody else holds."""
+def offered_of(lane: str) -> Select[Any]:
+    """The jobs of the lane of a parameter that are due and whose subject nobody else holds."""
     now = bindparam("now", type_=_l.expires_at.type)
     subject = and_(_l.subject_kind == _j.subject_kind, _l.subject_id == _j.subject_id)
     mine = and_(_l.kind == "job_lease", _l.holder == bindparam("agent_id"))
     free = or_(_l.token.is_(None), _l.token == "", _l.expires_at <= now, mine)
     return (
         _whole.select_from(schema.jobs.outerjoin(schema.locks, subject))
-        .where(_j.offered_as == bindparam("lane"), free)
+        .where(_j.offered_as == bindparam(lane), free)
         .where(or_(_j.not_before.is_(None), _j.not_before <= now))
-        .order_by(_j.priority.desc(), _j.created_at, _j.job_id)
-        .limit(bindparam("limit"))
     )
+
+
+def _offered() -> Select[Any]:
+    """The first jobs of one lane."""
+    first = offered_of("lane").order_by(_j.priority.desc(), _j.created_at, _j.job_id)
+    return first.limit(bindparam("limit"))
 
 
 def _release() -> Any:
@@ -188,12 +193,11 @@ class JobTransaction:
         self._session.in_index_order()
         values = {"now": micros(query.now), "agent_id": query.agent_id, "limit": query.limit}
         found = [
-            [job_of(row) for row in self._session.rows(self._jobs.offered, values | {"lane": lane})]
+            self._session.rows(self._jobs.offered, values | {"lane": lane})
             for lane in self._open_lanes(query)
         ]
-        if len(found) == 1:
-            return found[0]
-        return list(islice(merge(*found, key=claiming.offer_order), query.limit))
+        offered = found[0] if len(found) == 1 else merge(*found, key=offer_order_of)
+        return [job_of(row) for row in islice(offered, query.limit)]
 
     def _open_lanes(self, query: ClaimableQuery) -> Iterator[str]:
         for (lane,) in self._session.rows(self._jobs.lanes, {}):

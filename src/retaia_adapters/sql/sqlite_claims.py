@@ -1,6 +1,6 @@
-"""Claims and submits on SQLite in two statements each, where nothing stands in the way.
+"""The short ways of SQLite: lists of jobs in one statement, claims and submits in two where nothing hinders.
 
-Nobody comes in between; the first does all or nothing. Where it did nothing, the rules of `job_store`
+Nobody comes in between; the first of two does all or nothing. Where it did nothing, the rules of `job_store`
 are applied step by step: they know what to do about it, or how to refuse it.
 """
 
@@ -9,19 +9,21 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import BigInteger, Text, bindparam, text
+from sqlalchemy import BigInteger, Text, bindparam, text, union_all
 
 from retaia_core.domain.identifiers import JobId, Subject
 from retaia_core.domain.jobs import Job
 from retaia_core.domain.leases import Lock, LockKind
 from retaia_core.errors import RetaiaError
 from retaia_core.ports import claiming
-from retaia_core.ports.store import Claim, Claimed, Completion
+from retaia_core.ports.store import Claim, ClaimableQuery, Claimed, Completion
 
 from .dialects import SQLITE, Row, Statement
 from .job_rows import COLUMNS, job_of
+from .job_store import offered_of
 from .session import Session
 from .transaction import SqlTransaction, Statements
 from .values import dump, micros
@@ -76,6 +78,14 @@ def _compile(query: str) -> Statement:
     return SQLITE.compile(text(query).bindparams(*named))
 
 
+@cache
+def _offered(lanes: int) -> Statement:
+    """The first jobs of so many lanes: SQLite walks their places in the index in step, no further."""
+    every = union_all(*(offered_of(f"lane_{n}") for n in range(lanes)))
+    every = every.order_by(text("priority DESC, created_at, job_id"))
+    return SQLITE.compile(every.limit(bindparam("limit")))
+
+
 class SqliteTransaction(SqlTransaction):
     """The transaction with the short ways of SQLite, where nobody comes in between statements."""
 
@@ -85,6 +95,13 @@ class SqliteTransaction(SqlTransaction):
         self._count = _compile(_COUNT)
         self._complete = _compile(_COMPLETE.format(told=_JOB))
         self._finish = _compile(_COMPLETE.format(told="subject_kind, subject_id"))
+
+    def claimable(self, query: ClaimableQuery) -> Sequence[Job]:
+        lanes = {f"lane_{n}": lane for n, lane in enumerate(self._open_lanes(query))}
+        if not lanes:
+            return []
+        values = {"now": micros(query.now), "agent_id": query.agent_id, "limit": query.limit}
+        return [job_of(row) for row in self._session.rows(_offered(len(lanes)), values | lanes)]
 
     def claim(self, claim: Claim) -> Claimed:
         named = None if claim.job_ids is None else list(dict.fromkeys(claim.job_ids))
