@@ -114,6 +114,11 @@ class Gatherings:
             waiting = self._waiting[work]
             return [waiting.popleft() for _ in range(min(most, len(waiting)))]
 
+    def _only(self, work: SharedWork[Any, Any]) -> Call | None:
+        with self._lock:
+            waiting = self._waiting[work]
+            return waiting[0] if len(waiting) == 1 else None
+
     def _over(self, work: SharedWork[Any, Any]) -> bool:
         with self._lock:
             if self._waiting[work]:
@@ -129,8 +134,12 @@ class Gathering:
     _of: Gatherings
     _work: SharedWork[Any, Any]
 
+    def only(self) -> Call | None:
+        """The one who waits, where nobody else does; the first to be taken."""
+        return self._of._only(self._work)
+
     def take(self, most: int) -> list[Call]:
-        """Those who wait now; somebody must call `over` when they have their answers."""
+        """Those who wait now, the first first; somebody must call `over` when they have their answers."""
         return self._of._take(self._work, most)
 
     def over(self) -> bool:

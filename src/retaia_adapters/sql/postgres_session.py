@@ -34,9 +34,9 @@ _BY_KEY = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; S
 _BY_ESTIMATE = "SET jit = off"
 
 
-def connect(url: str, *, writing: bool) -> Wire:
-    """Open a connection for transactions that write, or that only read."""
-    return Wire(url, _BY_KEY if writing else _BY_ESTIMATE)
+def connect(url: str, *, writing: bool, settings: str = "") -> Wire:
+    """Open a connection for transactions that write, or that only read; ``settings`` are its own."""
+    return Wire(url, f"{_BY_KEY if writing else _BY_ESTIMATE}; {settings}")
 
 
 def worth_a_new_try(error: BaseException) -> bool:

@@ -1,7 +1,8 @@
-"""The store on PostgreSQL: a few threads, each with a connection of its own."""
+"""The store on PostgreSQL: a few threads, each with a connection of its own (but see `postgres_quick`)."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import random
 import threading
@@ -10,7 +11,7 @@ from typing import Any, TypeVar
 
 import anyio.to_thread
 import psycopg
-from attrs import define, field
+from attrs import define, field, frozen
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
@@ -21,6 +22,7 @@ from . import migrate
 from .calls import Call, Gathering, Gatherings, Run, call_of, deliver, share_out, together
 from .dialects import POSTGRES
 from .postgres_claims import PostgresTransaction, PostgresWays
+from .postgres_quick import QuickWriter
 from .postgres_session import PostgresSession, connect, explained, worth_a_new_try
 from .postgres_wire import Wire
 from .queues import WarmestFirst
@@ -29,7 +31,7 @@ from .transaction import Statements
 
 Item = TypeVar("Item")
 T = TypeVar("T")
-Queue = WarmestFirst[Call | Gathering | None]
+Queue = WarmestFirst["Call | Gathering | _Ending | None"]
 
 WRITERS = 6
 READERS = 4
@@ -53,6 +55,7 @@ class PostgresStore(Store):
         self._writes: Queue = WarmestFirst()
         self._reads: Queue = WarmestFirst()
         self._gatherings = Gatherings()
+        self._quick = QuickWriter(url, self._statements, self._ways)
         self._writers: list[threading.Thread] = []
         self._readers: list[threading.Thread] = []
 
@@ -80,11 +83,33 @@ class PostgresStore(Store):
     ) -> T:
         """Run a function once for all who wait for it while its last run is on its way.
 
+        It is run in the event loop, where it is one caller's and takes a moment.
+
         Raises:
             StoreUnavailable, RetaiaError: as the port says; nothing was changed for this item.
         """
-        answer: T = await self._ask(self._writes, call_of(work, item, durable=durable))
+        self._must_be_open()
+        call = call_of(work, item, durable=durable)
+        gathering = self._gatherings.add(call)
+        if gathering is not None:
+            # Those who come before the loop turns are asked together with it.
+            call.loop.call_soon(self._run_here, gathering)
+        answer: T = await call.future
         return answer
+
+    def _run_here(self, gathering: Gathering) -> None:
+        """Run a function for its only caller here and now, or leave it to a thread."""
+        call = gathering.only()
+        if call is None or call.durable or not call.wanted or not self._quick.run(call):
+            self._writes.put(gathering)
+        elif not self._quick.ended():
+            self._writes.put(_Ending(self._quick, call, gathering))
+        else:
+            if self._quick.finish(call):
+                gathering.take(1)
+                call.settle()
+            if not gathering.over():
+                self._writes.put(gathering)
 
     async def read(self, work: Work[T]) -> T:
         """Run a function that only reads, on one snapshot.
@@ -96,28 +121,31 @@ class PostgresStore(Store):
         return answer
 
     async def _ask(self, queue: Queue, call: Call) -> Any:
+        self._must_be_open()
+        queue.put(call)
+        return await call.future
+
+    def _must_be_open(self) -> None:
         if not self._writers:
             raise StoreError(
                 "the store is not open; call prepare() first, and nothing after close()"
             )
-        waiting = call if call.shared is None else self._gatherings.add(call)
-        if waiting is not None:
-            queue.put(waiting)
-        return await call.future
 
     async def close(self) -> None:
         """Finish what waits, then close the connections."""
-        if self._writers:
-            await anyio.to_thread.run_sync(self._close)
-
-    def _close(self) -> None:
         writers, self._writers = self._writers, []
         readers, self._readers = self._readers, []
+        if writers:
+            await asyncio.sleep(0)  # for what was asked for in this turn of the loop
+            await anyio.to_thread.run_sync(self._close, writers, readers)
+
+    def _close(self, writers: list[threading.Thread], readers: list[threading.Thread]) -> None:
         for queue, threads in ((self._writes, writers), (self._reads, readers)):
             for _ in threads:
                 queue.put(None)
         for thread in (*writers, *readers):
             thread.join()
+        self._quick.close()
 
     def _prepare(self) -> None:
         try:
@@ -152,8 +180,26 @@ class PostgresStore(Store):
         return thread
 
 
+@frozen
+class _Ending:
+    """A commit that takes longer than the event loop can wait for it."""
+
+    _quick: QuickWriter
+    _call: Call
+    _gathering: Gathering
+
+    def wait(self) -> Gathering:
+        """Wait for its end, and tell the caller; returns those who came meanwhile."""
+        if self._quick.finish(self._call):
+            self._gathering.take(1)
+            deliver([self._call])
+        return self._gathering
+
+
 def _work(worker: _Worker, queue: Queue) -> None:
     while (waiting := queue.get()) is not None:
+        if isinstance(waiting, _Ending):
+            waiting = waiting.wait()
         if isinstance(waiting, Gathering):
             _run_gathering(worker, waiting)
         elif waiting.wanted:

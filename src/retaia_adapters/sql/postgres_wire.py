@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import select
+import time
 from collections.abc import Sequence
 
 import psycopg
@@ -22,8 +23,15 @@ from .dialects import Row
 _FAILED = (ExecStatus.FATAL_ERROR, ExecStatus.BAD_RESPONSE)
 
 
+class TooLong(Exception):
+    """The answer did not come in time; the connection was closed, and nothing was committed."""
+
+
 class Wire:
-    """One connection in pipeline mode; every statement is prepared once under a name of its own."""
+    """One connection in pipeline mode; every statement is prepared once under a name of its own.
+
+    ``until`` is the time (`time.monotonic`) to which answers are waited for; none is for ever.
+    """
 
     def __init__(self, url: str, settings: str) -> None:
         self._connection = psycopg.connect(
@@ -40,6 +48,7 @@ class Wire:
         self._numbers = itertools.count()
         self._expected: list[tuple[str, bool]] = []
         self._begun = False
+        self.until: float | None = None
 
     def begin(self, how: str = "BEGIN") -> None:
         """Make what follows (and precedes, to the last commit) a transaction that survives `finish`."""
@@ -48,15 +57,20 @@ class Wire:
             self.send(how)
 
     def commit(self) -> None:
-        """End the transaction; the server ends by itself one that was not begun in words.
+        """End the transaction.
 
         Raises:
             psycopg.Error: something failed, and nothing was committed.
         """
+        self.send_commit()
+        self.settle()
+
+    def send_commit(self) -> None:
+        """Ask for the end of the transaction; the server ends by itself one that was not begun in words."""
         if self._begun:
             self._begun = False
             self.send("COMMIT")
-        self.finish()
+        self._libpq.pipeline_sync()
 
     def roll_back(self) -> None:
         """Take back everything since the last commit, whatever became of the queries on their way.
@@ -118,6 +132,14 @@ class Wire:
             psycopg.Error: something failed; the connection can be used again, if it is alive.
         """
         self._libpq.pipeline_sync()
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait for the end of what was sent.
+
+        Raises:
+            psycopg.Error: as `finish`.
+        """
         problem: psycopg.Error | None = None
         try:
             self._receive()
@@ -157,12 +179,17 @@ class Wire:
     def _result(self) -> PGresult | None:
         """The next result; waits for it without keeping other threads from running."""
         while self._libpq.flush():
-            self._both.poll()
-            self._libpq.consume_input()
+            self._wait(self._both)
         while self._libpq.is_busy():
-            self._input.poll()
-            self._libpq.consume_input()
+            self._wait(self._input)
         return self._libpq.get_result()
+
+    def _wait(self, what: select.poll) -> None:
+        left = None if self.until is None else max(0.0, self.until - time.monotonic()) * 1000
+        if not what.poll(left):
+            self.close()
+            raise TooLong
+        self._libpq.consume_input()
 
     @property
     def alive(self) -> bool:
@@ -177,6 +204,10 @@ class Wire:
     def hung_up(self) -> bool:
         """Whether the server said something while nobody asked: its last words, as a rule."""
         return bool(self._input.poll(0))
+
+    def answers(self, seconds: float) -> bool:
+        """Whether everything was sent, and the server's answer begins to come in so many seconds."""
+        return not self._libpq.flush() and bool(self._input.poll(seconds * 1000))
 
     def close(self) -> None:
         """Close the connection."""
