@@ -50,7 +50,10 @@ _VERDICTS = {
 }
 STREAMS = {"listenEvents"}
 """Operations whose answer has no end: it is enough that they begin."""
-_BODIES = {"initUpload": {"kind": "thumb", "content_type": "image/jpeg", "size_bytes": 10}}
+_BODIES = {
+    "initUpload": {"kind": "thumb", "content_type": "image/jpeg", "size_bytes": 10},
+    "resetPassword": {"token": "nobody's", "new_password": "long enough for one"},
+}
 _DECISIONS = (Action.KEEP, Action.REJECT, Action.CLEAR)
 
 
