@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import BinaryIO
 
 import anyio.to_thread
@@ -14,6 +14,8 @@ from starlette.types import Receive, Scope, Send
 from .errors import refused
 
 BLOCK = 256 * 1024
+
+Opener = Callable[[], BinaryIO]
 _RANGE = re.compile(r"bytes=\s*([0-9]{0,18})\s*-\s*([0-9]{0,18})\s*", re.IGNORECASE)
 
 
@@ -71,9 +73,24 @@ def same_tag(header: str | None, tag: str) -> bool:
     return tag in tags or "*" in tags
 
 
-async def _blocks(file: BinaryIO, span: Span) -> AsyncIterator[bytes]:
-    await anyio.to_thread.run_sync(file.seek, span.first)
-    left = span.length
+def _begin(opener: Opener, span: Span) -> tuple[BinaryIO | None, bytes]:
+    """The first block of a span, and the file where there is more of it."""
+    file = opener()
+    try:
+        file.seek(span.first)
+        block = file.read(min(BLOCK, span.length))
+    except BaseException:
+        file.close()
+        raise
+    if len(block) < span.length:
+        return file, block
+    file.close()
+    return None, block
+
+
+async def _blocks(file: BinaryIO, block: bytes, span: Span) -> AsyncIterator[bytes]:
+    yield block
+    left = span.length - len(block)
     while left:
         block = await anyio.to_thread.run_sync(file.read, min(BLOCK, left))
         if not block:
@@ -83,10 +100,12 @@ async def _blocks(file: BinaryIO, span: Span) -> AsyncIterator[bytes]:
 
 
 class FileResponse(StreamingResponse):
-    """Sends a span of an open file, and closes it whatever happens."""
+    """Sends a span of an open file, and closes it whatever happens; its first block was read."""
 
-    def __init__(self, file: BinaryIO, span: Span, status: int, headers: dict[str, str]) -> None:
-        super().__init__(_blocks(file, span), status, headers)
+    def __init__(
+        self, file: BinaryIO, block: bytes, span: Span, status: int, headers: dict[str, str]
+    ) -> None:
+        super().__init__(_blocks(file, block, span), status, headers)
         self._file = file
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -97,8 +116,8 @@ class FileResponse(StreamingResponse):
             self._file.close()
 
 
-def file_response(
-    file: BinaryIO,
+async def file_response(
+    opener: Opener,
     *,
     size: int,
     content_type: str,
@@ -106,22 +125,27 @@ def file_response(
     wanted: str | None,
     if_range: str | None,
 ) -> Response:
-    """Answer a file, or the range of it that is wanted; ``tag`` is its quoted entity tag."""
-    try:
-        usable = if_range is None or if_range.strip() == tag
-        span = parse_range(wanted, size) if usable else None
-    except BaseException:
-        file.close()
-        raise
+    """Answer a file, or the range of it that is wanted; ``tag`` is its quoted entity tag.
+
+    What fits into a block is read in one turn of a thread, and sent as a whole.
+
+    Raises:
+        WireRefused: 416; no byte of the range exists.
+    """
+    usable = if_range is None or if_range.strip() == tag
+    span = parse_range(wanted, size) if usable else None
+    sent = span or Span(first=0, last=size - 1)
     headers = {
         "Content-Type": content_type,
+        "Content-Length": str(sent.length),
         "Accept-Ranges": "bytes",
         "ETag": tag,
         "Cache-Control": "private, no-cache",
     }
-    if span is None:
-        headers["Content-Length"] = str(size)
-        return FileResponse(file, Span(first=0, last=size - 1), 200, headers)
-    headers["Content-Length"] = str(span.length)
-    headers["Content-Range"] = f"bytes {span.first}-{span.last}/{size}"
-    return FileResponse(file, span, 206, headers)
+    if span is not None:
+        headers["Content-Range"] = f"bytes {span.first}-{span.last}/{size}"
+    status = 200 if span is None else 206
+    file, block = await anyio.to_thread.run_sync(_begin, opener, sent)
+    if file is None:
+        return Response(block, status, headers)
+    return FileResponse(file, block, sent, status, headers)

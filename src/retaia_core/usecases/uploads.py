@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from functools import partial
 from typing import BinaryIO
@@ -12,7 +12,7 @@ from attrs import evolve, frozen
 
 from ..catalog import Catalog
 from ..domain.agents import AgentRecord
-from ..domain.assets import DerivedRef
+from ..domain.assets import Asset, DerivedRef
 from ..domain.derived import DerivedKind, check_content, check_declared
 from ..domain.identifiers import AssetId
 from ..domain.jobs import JobStatus
@@ -155,12 +155,12 @@ class Uploads:
         return await self.store.read(find)
 
     async def _derived(self, uuid: AssetId) -> DerivedStorage:
-        def find(tx: Transaction) -> DerivedStorage:
-            storage = tx.storage(need_asset(tx, uuid).storage_id)
-            assert storage is not None
-            return self.open_derived(storage)
+        return await self.store.read(lambda tx: self._derived_of(tx, need_asset(tx, uuid)))
 
-        return await self.store.read(find)
+    def _derived_of(self, tx: Transaction, asset: Asset) -> DerivedStorage:
+        storage = tx.storage(asset.storage_id)
+        assert storage is not None
+        return self.open_derived(storage)
 
     async def put_part(
         self,
@@ -272,14 +272,26 @@ class Uploads:
         Raises:
             NotFound: no such asset.
         """
+        return await self.store.read(lambda tx: _refs(need_asset(tx, uuid)))
 
-        def find(tx: Transaction) -> tuple[DerivedRef, ...]:
+    async def find(
+        self, uuid: AssetId, kind: str, index: int = 0
+    ) -> tuple[DerivedRef, Callable[[], BinaryIO]]:
+        """A derived file, and what opens it for reading, which may block, and raise `NotFound`.
+
+        Raises:
+            NotFound: there is no such asset or file.
+        """
+
+        def look(tx: Transaction) -> tuple[DerivedRef, DerivedStorage]:
             asset = need_asset(tx, uuid)
-            if asset.state is State.PURGED:
-                return ()
-            return tuple(sorted(asset.derived, key=lambda d: (d.kind, d.index)))
+            for ref in _refs(asset):
+                if (ref.kind, ref.index) == (kind, index):
+                    return ref, self._derived_of(tx, asset)
+            raise NotFound(f"the asset has no {kind} number {index}")
 
-        return await self.store.read(find)
+        ref, derived = await self.store.read(look)
+        return ref, partial(derived.open, ref.ref)
 
     async def open(self, uuid: AssetId, kind: str, index: int = 0) -> tuple[DerivedRef, BinaryIO]:
         """Open a derived file for reading.
@@ -287,11 +299,8 @@ class Uploads:
         Raises:
             NotFound: there is no such asset or file.
         """
-        for ref in await self.refs(uuid):
-            if (ref.kind, ref.index) == (kind, index):
-                derived = await self._derived(uuid)
-                return ref, await anyio.to_thread.run_sync(derived.open, ref.ref)
-        raise NotFound(f"the asset has no {kind} number {index}")
+        ref, opener = await self.find(uuid, kind, index)
+        return ref, await anyio.to_thread.run_sync(opener)
 
     # Watchdog
 
@@ -307,6 +316,12 @@ class Uploads:
             await anyio.to_thread.run_sync(derived.discard, upload.upload_id)
             await self.store.transact(partial(_drop, upload.upload_id), durable=False)
         return len(old)
+
+
+def _refs(asset: Asset) -> tuple[DerivedRef, ...]:
+    if asset.state is State.PURGED:
+        return ()
+    return tuple(sorted(asset.derived, key=lambda d: (d.kind, d.index)))
 
 
 def _drop(upload_id: str, tx: Transaction) -> None:

@@ -100,17 +100,16 @@ async def list_derived(call: Call) -> object:
 
 async def read_derived(call: Call) -> object:
     """A derived file, or a range of it."""
-    ref, file = await call.services.uploads.open(
+    ref, opener = await call.services.uploads.find(
         call.uuid, call.path["kind"], call.query.get("index", 0)
     )
     tag = f'"{ref.sha256}"'
     if same_tag(call.headers.get("If-None-Match"), tag):
-        file.close()
         return Response(
             status_code=304, headers={"ETag": tag, "Cache-Control": "private, no-cache"}
         )
-    return file_response(
-        file,
+    return await file_response(
+        opener,
         size=ref.size_bytes,
         content_type=ref.content_type,
         tag=tag,
