@@ -11,7 +11,19 @@ from retaia_core import __version__
 from retaia_core.errors import RetaiaError
 from retaia_core.hooks import load_plugins
 
-from . import agent, assets, batches, client, decisions, doctor, machines, operation, purge, user
+from . import (
+    agent,
+    assets,
+    batches,
+    client,
+    decisions,
+    doctor,
+    machines,
+    operation,
+    purge,
+    recover,
+    user,
+)
 from .exits import Exit
 from .output import Output
 
@@ -32,6 +44,7 @@ def build_app() -> App:
         assets,
         decisions,
         batches,
+        recover,
         purge,
         operation,
         doctor,

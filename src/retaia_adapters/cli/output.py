@@ -25,10 +25,10 @@ def printable(text: str) -> str:
 
 
 def plain(value: object) -> Any:
-    """Turn domain values into JSON types: attrs classes by field, times as ISO 8601 with ``Z``."""
+    """Turn domain values into JSON types: classes with fields by field, times as ISO 8601 with ``Z``."""
     cls = type(value)
-    if attrs.has(cls):
-        names = [a.name for a in attrs.fields(cls)]
+    names = [a.name for a in attrs.fields(cls)] if attrs.has(cls) else getattr(cls, "_fields", ())
+    if names:
         return {name: plain(getattr(value, name)) for name in names}
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -14,7 +14,7 @@ from attrs import asdict, field, frozen
 from ..errors import NameCollisionExhausted
 from .assets import Asset, Flag
 from .identifiers import AssetId, BatchId, RelPath, StorageId, folder_of, name_of
-from .lifecycle import State, Verdict
+from .lifecycle import Action, State, Verdict
 from .naming import ATTEMPTS, exhausted, nonce, renamed, stem_of
 from .storage import Layout
 
@@ -125,6 +125,30 @@ class DiskFile:
 
     size: int
     mtime_ns: int
+
+
+class Where(StrEnum):
+    """Where a planned file was found; unknown unless it stands whole in exactly one place, or in both."""
+
+    SOURCE = "source"
+    TARGET = "target"
+    BOTH = "both"
+    UNKNOWN = "unknown"
+
+
+def _stands(found: DiskFile | None, file: PlannedFile) -> bool:
+    return found is not None and (found.size, found.mtime_ns) == (file.size, file.mtime_ns)
+
+
+def where_is(file: PlannedFile, source: DiskFile | None, target: DiskFile | None) -> Where:
+    """Say where a planned file is, of what stands at its two places."""
+    if file.source == file.target:
+        return Where.TARGET if _stands(target, file) else Where.UNKNOWN
+    if source is None and _stands(target, file):
+        return Where.TARGET
+    if _stands(source, file):
+        return Where.BOTH if _stands(target, file) else Where.SOURCE
+    return Where.UNKNOWN
 
 
 @frozen(kw_only=True)
@@ -325,6 +349,14 @@ def plan_moves(assets: Iterable[Asset], world: World) -> MovePlan:
         moves=tuple(p for p in planned if isinstance(p, PlannedMove)),
         blocked=tuple(p for p in planned if isinstance(p, BlockedMove)),
     )
+
+
+def end_of(move: PlannedMove, *, moved: bool) -> Action:
+    """The step of the state machine that ends a queued move, or its undo.
+
+    An undo that was done leaves the asset decided, as a move that was not done does.
+    """
+    return Action.CONFIRM_MOVE if moved is not bool(move.undoes) else Action.ABANDON_MOVE
 
 
 class Outcome(StrEnum):

@@ -119,6 +119,8 @@ def _next(asset: Asset, batch: object) -> tuple[str, ...]:
     steps = dict(_NEXT)
     if batch is not None:
         steps["QUEUE_UNDO"] += f" (`retaia batch undo {batch}`)"
+    if asset.state is State.MOVE_QUEUED and Flag.PARKED in asset.flags:
+        return (f"look at the evidence and settle it (`retaia recover {asset.uuid}`)",)
     allowed = allowed_actions(asset.standing, ActorKind.PERSON)
     return tuple(steps[action] for action in allowed if action in steps)
 

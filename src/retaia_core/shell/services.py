@@ -21,6 +21,7 @@ from ..usecases.operations import Operations
 from ..usecases.previews import Previews
 from ..usecases.processing import Processing
 from ..usecases.purges import Purges
+from ..usecases.recovery import Recovery
 from ..usecases.review import Review
 from ..usecases.sessions import Sessions
 from ..usecases.storages import Storages
@@ -49,6 +50,7 @@ class Services:
     previews: Previews
     moves: Moves
     undo: Undo
+    recovery: Recovery
     purges: Purges
     operations: Operations
     features: Features

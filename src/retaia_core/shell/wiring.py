@@ -35,6 +35,7 @@ from ..usecases.operations import Operations
 from ..usecases.previews import Previews
 from ..usecases.processing import Processing
 from ..usecases.purges import Purges
+from ..usecases.recovery import Recovery
 from ..usecases.review import Review
 from ..usecases.scan_tally import ScanOptions
 from ..usecases.sessions import Sessions
@@ -128,6 +129,7 @@ def wire(settings: Settings, plugins: Plugins, store: Store) -> Services:
         previews=Previews(store=store, clock=clock),
         moves=moves,
         undo=Undo(moves=moves),
+        recovery=Recovery(moves=moves),
         purges=Purges(
             store=store, clock=clock, ids=ids, storages=storages, open_derived=open_derived
         ),

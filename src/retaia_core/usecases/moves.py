@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
 import anyio
@@ -13,7 +13,7 @@ from attrs import evolve, frozen
 from ..domain.actors import SYSTEM, Actor, ActorKind
 from ..domain.assets import Asset, advanced
 from ..domain.identifiers import AssetId, BatchId, StorageId, Subject, asset_subject
-from ..domain.journal import JournalEntry, Phase
+from ..domain.journal import Phase
 from ..domain.leases import LockKind, acquire, check, extend, release
 from ..domain.lifecycle import Action, State, Verdict
 from ..domain.moves import (
@@ -23,8 +23,8 @@ from ..domain.moves import (
     MovePlan,
     MoveResult,
     Outcome,
-    PlannedFile,
     PlannedMove,
+    Where,
     World,
     group_paths,
     plan_moves,
@@ -41,7 +41,7 @@ from ..errors import (
 from ..ports.clock import Clock, Ids
 from ..ports.store import Store, Transaction
 from .lookups import need_asset
-from .moving import Where, locate, move_group, outcome_of, settled
+from .moving import journal_entry, locate, move_group, outcome_of, settled
 from .review import refuse_if_locked
 from .storages import Storages
 from .trail import record, save_step
@@ -341,33 +341,10 @@ class Moves:
         )
         tx.save_lock(lock)
         for file in move.files:
-            tx.add_journal(self._entry(batch, move, file, Phase.INTENT, lock.fencing, now))
+            tx.add_journal(
+                journal_entry(batch.batch_id, move, file, Phase.INTENT, lock.fencing, now)
+            )
         return lock.fencing
-
-    def _entry(
-        self,
-        batch: Batch,
-        move: PlannedMove,
-        file: PlannedFile,
-        phase: Phase,
-        fencing: int,
-        now: datetime,
-        **evidence: object,
-    ) -> JournalEntry:
-        if move.undoes:
-            evidence = {"undoes": move.undoes, **evidence}
-        return JournalEntry(
-            operation=move.operation,
-            phase=phase,
-            subject=asset_subject(move.asset),
-            storage_id=move.storage_id,
-            source=file.source,
-            target=file.target,
-            at=now,
-            batch_id=batch.batch_id,
-            fencing=fencing,
-            evidence=evidence,
-        )
 
     def _end(
         self,
@@ -389,7 +366,9 @@ class Moves:
         phase = Phase.DONE if outcome is Outcome.MOVED else Phase.FAILED
         for file, where in zip(move.files, found, strict=True):
             tx.add_journal(
-                self._entry(batch, move, file, phase, fencing, now, found=where.value, error=error)
+                journal_entry(
+                    batch.batch_id, move, file, phase, fencing, now, found=where.value, error=error
+                )
             )
         save_step(
             tx,

@@ -4,25 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from enum import StrEnum
 
 from attrs import evolve
 
 from ..domain.actors import SYSTEM
 from ..domain.assets import Asset, Flag, advanced, flagged, relocated
-from ..domain.lifecycle import Action
-from ..domain.moves import DiskFile, Outcome, PlannedFile, PlannedMove
+from ..domain.identifiers import BatchId, asset_subject
+from ..domain.journal import JournalEntry, Phase
+from ..domain.moves import Outcome, PlannedFile, PlannedMove, Where, end_of, where_is
 from ..errors import RetaiaError, StorageOffline
 from ..ports.originals import MoveRefused, Originals
 
 
-class Where(StrEnum):
-    """Where a planned file was found."""
-
-    SOURCE = "source"
-    TARGET = "target"
-    BOTH = "both"
-    UNKNOWN = "unknown"
+def journal_entry(
+    batch_id: BatchId,
+    move: PlannedMove,
+    file: PlannedFile,
+    phase: Phase,
+    fencing: int,
+    now: datetime,
+    **evidence: object,
+) -> JournalEntry:
+    """The journal's line about one file of a group."""
+    if move.undoes:
+        evidence = {"undoes": move.undoes, **evidence}
+    return JournalEntry(
+        operation=move.operation,
+        phase=phase,
+        subject=asset_subject(move.asset),
+        storage_id=move.storage_id,
+        source=file.source,
+        target=file.target,
+        at=now,
+        batch_id=batch_id,
+        fencing=fencing,
+        evidence=evidence,
+    )
 
 
 def outcome_of(found: Iterable[Where]) -> Outcome:
@@ -37,34 +54,19 @@ def settled(asset: Asset, move: PlannedMove, outcome: Outcome, now: datetime) ->
     """The asset after its move was verified, found undone, or could not be proven."""
     if outcome is Outcome.PARKED:
         return evolve(flagged(asset, Flag.PARKED, on=True), updated_at=now)
-    there, back = Action.CONFIRM_MOVE, Action.ABANDON_MOVE
-    if move.undoes:
-        there, back = back, there
     if outcome is Outcome.FAILED:
-        return advanced(asset, back, SYSTEM, now)
+        return advanced(asset, end_of(move, moved=False), SYSTEM, now)
     targets = {file.source: file.target for file in move.files}
     sidecars = tuple(evolve(s, path=targets.get(s.path, s.path)) for s in asset.sidecars)
-    after = advanced(asset, there, SYSTEM, now)
+    after = advanced(asset, end_of(move, moved=True), SYSTEM, now)
     path = targets[asset.path]
     if path != asset.path:
         after = relocated(after, path, cause=move.operation, now=now)
     return evolve(after, sidecars=sidecars)
 
 
-def _stands(found: DiskFile | None, file: PlannedFile) -> bool:
-    return found is not None and (found.size, found.mtime_ns) == (file.size, file.mtime_ns)
-
-
-def where_is(originals: Originals, file: PlannedFile) -> Where:
-    """Where a file of a group is now; unknown unless it stands whole in exactly one of two places."""
-    source, target = originals.stat(file.source), originals.stat(file.target)
-    if file.source == file.target:
-        return Where.TARGET if _stands(target, file) else Where.UNKNOWN
-    if source is None and _stands(target, file):
-        return Where.TARGET
-    if _stands(source, file):
-        return Where.BOTH if _stands(target, file) else Where.SOURCE
-    return Where.UNKNOWN
+def _where(originals: Originals, file: PlannedFile) -> Where:
+    return where_is(file, originals.stat(file.source), originals.stat(file.target))
 
 
 def locate(originals: Originals, move: PlannedMove) -> tuple[Where, ...]:
@@ -76,7 +78,7 @@ def locate(originals: Originals, move: PlannedMove) -> tuple[Where, ...]:
     problem = originals.check()
     if problem:
         raise StorageOffline(problem)
-    return tuple(where_is(originals, file) for file in move.files)
+    return tuple(_where(originals, file) for file in move.files)
 
 
 def move_group(originals: Originals, move: PlannedMove) -> str:
@@ -97,7 +99,7 @@ def move_group(originals: Originals, move: PlannedMove) -> str:
 
 def _move_one(originals: Originals, file: PlannedFile) -> None:
     """Move a file, or finish what a crash left of its move."""
-    where = where_is(originals, file)
+    where = _where(originals, file)
     if where is Where.SOURCE:
         originals.rename(file.source, file.target)
     elif where is Where.BOTH:

@@ -38,6 +38,7 @@ from retaia_core.usecases.moves import Moves
 from retaia_core.usecases.operations import Operations
 from retaia_core.usecases.processing import BundleClaim, Processing
 from retaia_core.usecases.purges import Purges
+from retaia_core.usecases.recovery import Recovery
 from retaia_core.usecases.results import DerivedClaim, Submission
 from retaia_core.usecases.review import Review
 from retaia_core.usecases.scan_tally import ScanOptions
@@ -186,6 +187,10 @@ class House:
     @property
     def undo(self) -> Undo:
         return Undo(moves=self.moves)
+
+    @property
+    def recovery(self) -> Recovery:
+        return Recovery(moves=self.moves)
 
     @property
     def purges(self) -> Purges:

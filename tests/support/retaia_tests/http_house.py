@@ -116,6 +116,7 @@ def services_of(house: House, plugins: Plugins | None = None) -> Services:
         previews=Previews(store=house.store, clock=house.clock),
         moves=house.moves,
         undo=house.undo,
+        recovery=house.recovery,
         purges=house.purges,
         operations=house.operations,
         features=house.features,
