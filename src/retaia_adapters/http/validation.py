@@ -20,6 +20,9 @@ MAX_KEY = 200
 STALL_S = 60.0
 """A body that makes no progress for this long is given up."""
 
+SLOWEST = 1024
+"""Bytes a second below which a body that goes on is given up, too; it may begin `STALL_S` late."""
+
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 _BOOLEANS = {"true": True, "false": False}
 
@@ -139,12 +142,13 @@ def missing_header(name: str) -> WireRefused:
 
 def limited(receive: Receive, limit: int) -> Receive:
     """Receive at most so many bytes of body, and none that comes too slowly."""
-    got = 0
+    got, since = 0, anyio.current_time()
 
     async def next_message() -> Message:
         nonlocal got
+        left = since + STALL_S + got / SLOWEST - anyio.current_time()
         try:
-            with anyio.fail_after(STALL_S):
+            with anyio.fail_after(min(STALL_S, left)):
                 message = await receive()
         except TimeoutError as error:
             raise refused(400, "the body stopped arriving", reason="BODY_STALLED") from error
