@@ -101,6 +101,7 @@ ACCESS: Mapping[str, Access] = {
     "listLocks": _ADMIN,
     "listUnmatchedSidecars": _ADMIN,
     "listStorages": _ADMIN,
+    "listParked": _ADMIN,
     # People
     "logIn": _OPEN,
     "refreshToken": _OPEN,
@@ -150,6 +151,8 @@ ACCESS: Mapping[str, Access] = {
     "getMoveBatch": _MOVE,
     "previewUndo": _MOVE,
     "undoMoveBatch": _MOVE,
+    "getParked": _MOVE,
+    "settleParked": _MOVE,
     "previewDecisions": _BULK,
     "applyDecisions": _BULK,
     # Features

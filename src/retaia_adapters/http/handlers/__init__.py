@@ -18,6 +18,7 @@ from . import (
     features,
     jobs,
     ops,
+    parked,
     purge,
 )
 
@@ -34,5 +35,6 @@ HANDLERS: Mapping[str, Handler] = {
     **features.HANDLERS,
     **jobs.HANDLERS,
     **ops.HANDLERS,
+    **parked.HANDLERS,
     **purge.HANDLERS,
 }

@@ -12,8 +12,11 @@ from ..values.batches import (
     BulkReport,
     MoveBatch,
     MovePreview,
+    ParkedChoice,
+    ParkedMove,
     PurgePreview,
     PurgeResult,
+    SettledAsset,
 )
 from .filters import AssetFilters, wire_filters
 
@@ -93,6 +96,28 @@ class Batches(Resource[M]):
         path = "/batches/moves/{batch_id}/undo"
         request = ask("POST", path, batch_id, body=body, key=self._key(key))
         return await self._engine.call(request, MoveBatch)
+
+    @operation
+    async def parked(self, uuid: str) -> ParkedMove:
+        """The evidence about an asset whose move could not be proven, and the choices that it leaves.
+
+        Raises:
+            StateConflict: it is not parked.
+        """
+        return await self._engine.call(ask("GET", "/assets/{uuid}/parked", uuid), ParkedMove)
+
+    @operation
+    async def settle(
+        self, uuid: str, choice: ParkedChoice, *, key: str | None = None
+    ) -> SettledAsset:
+        """Say where the files of a parked asset are; the server looks at the disk again first.
+
+        Raises:
+            StateConflict: it is not parked, or the disk does not allow this choice.
+        """
+        body = {"choice": choice}
+        request = ask("POST", "/assets/{uuid}/settle", uuid, body=body, key=self._key(key))
+        return await self._engine.call(request, SettledAsset)
 
 
 class Decisions(Resource[M]):

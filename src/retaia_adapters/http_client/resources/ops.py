@@ -8,6 +8,7 @@ from typing import TypeVar
 from ..ask import ask
 from ..modes import Async, M, Resource, operation, series
 from ..paging import each
+from ..values.batches import ParkedMoves
 from ..values.ops import (
     AgentAtWork,
     AgentsPage,
@@ -50,6 +51,11 @@ class Ops(Resource[M]):
     async def storages(self) -> Storages:
         """Every storage, and whether it can be trusted now."""
         return await self._engine.call(ask("GET", "/ops/storages"), Storages)
+
+    @operation
+    async def parked(self) -> ParkedMoves:
+        """Every move that could not be proven and waits for a person."""
+        return await self._engine.call(ask("GET", "/ops/parked"), ParkedMoves)
 
     @operation
     async def agents_page(

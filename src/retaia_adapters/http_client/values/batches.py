@@ -106,6 +106,63 @@ class MoveBatch:
     undoes: str | None = None
 
 
+ParkedChoice = Literal["MOVED", "NOT_MOVED", "RETRY"]
+
+
+@frozen(kw_only=True)
+class ParkedFile:
+    """A file of a move that could not be proven; the sizes are in bytes, None where nothing stands."""
+
+    role: str
+    from_: str
+    to: str
+    size_bytes: int
+    found_then: str
+    found_now: Literal["source", "target", "both", "unknown"]
+    bytes_at_from: int | None = None
+    bytes_at_to: int | None = None
+
+
+@frozen(kw_only=True)
+class ParkedOffer:
+    """What a person may say of a parked asset, and what it brings with it."""
+
+    choice: ParkedChoice
+    sentence: str
+    consequences: tuple[str, ...]
+
+
+@frozen(kw_only=True)
+class ParkedMove:
+    """A move that could not be proven, its evidence, and the choices that it leaves."""
+
+    asset_uuid: str
+    path: str
+    batch_id: str
+    error: str
+    files: tuple[ParkedFile, ...]
+    choices: tuple[ParkedOffer, ...]
+    undoes: str | None = None
+    at: datetime | None = None
+
+
+@frozen(kw_only=True)
+class ParkedMoves:
+    """Every move that waits for a person."""
+
+    items: tuple[ParkedMove, ...]
+
+
+@frozen(kw_only=True)
+class SettledAsset:
+    """An asset after a person said where its files are."""
+
+    asset_uuid: str
+    state: str
+    path: str
+    flags: tuple[str, ...]
+
+
 @frozen(kw_only=True)
 class LeftAsset:
     """An asset that a decision in bulk leaves alone, and why."""
