@@ -20,8 +20,8 @@ from .transaction import Statements
 
 T = TypeVar("T")
 
-MOMENT_S = 0.001
-"""So long may a read take here."""
+MOMENT_S = 0.003
+"""So long may a read take here: a page of a list takes a third of it, on a slow machine all of it."""
 
 STRETCH_S = 0.005
 """So long may reads follow each other before others get the event loop."""
