@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import anyio
@@ -186,5 +186,15 @@ async def once_only(
             render=lambda result: (200, encode(view(result))),
         )
 
-    replay, result = await call.services.store.transact(transaction, durable=durable)
+    def alone(tx: Transaction, items: Sequence[None]) -> Sequence[tuple[Replay, T | None]]:
+        return [transaction(tx) for _ in items]
+
+    # A store may run shared work at once, where that takes a moment; this is shared with nobody.
+    store = call.services.store
+    done = (
+        store.transact(transaction)
+        if durable
+        else store.transact_shared(alone, None, durable=False)
+    )
+    replay, result = await done
     return Once(answer=raw_json(replay.body, replay.status), made=result)
