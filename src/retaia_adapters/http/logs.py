@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 log = logging.getLogger("retaia.http")
+
+
+class _Said:
+    """Data as text, where a formatter asks for the record's message; ours does not."""
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        self._data = data
+
+    def __str__(self) -> str:
+        return " ".join(f"{name}={value}" for name, value in self._data.items())
 
 
 def tell(level: int, event: str, *, error: BaseException | None = None, **data: Any) -> None:
     """Log an event with its data; ``retaia`` on the record is what a JSON formatter writes."""
     if not log.isEnabledFor(level):
         return
-    said = " ".join(f"{name}={value}" for name, value in data.items())
-    log.log(level, "%s %s", event, said, exc_info=error, extra={"retaia": {"event": event, **data}})
+    own = {"event": event, **data}
+    log.log(level, "%s %s", event, _Said(data), exc_info=error, extra={"retaia": own})

@@ -19,6 +19,8 @@ _FIRST = ("timestamp", "level", "logger", "event", "correlation_id")
 _DELETE = "\x7f"
 """The one control character that JSON lets through as it is."""
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
 
 class _StandardError(logging.StreamHandler[TextIO]):
     """Writes to what standard error is at the time, so that a live display can take lines in."""
@@ -56,7 +58,7 @@ def _tidy(logger: WrappedLogger, method: str, line: EventDict) -> EventDict:
 
 def as_json(logger: WrappedLogger, method: str, line: EventDict) -> str:
     """One object on one line, in ASCII: nothing in it can end the line or move a cursor."""
-    return json.dumps(line, separators=(",", ":")).replace(_DELETE, "\\u007f")
+    return _encode(line).replace(_DELETE, "\\u007f")
 
 
 def as_text(logger: WrappedLogger, method: str, line: EventDict) -> str:
@@ -71,25 +73,44 @@ def as_text(logger: WrappedLogger, method: str, line: EventDict) -> str:
 _LIBRARIES = ("httpx", "httpcore", "uvicorn")
 """What these do is told by our own lines; of theirs only what is out of order is wanted."""
 
+_stamped = structlog.processors.TimeStamper(fmt="%Y-%m-%dT%H:%M:%S.%fZ", utc=True)
 _CHAIN: tuple[Processor, ...] = (
     _request,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
-    structlog.processors.TimeStamper(fmt="%Y-%m-%dT%H:%M:%S.%fZ", utc=True),
+    _stamped,
 )
 
 
+class _Formatter(structlog.stdlib.ProcessorFormatter):
+    """Formats records from anywhere: ours, libraries', and structlog's own."""
+
+    def __init__(self, write: Processor) -> None:
+        super().__init__(
+            foreign_pre_chain=[_fields, *_CHAIN],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                _tidy,
+                write,
+            ],
+        )
+        self._write = write
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line; our own events, of which each request has one, are spared the library's detours."""
+        data: Mapping[str, Any] = getattr(record, "retaia", {})
+        if "event" not in data or record.exc_info:
+            return super().format(record)
+        line = {**data, "level": record.levelname.lower(), "logger": record.name}
+        return str(
+            self._write(None, "", _tidy(None, "", _stamped(None, "", _request(None, "", line))))
+        )
+
+
 def formatter(*, as_objects: bool) -> logging.Formatter:
-    """The formatter of records from anywhere: ours, libraries', and structlog's own."""
-    return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[_fields, *_CHAIN],
-        processors=[
-            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.format_exc_info,
-            _tidy,
-            as_json if as_objects else as_text,
-        ],
-    )
+    """The formatter of lines that are objects, or text."""
+    return _Formatter(as_json if as_objects else as_text)
 
 
 def set_up(style: LogStyle) -> None:
