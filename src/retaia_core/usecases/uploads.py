@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from functools import partial
 from typing import BinaryIO
@@ -173,7 +173,8 @@ class Uploads:
         """Take one part; parts come in any order and may be repeated.
 
         Raises:
-            ValidationFailed: the number or the size does not fit what was announced.
+            ValidationFailed: the number or the size does not fit what was announced; what arrived of
+                this part before is kept.
             StateConflict: the upload is complete.
         """
         upload = await self.open_for(agent, uuid, upload_id)
@@ -185,13 +186,9 @@ class Uploads:
             )
         expected = upload.part_size(number)
         derived = await self._derived(uuid)
-        write = partial(derived.put_part, upload_id, number, chunks, expected)
+        whole = _exactly(expected, number, chunks)
+        write = partial(derived.put_part, upload_id, number, whole, expected)
         part = await anyio.to_thread.run_sync(write)
-        if part.size != expected:
-            raise ValidationFailed(
-                f"part {number} must have {expected} bytes, not {part.size}; send it again",
-                fields={"chunk": "size"},
-            )
         await self.store.transact(partial(self._note_part, upload_id, part), durable=False)
         return part
 
@@ -330,6 +327,23 @@ def _drop(upload_id: str, tx: Transaction) -> None:
 
 def _number(part: Part) -> int:
     return part.number
+
+
+def _exactly(expected: int, number: int, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The bytes of a part, which raise where they end early, before they replace what arrived before.
+
+    Raises:
+        ValidationFailed: there are fewer than expected; more are the storage's to refuse.
+    """
+    got = 0
+    for chunk in chunks:
+        got += len(chunk)
+        yield chunk
+    if got < expected:
+        raise ValidationFailed(
+            f"part {number} must have {expected} bytes, not {got}; send it again",
+            fields={"chunk": "size"},
+        )
 
 
 def _check_parts(upload: Upload, etags: Mapping[int, str]) -> None:
