@@ -10,11 +10,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
 
-from attrs import define, field, frozen
+from attrs import define, field
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from retaia_core.domain.actors import SYSTEM, Actor, ActorKind
@@ -36,20 +35,13 @@ from .identity import Gate, calling_agent
 from .logs import tell
 from .metrics import METRICS_PATH, exposition
 from .pages import page_at, pages_of
+from .routing import Routes
 from .validation import check_length, limited, read_body, read_headers, read_path, read_query
 from .wire import json_response, raw_json
 
 DOCUMENT_PATH = "/api/openapi.json"
 PLUGIN_PREFIX = f"{BASE}/x/"
 _CORRELATION = re.compile(r"[A-Za-z0-9._-]{1,64}")
-
-
-@frozen(kw_only=True)
-class _Route:
-    """One path of the document with its operations by method."""
-
-    pattern: re.Pattern[str]
-    operations: Mapping[str, Operation]
 
 
 @define(kw_only=True)
@@ -62,17 +54,6 @@ class _Trace:
     actor: str = "-"
     status: int = 0
     started: float = field(factory=time.perf_counter)
-
-
-def _routes(operations: tuple[Operation, ...]) -> tuple[_Route, ...]:
-    by_path: dict[str, dict[str, Operation]] = {}
-    for operation in operations:
-        by_path.setdefault(operation.path, {})[operation.method] = operation
-    ordered = sorted(by_path.items(), key=lambda item: ("{" in item[0], item[0]))
-    return tuple(
-        _Route(pattern=compile_path(BASE + path)[0], operations=methods)
-        for path, methods in ordered
-    )
 
 
 def _trace(request: Request, services: Services) -> _Trace:
@@ -101,7 +82,7 @@ class Application:
 
     serving: Serving
     handlers: Mapping[str, Handler]
-    routes: tuple[_Route, ...]
+    routes: Routes
     static: Mapping[str, Response]
     plugins: Mapping[str, ASGIApp]
     pages: Mapping[str, ASGIApp]
@@ -199,21 +180,20 @@ class Application:
         return principal
 
     def _route(self, method: str, path: str) -> tuple[Operation, Mapping[str, str]]:
-        for route in self.routes:
-            match = route.pattern.match(path)
-            if match is None:
-                continue
-            operation = route.operations.get(method)
-            if operation is None:
-                allowed = ", ".join(sorted(route.operations))
-                raise refused(
-                    405,
-                    f"this path has {allowed} only",
-                    headers={"Allow": allowed},
-                    reason="METHOD_NOT_ALLOWED",
-                )
-            return operation, match.groupdict()
-        raise refused(404, f"there is no such path; see {DOCUMENT_PATH}", reason="UNKNOWN_PATH")
+        found = self.routes.find(path)
+        if found is None:
+            raise refused(404, f"there is no such path; see {DOCUMENT_PATH}", reason="UNKNOWN_PATH")
+        operations, parts = found
+        operation = operations.get(method)
+        if operation is None:
+            allowed = ", ".join(sorted(operations))
+            raise refused(
+                405,
+                f"this path has {allowed} only",
+                headers={"Allow": allowed},
+                reason="METHOD_NOT_ALLOWED",
+            )
+        return operation, parts
 
     async def _call(
         self,
@@ -304,7 +284,7 @@ def build_application(services: Services, options: ServerOptions, spawn: Spawn) 
             hub=Hub(store=services.store),
         ),
         handlers=HANDLERS,
-        routes=_routes(operations),
+        routes=Routes(operations),
         static=_static(document, operations),
         plugins={r.name: cast("ASGIApp", r.application) for r in services.plugins.routes()},
         pages=pages_of(services.plugins.pages()),
