@@ -136,9 +136,30 @@ def resolve(document: Schema, node: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def validator(document: Schema, schema: Schema) -> Draft202012Validator:
-    """Compile a schema of the document."""
-    whole = {**schema, "components": document["components"]}
+    """Compile a schema of the document, with the components that it refers to and no others.
+
+    With all of them, each compiled schema would take some hundred kilobytes.
+    """
+    needed: dict[str, dict[str, Any]] = {}
+    _gather(document, schema, needed)
+    whole = {**schema, **({"components": needed} if needed else {})}
     return Draft202012Validator(whole, mask=_MASK)
+
+
+def _gather(document: Schema, node: object, needed: dict[str, dict[str, Any]]) -> None:
+    """Collect the components that a schema refers to, directly or through others."""
+    if isinstance(node, Mapping):
+        reference = node.get("$ref")
+        if isinstance(reference, str):
+            _, _, section, name = reference.split("/")
+            if name not in needed.setdefault(section, {}):
+                needed[section][name] = document["components"][section][name]
+                _gather(document, needed[section][name], needed)
+        for member in node.values():
+            _gather(document, member, needed)
+    elif isinstance(node, list):
+        for member in node:
+            _gather(document, member, needed)
 
 
 def _parameter(document: Schema, node: Schema) -> Parameter:
