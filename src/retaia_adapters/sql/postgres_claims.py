@@ -39,18 +39,50 @@ def _of(alias: str, *names: str) -> str:
     return ", ".join(f"{alias}.{name}" for name in names)
 
 
+def _due(wish: str) -> str:
+    """Whether a job ``j`` may be claimed by a wish, whose values stand behind this prefix."""
+    return f"""j.offered_as IS NOT NULL AND (j.not_before IS NULL OR j.not_before <= {wish}now)
+            AND string_to_array(j.capabilities, ',') <@ {wish}capabilities
+            AND ({wish}job_types IS NULL OR j.job_type = ANY ({wish}job_types))
+            AND ({wish}job_ids IS NULL OR j.job_id = ANY ({wish}job_ids))"""
+
+
+_TAKE = """ON CONFLICT (subject_kind, subject_id) DO UPDATE SET
+        kind = excluded.kind, holder = excluded.holder, token = excluded.token,
+        fencing = l.fencing + 1, expires_at = excluded.expires_at
+    WHERE l.token = ''
+    RETURNING l.token, l.fencing"""
+
+# One claim is not a list of one: reading a list and joining with it costs more than the claim does.
+_CLAIM = f"""
+WITH lease AS (
+    INSERT INTO locks AS l ({_LOCK})
+    SELECT :subject_kind, :subject_id, 'job_lease', :agent_id, :token, 1, :until WHERE (
+        SELECT count(*) FILTER (WHERE {_due(":")}) >= :at_least AND NOT bool_or(j.status = 'claimed')
+        FROM jobs j WHERE j.subject_kind = :subject_kind AND j.subject_id = :subject_id)
+    {_TAKE}
+), won AS (
+    UPDATE jobs AS j SET
+        status = 'claimed', offered_as = NULL, claimed_by = :agent_id, lock_token = lease.token,
+        locked_until = :until, fencing = lease.fencing, attempts = j.attempts + 1, progress = '',
+        updated_at = :now
+    FROM lease WHERE j.subject_kind = :subject_kind AND j.subject_id = :subject_id AND {_due(":")}
+    RETURNING {_of("j", *COLUMNS)}
+)
+SELECT lease.token, won.* FROM lease LEFT JOIN won ON true
+"""
+
 # Every table is looked into by key, from a list that was made before: a plan that was made while the
 # tables were small must not walk them when they have grown. Rows are locked in the order of their keys,
 # so that two such statements do not lock each other out.
-_CLAIM = f"""
+_CLAIM_ALL = f"""
 WITH ready AS MATERIALIZED (
-    SELECT w.*, member.ids FROM {{wishes}}
+    SELECT w.*, member.ids FROM json_to_recordset(CAST(:wishes AS json)) AS w (
+        subject_kind text, subject_id text, agent_id text, token text, now bigint, until bigint,
+        capabilities text[], job_types text[], job_ids text[], at_least bigint)
     CROSS JOIN LATERAL (
         SELECT bool_or(j.status = 'claimed') AS held, array_agg(j.job_id) FILTER (
-            WHERE j.offered_as IS NOT NULL AND (j.not_before IS NULL OR j.not_before <= w.now)
-            AND string_to_array(j.capabilities, ',') <@ w.capabilities
-            AND (w.job_types IS NULL OR j.job_type = ANY (w.job_types))
-            AND (w.job_ids IS NULL OR j.job_id = ANY (w.job_ids))) AS ids
+            WHERE {_due("w.")}) AS ids
         FROM jobs j WHERE j.subject_kind = w.subject_kind AND j.subject_id = w.subject_id
     ) AS member
     WHERE NOT member.held AND cardinality(member.ids) >= w.at_least
@@ -58,11 +90,7 @@ WITH ready AS MATERIALIZED (
     INSERT INTO locks AS l ({_LOCK})
     SELECT subject_kind, subject_id, 'job_lease', agent_id, token, 1, until FROM ready
     ORDER BY subject_kind COLLATE "C", subject_id COLLATE "C"
-    ON CONFLICT (subject_kind, subject_id) DO UPDATE SET
-        kind = excluded.kind, holder = excluded.holder, token = excluded.token,
-        fencing = l.fencing + 1, expires_at = excluded.expires_at
-    WHERE l.token = ''
-    RETURNING l.token, l.fencing
+    {_TAKE}
 ), won AS (
     UPDATE jobs AS j SET
         status = 'claimed', offered_as = NULL, claimed_by = m.agent_id, lock_token = m.token,
@@ -78,15 +106,6 @@ WITH ready AS MATERIALIZED (
 )
 SELECT lease.token, won.* FROM lease LEFT JOIN won ON won.lock_token = lease.token
 ORDER BY lease.token
-"""
-
-_WISHES = """json_to_recordset(CAST(:wishes AS json)) AS w (
-    subject_kind text, subject_id text, agent_id text, token text, now bigint, until bigint,
-    capabilities text[], job_types text[], job_ids text[], at_least bigint)
-"""
-_WISH = """(SELECT :subject_kind AS subject_kind, :subject_id AS subject_id, :agent_id AS agent_id,
-    :token AS token, :now AS now, :until AS until, :capabilities AS capabilities,
-    :job_types AS job_types, :job_ids AS job_ids, :at_least AS at_least) AS w
 """
 
 # The locks' rows first, in a statement of its own: the next one sees what their last holders committed.
@@ -105,9 +124,29 @@ SELECT count(*) FROM subject CROSS JOIN LATERAL (
     WHERE l.subject_kind = subject.subject_kind AND l.subject_id = subject.subject_id FOR UPDATE
 ) AS held
 """
-_COMPLETE = """
+_COMPLETE = f"""
+WITH done AS (
+    UPDATE jobs AS j SET
+        status = 'completed', claimed_by = NULL, lock_token = NULL, locked_until = NULL,
+        progress = '', failure = '', updated_at = :now, result = :result, warnings = :warnings
+    FROM locks l
+    WHERE j.job_id = :job_id AND j.status = :claimed AND j.lock_token = :token
+      AND l.subject_kind = j.subject_kind AND l.subject_id = j.subject_id
+      AND l.token = :token AND l.expires_at > :now
+    RETURNING {_of("j", *COLUMNS)}
+), ended AS (
+    UPDATE locks l SET holder = '', token = '', expires_at = :now FROM done
+    WHERE l.subject_kind = done.subject_kind AND l.subject_id = done.subject_id AND NOT EXISTS (
+        SELECT 1 FROM jobs o
+        WHERE o.subject_kind = done.subject_kind AND o.subject_id = done.subject_id
+        AND o.status = :claimed AND o.lock_token = :token AND o.job_id <> done.job_id OFFSET 0)
+)
+SELECT * FROM done
+"""
+_COMPLETE_ALL = """
 WITH given AS MATERIALIZED (
-    SELECT * FROM {given}
+    SELECT * FROM json_to_recordset(CAST(:all_given AS json)) AS g (
+        job_id text, token text, result text, warnings text)
 ), done AS (
     UPDATE jobs AS j SET
         status = 'completed', claimed_by = NULL, lock_token = NULL, locked_until = NULL,
@@ -117,7 +156,7 @@ WITH given AS MATERIALIZED (
       AND j.status = :claimed AND j.lock_token = g.token AND EXISTS (
         SELECT 1 FROM locks l WHERE l.subject_kind = j.subject_kind AND l.subject_id = j.subject_id
         AND l.token = g.token AND l.expires_at > :now OFFSET 0)
-    RETURNING {returned}, j.subject_kind AS of_kind, j.subject_id AS of_id, g.token AS under
+    RETURNING j.job_id, j.subject_kind AS of_kind, j.subject_id AS of_id, g.token AS under
 ), spent AS MATERIALIZED (
     SELECT of_kind, of_id, under FROM done GROUP BY of_kind, of_id, under HAVING NOT EXISTS (
         SELECT 1 FROM jobs o WHERE o.subject_kind = of_kind AND o.subject_id = of_id
@@ -127,12 +166,7 @@ WITH given AS MATERIALIZED (
     UPDATE locks l SET holder = '', token = '', expires_at = :now FROM spent
     WHERE l.subject_kind = of_kind AND l.subject_id = of_id
 )
-SELECT {told} FROM done
-"""
-_ALL_GIVEN = """json_to_recordset(CAST(:all_given AS json)) AS g (
-    job_id text, token text, result text, warnings text)
-"""
-_GIVEN = """(SELECT :job_id AS job_id, :token AS token, :result AS result, :warnings AS warnings) AS g
+SELECT job_id FROM done
 """
 
 
@@ -154,22 +188,12 @@ def _compile(query: str) -> Statement:
 class PostgresWays:
     """The statements of these short ways, built once for many transactions."""
 
-    claim: Statement = field(factory=lambda: _claiming(_WISH))
-    claim_all: Statement = field(factory=lambda: _claiming(_WISHES))
+    claim: Statement = field(factory=lambda: _compile(_CLAIM))
+    claim_all: Statement = field(factory=lambda: _compile(_CLAIM_ALL))
     hold: Statement = field(factory=lambda: _compile(_HOLD))
     hold_all: Statement = field(factory=lambda: _compile(_HOLD_ALL))
-    complete: Statement = field(factory=lambda: _completing(_GIVEN, COLUMNS))
-    complete_all: Statement = field(factory=lambda: _completing(_ALL_GIVEN, ("job_id",)))
-
-
-def _claiming(source: str) -> Statement:
-    return _compile(_CLAIM.format(wishes=source))
-
-
-def _completing(source: str, columns: Sequence[str]) -> Statement:
-    return _compile(
-        _COMPLETE.format(given=source, returned=_of("j", *columns), told=_of("done", *columns))
-    )
+    complete: Statement = field(factory=lambda: _compile(_COMPLETE))
+    complete_all: Statement = field(factory=lambda: _compile(_COMPLETE_ALL))
 
 
 class PostgresTransaction(SqlTransaction):
