@@ -213,6 +213,7 @@ def count_folder(folder: ComparedFolder, tally: Tally) -> None:
     tally.counts["waiting"] += len(folder.found)
     for _, finding in folder.findings:
         tally.counts.update(noted.value for noted in finding.noted)
-        tally.counts["waiting"] += waits(finding.asset)
+        # What is parked waits for a person, who may take long.
+        tally.counts["waiting"] += waits(finding.asset) and Flag.PARKED not in finding.asset.flags
     for name, reason in passed_over(folder).items():
         tally.skip(join(folder.listing.folder, name), reason)

@@ -75,6 +75,12 @@ class TestEvidence:
         assert why.next == (f"look at the evidence and settle it (`retaia recover {asset.uuid}`)",)
         assert why.since is not None
 
+    async def test_nobody_waits_for_it(self, house: House) -> None:
+        """A scan does not count a parked asset as one that will be done soon, and leaves it alone."""
+        asset, _ = await park(house, {SOURCE: b"other"})
+        assert (await house.scan()).waiting == 0
+        assert await house.review.asset(asset.uuid) == asset
+
     async def test_an_unplugged_storage(self, house: House) -> None:
         """Without the storage there is no evidence, and nothing is settled."""
         asset, _ = await park(house, {TARGET: b"photo", XMP: b"<x/>"})
