@@ -188,9 +188,8 @@ def _case(tx: Transaction, asset: Asset, batches: dict[BatchId, Batch | None]) -
     if batch_id not in batches:
         batches[batch_id] = tx.batch(batch_id)
     batch = batches[batch_id]
-    result = next((r for r in batch.results if r.asset == asset.uuid), None) if batch else None
-    if result is None:
-        return None
+    assert batch is not None
+    result = next(r for r in batch.results if r.asset == asset.uuid)
     recorded = _recorded(journal, batch_id)
     return _Case(asset=asset, batch_id=batch_id, result=result, recorded=recorded)
 

@@ -75,6 +75,27 @@ class TestEvidence:
         assert why.next == (f"look at the evidence and settle it (`retaia recover {asset.uuid}`)",)
         assert why.since is not None
 
+    async def test_two_of_one_batch(self, house: House) -> None:
+        """All that a batch left is listed."""
+        assets = [await house.pending(f"INBOX/{n}.jpg", n.encode()) for n in "AB"]
+        for asset in assets:
+            await house.review.decide(PERSON, asset.uuid, Action.REJECT)
+        plan = await house.moves.preview()
+        batch = await house.moves.execute(PERSON, plan, plan.digest)
+        house.originals.files.clear()
+        await house.moves.run(batch.batch_id)
+        assert {p.asset.uuid for p in await house.recovery.parked()} == {a.uuid for a in assets}
+
+    async def test_a_flag_without_a_move(self, house: House) -> None:
+        """Where the journal, or the database, knows of no move there is nothing to settle."""
+        asset, batch = await park(house, {SOURCE: b"other"})
+        await house.store.transact(lambda tx: tx.save_asset(_moving(asset)))
+        stranger = await house.ready("INBOX/B.jpg", b"b")
+        await house.store.transact(lambda tx: tx.save_asset(_moving(stranger)))
+        assert [p.batch_id for p in await house.recovery.parked()] == [batch.batch_id]
+        with pytest.raises(StateConflict, match="not parked"):
+            await house.recovery.evidence(stranger.uuid)
+
     async def test_nobody_waits_for_it(self, house: House) -> None:
         """A scan does not count a parked asset as one that will be done soon, and leaves it alone."""
         asset, _ = await park(house, {SOURCE: b"other"})
@@ -228,6 +249,10 @@ class TestRefusals:
 
 def _at(asset: Asset, path: str) -> Asset:
     return evolve(asset, path=RelPath(path))
+
+
+def _moving(asset: Asset) -> Asset:
+    return evolve(asset, state=State.MOVE_QUEUED, flags=frozenset({Flag.PARKED}))
 
 
 def test_a_move_to_where_it_is() -> None:

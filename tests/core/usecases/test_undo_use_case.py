@@ -18,7 +18,13 @@ from retaia_core.domain.identifiers import AssetId, BatchId
 from retaia_core.domain.journal import Phase
 from retaia_core.domain.lifecycle import Action, State
 from retaia_core.domain.moves import Batch, BatchStatus, BlockReason, MovePlan, Outcome
-from retaia_core.errors import ForbiddenActor, NotFound, StateConflict
+from retaia_core.errors import (
+    ForbiddenActor,
+    NotFound,
+    StateConflict,
+    StorageOffline,
+    Unavailable,
+)
 from retaia_core.ports.originals import MoveRefused
 
 LEASE_OVER = timedelta(seconds=31)
@@ -193,6 +199,53 @@ class TestWhatStays:
         plan = await house.undo.preview(first.batch_id)
         assert reasons(plan) == {asset.uuid: BlockReason.REOPENED}
 
+    async def test_a_later_move_that_is_parked(self, house: House) -> None:
+        """What could not be proven later is settled first."""
+        asset = await decide(house, "A", mate=False)
+        first = await apply(house)
+        await house.review.reopen(PERSON, asset.uuid)
+        await house.review.decide(PERSON, asset.uuid, Action.REJECT)
+        plan = await house.moves.preview()
+        second = await house.moves.execute(PERSON, plan, plan.digest)
+        house.originals.files.clear()
+        await house.moves.run(second.batch_id)
+        plan = await house.undo.preview(first.batch_id)
+        assert reasons(plan) == {asset.uuid: BlockReason.PARKED}
+
+    async def test_what_stayed_where_it_was(self, house: House) -> None:
+        """A batch that found its files in place already is taken back without moving them."""
+        asset = await decide(house, "A")
+        await apply(house)
+        await house.review.reopen(PERSON, asset.uuid)
+        await house.review.decide(PERSON, asset.uuid, Action.KEEP)
+        batch, files = await apply(house), dict(house.originals.files)
+        done = await undo(house, batch)
+        assert [r.outcome for r in done.results] == [Outcome.MOVED]
+        after = await house.review.asset(asset.uuid)
+        assert (after.state, after.path) == (State.DECIDED_KEEP, "ARCHIVE/day/A.jpg")
+        assert house.originals.files == files
+
+    async def test_what_cannot_be_looked_at(self, house: House) -> None:
+        """An unreadable file holds its own group; a storage that goes away in the middle holds all."""
+        one, two = await decide(house, "A"), await decide(house, "B")
+        batch = await apply(house)
+
+        def refuse(operation: str, path: str) -> None:
+            if path == "ARCHIVE/day/A.jpg":
+                raise Unavailable("permission denied")
+
+        house.originals.fault = refuse
+        plan = await house.undo.preview(batch.batch_id)
+        assert reasons(plan) == {one.uuid: BlockReason.UNREADABLE}
+        assert [move.asset for move in plan.moves] == [two.uuid]
+
+        def unplug(operation: str, path: str) -> None:
+            raise StorageOffline("unplugged")
+
+        house.originals.fault = unplug
+        plan = await house.undo.preview(batch.batch_id)
+        assert set(reasons(plan).values()) == {BlockReason.STORAGE_OFFLINE}
+
     async def test_files_that_are_not_as_they_were(self, house: House) -> None:
         """A file that changed or is gone, and a sidecar more or less, hold their groups back whole."""
         assets = [await decide(house, n) for n in "ABCD"]
@@ -264,6 +317,33 @@ class TestWhatStays:
         house.originals.fault = None
         plan = await house.undo.preview(batch.batch_id)
         assert reasons(plan) == {asset.uuid: BlockReason.NOT_MOVED}
+
+    async def test_a_group_that_is_torn_in_place(self, house: House) -> None:
+        """A file that vanishes from a group that has nowhere to go parks it, and moves nothing."""
+        asset = await decide(house, "A")
+        await apply(house)
+        await house.review.reopen(PERSON, asset.uuid)
+        await house.review.decide(PERSON, asset.uuid, Action.KEEP)
+        plan = await house.moves.preview()
+        batch = await house.moves.execute(PERSON, plan, plan.digest)
+        del house.originals.files["ARCHIVE/day/A.xmp"]
+        done = await house.moves.run(batch.batch_id)
+        assert [r.outcome for r in done.results] == [Outcome.PARKED]
+        assert set(house.originals.files) == {"ARCHIVE/day/A.jpg"}
+
+    async def test_a_way_back_that_fails_too(self, house: House) -> None:
+        """Where a group can go neither on nor back it is parked, with both errors."""
+        await decide(house, "A")
+        batch = await apply(house)
+
+        def refuse(operation: str, path: str) -> None:
+            if operation == "rename" and path in ("ARCHIVE/day/A.xmp", "INBOX/day/A.jpg"):
+                raise MoveRefused("no permission")
+
+        house.originals.fault = refuse
+        done = await undo(house, batch)
+        assert [r.outcome for r in done.results] == [Outcome.PARKED]
+        assert "moving 'INBOX/day/A.jpg' back failed too" in done.results[0].error
 
     async def test_a_failure_leaves_it_where_the_batch_put_it(self, house: House) -> None:
         """Where a file cannot go back, the group stays whole, and the asset is archived as before."""
