@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from retaia_tests.killing import DIES
 from retaia_tests.machine import Machine
 from retaia_tests.trees import tree
 
@@ -79,29 +80,6 @@ def test_from_preview_to_refusal(sqlite_machine: Machine, storage: Path) -> None
     answer = machine.up(storage)
     assert (answer.code, answer.document["scan"]["new"]) == (0, 0)
     assert states(machine) == BACK
-
-
-DIES = """
-import os, signal, sys
-from retaia_adapters.files import moves
-
-left, whole = int(sys.argv[1]), moves.move
-
-
-def cut(*arguments, **named):
-    global left
-    if left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    left -= 1
-    return whole(*arguments, **named)
-
-
-moves.move = cut
-from retaia_adapters.cli.app import run
-
-sys.exit(run(sys.argv[2:]))
-"""
-"""The command, in a process that is killed before it moves another file than so many."""
 
 
 @pytest.mark.faults
