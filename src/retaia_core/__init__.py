@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from .domain.scheduling import advance
     from .domain.sidecars import SIDECAR_RULES, Parent, SidecarRule, attach
     from .domain.storage import Layout, Marker, Storage, parse_marker, render_marker
+    from .domain.undo import UndoWorld, plan_undo
     from .domain.why import Explanation, explain_asset
     from .errors import RetaiaError
     from .hooks import hookimpl, load_plugins
@@ -114,6 +115,7 @@ __all__ = [
     "Storage",
     "StorageId",
     "Subject",
+    "UndoWorld",
     "Verdict",
     "World",
     "acquire",
@@ -137,6 +139,7 @@ __all__ = [
     "parse_storage_id",
     "plan_moves",
     "plan_purge",
+    "plan_undo",
     "reconcile",
     "release",
     "render_marker",
@@ -169,6 +172,7 @@ _HOMES = {
     "domain.scheduling": "advance",
     "domain.sidecars": "SIDECAR_RULES Parent SidecarRule attach",
     "domain.storage": "Layout Marker Storage parse_marker render_marker",
+    "domain.undo": "UndoWorld plan_undo",
     "domain.why": "Explanation explain_asset",
     "errors": "RetaiaError",
     "hooks": "hookimpl load_plugins",

@@ -120,6 +120,16 @@ class TestBatches:
         with pytest.raises(StateConflict, match="preview again"):
             await house.moves.execute(PERSON, plan, shown.digest)
 
+    async def test_a_mind_that_changed_meanwhile(self, house: House) -> None:
+        """A plan that keeps what was rejected by the time it is accepted is refused, and queues nothing."""
+        asset = await house.pending("INBOX/A.jpg")
+        await house.review.decide(PERSON, asset.uuid, Action.KEEP)
+        plan = await house.moves.preview()
+        await house.review.decide(PERSON, asset.uuid, Action.REJECT)
+        with pytest.raises(StateConflict, match="changed while its move was planned"):
+            await house.moves.execute(PERSON, plan, plan.digest)
+        assert (await house.review.asset(asset.uuid)).state is State.DECIDED_REJECT
+
     async def test_a_taken_name_is_never_overwritten(self, house: House) -> None:
         """A group whose name is taken gets another, whole; what stood there stays."""
         house.originals.add("ARCHIVE/A.xmp", b"somebody else's")
