@@ -7,6 +7,7 @@ threads, which run it anew. A commit that is on its way is never given up: a thr
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 
@@ -57,10 +58,13 @@ class QuickWriter:
             # It lets go of the lock.
             threading.Thread(target=self._open, name="store-opener", daemon=True).start()
             return False
-        if self._attempt(self._wire, call):
-            return True
-        self._busy.release()
-        return False
+        sent = False
+        try:
+            sent = self._attempt(self._wire, call)
+        finally:
+            if not sent:
+                self._busy.release()
+        return sent
 
     def _attempt(self, wire: Wire, call: Run) -> bool:
         wire.until = time.monotonic() + MOMENT_S
@@ -70,7 +74,11 @@ class QuickWriter:
         except Exception:  # noqa: BLE001 - a thread meets it again, and tells the caller
             self._take_back(wire)
             return False
-        wire.send_commit()
+        except BaseException:
+            self._let_go()  # the process is about to end
+            raise
+        with contextlib.suppress(psycopg.Error):  # the connection is lost, as `finish` will see
+            wire.send_commit()
         return True
 
     def _take_back(self, wire: Wire) -> None:
@@ -86,7 +94,11 @@ class QuickWriter:
 
     def ended(self) -> bool:
         """Whether the commit ended within a moment."""
-        return self._wire is not None and self._wire.answers(MOMENT_S)
+        assert self._wire is not None
+        try:
+            return self._wire.answers(MOMENT_S)
+        except psycopg.Error:  # the connection is lost, as `finish` will see
+            return True
 
     def finish(self, call: Run) -> bool:
         """Read what came of the commit, however long that takes; False where nothing did."""

@@ -16,7 +16,7 @@ from retaia_adapters.sql.postgres_quick import QuickWriter
 from retaia_adapters.sql.store import open_store
 from retaia_core.domain.identifiers import Subject
 from retaia_core.domain.journal import Event
-from retaia_core.errors import RetaiaError, StateConflict, StoreError
+from retaia_core.errors import RetaiaError, StateConflict, StoreError, StoreUnavailable
 from retaia_core.ports.store import Store, Transaction
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -145,6 +145,23 @@ async def test_a_lost_connection_costs_nobody_an_error(store: Store, postgres_ur
             "WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
     assert await _note(store, "next") == THERE
+    await _until_here(store)
+
+
+async def test_a_connection_lost_in_the_commit_is_told(store: Store, postgres_url: str) -> None:
+    """Nobody knows then whether it was committed, so it is not done again."""
+
+    def cut_each(tx: Transaction, items: Sequence[str]) -> list[str | RetaiaError]:
+        session = vars(tx)["_session"]
+        ((pid,),) = session._wire.rows("SELECT pg_backend_pid()")
+        answers = note_each(tx, items)
+        with psycopg.connect(postgres_url, autocommit=True) as other:
+            other.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
+        return answers
+
+    with pytest.raises(StoreUnavailable):
+        await store.transact_shared(cut_each, "cut", durable=False)
+    assert "cut" not in await _names(store)
     await _until_here(store)
 
 
