@@ -38,6 +38,7 @@ def _document(parked: Parked) -> dict[str, object]:
         "undoes": parked.move.undoes or None,
         "error": parked.result.error,
         "at": plain(parked.result.at),
+        "unseen": parked.unseen or None,
         "files": [
             {
                 "role": seen.file.role,
@@ -80,7 +81,9 @@ def _print(out: Output, parked: Parked) -> None:
         out.say(f"  --accept {_spelt(offer.choice)}: {printable(offer.sentence)}", "yellow")
         for said in offer.consequences:
             out.say(f"      {printable(said)}")
-    if not offers(parked):
+    if parked.unseen:
+        out.say(f"  it cannot be looked at now: {parked.unseen}", "yellow")
+    elif not offers(parked):
         out.say(
             "  the original is in neither place; put it back into one, and look again", "yellow"
         )

@@ -48,12 +48,16 @@ class Sighting:
 
 @frozen(kw_only=True)
 class Parked:
-    """A parked move with its evidence; the original is first among ``files``."""
+    """A parked move with its evidence; the original is first among ``files``.
+
+    ``unseen`` says why the disk cannot be looked at now; then there are no files, and no choice.
+    """
 
     asset: Asset
     batch_id: BatchId
     result: MoveResult
-    files: tuple[Sighting, ...]
+    files: tuple[Sighting, ...] = ()
+    unseen: str = ""
 
     @property
     def move(self) -> PlannedMove:
@@ -100,6 +104,8 @@ _SENTENCES = {
 
 def offers(parked: Parked) -> tuple[Offer, ...]:
     """The choices that what stands on disk allows; none where the original is in neither place."""
+    if parked.unseen:
+        return ()
     original, found = parked.files[0], []
     for choice, sentence in _SENTENCES.items():
         path, here = original.at(choice)

@@ -16,7 +16,7 @@ from ..domain.lifecycle import State
 from ..domain.moves import Batch, BatchStatus, MoveResult
 from ..domain.parked import Choice, Parked, Sighting, offers, result_of, settled_as
 from ..domain.undo import MOVING
-from ..errors import ForbiddenActor, StateConflict
+from ..errors import ForbiddenActor, StateConflict, Unavailable
 from ..ports.originals import Originals
 from ..ports.store import Transaction
 from .lookups import need_asset
@@ -45,16 +45,20 @@ class Recovery:
     moves: Moves
 
     async def parked(self) -> tuple[Parked, ...]:
-        """Every parked asset with its evidence, those of storages that are away left out."""
-        cases = await self.moves.store.read(self._cases)
-        storages = self.moves.storages
-        online = {s.storage_id: await storages.look(s) for s in await storages.all()}
-        seen = [
-            await self._seen(case)
-            for case in cases
-            if online[case.asset.storage_id].health_reason == ""
-        ]
-        return tuple(seen)
+        """Every parked asset with its evidence, or why that cannot be looked at now."""
+        found = []
+        for case in await self.moves.store.read(self._cases):
+            try:
+                found.append(await self._seen(case))
+            except Unavailable as error:
+                unseen = Parked(
+                    asset=case.asset,
+                    batch_id=case.batch_id,
+                    result=case.result,
+                    unseen=error.message,
+                )
+                found.append(unseen)
+        return tuple(found)
 
     def _cases(self, tx: Transaction) -> list[_Case]:
         batches: dict[BatchId, Batch | None] = {}

@@ -54,6 +54,15 @@ async def test_evidence_and_choice(served: Served) -> None:
     assert (await served.person.get(f"/assets/{uuid}/parked")).status_code == 409
 
 
+async def test_a_storage_that_is_away(served: Served) -> None:
+    """What cannot be looked at is listed with the reason, and leaves no choice."""
+    await park(served, "ARCHIVE/A.jpg")
+    served.house.originals.problem = "unplugged"
+    (item,) = (await served.person.get("/ops/parked")).json()["items"]
+    assert (item["files"], item["choices"]) == ([], [])
+    assert "unplugged" in item["unseen"]
+
+
 async def test_what_the_disk_does_not_allow(served: Served) -> None:
     """A choice is held against the disk of now; a move that can be made is tried again."""
     uuid = await park(served)

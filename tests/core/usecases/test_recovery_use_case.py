@@ -103,10 +103,12 @@ class TestEvidence:
         assert await house.review.asset(asset.uuid) == asset
 
     async def test_an_unplugged_storage(self, house: House) -> None:
-        """Without the storage there is no evidence, and nothing is settled."""
+        """Without the storage there is no evidence, which is said, and nothing is settled."""
         asset, _ = await park(house, {TARGET: b"photo", XMP: b"<x/>"})
         house.originals.problem = "unplugged"
-        assert await house.recovery.parked() == ()
+        (parked,) = await house.recovery.parked()
+        assert (parked.files, offers(parked)) == ((), ())
+        assert "is offline: unplugged" in parked.unseen
         with pytest.raises(StorageOffline):
             await house.recovery.settle(PERSON, asset.uuid, Choice.MOVED)
         assert (await house.review.asset(asset.uuid)).flags == {Flag.PARKED}

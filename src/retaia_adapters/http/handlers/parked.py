@@ -38,6 +38,7 @@ def _parked(parked: Parked) -> View:
             "undoes": parked.move.undoes or None,
             "error": parked.result.error,
             "at": None if at is None else instant(at),
+            "unseen": parked.unseen or None,
             "files": [_file(seen) for seen in parked.files],
             "choices": [
                 {

@@ -142,6 +142,7 @@ class ParkedMove:
     error: str
     files: tuple[ParkedFile, ...]
     choices: tuple[ParkedOffer, ...]
+    unseen: str | None = None
     undoes: str | None = None
     at: datetime | None = None
 
