@@ -168,7 +168,7 @@ ACCESS: Mapping[str, Access] = {
     "registerAgent": _CLAIM,
     "listJobs": _CLAIM,
     "listOfferedJobs": _CLAIM,
-    "claimJob": _CLAIM,
+    "claimJob": Access(callers=_AGENTS, scope=Scope.JOBS_CLAIM, writes=True),
     "claimBundle": Access(callers=_AGENTS, scope=Scope.JOBS_CLAIM, writes=True),
     "releaseJob": _SUBMIT,
     "heartbeatJob": Access(callers=_AGENTS, scope=Scope.JOBS_HEARTBEAT),
