@@ -82,7 +82,7 @@ class Watching:
         plugins = load_plugins(disabled=settings.plugins.disabled)
         style = log_style(settings, out, service=service)
         plugins.provider(Role.LOGS, settings.log.provider).factory(style)
-        if style.json:
+        if style.json and style.everything:
             out.teller = _tell
         log.info("started", extra={"retaia": {"event": "started", "pid": os.getpid()}})
         return cls(plugins=plugins, style=style, out=out)
