@@ -11,7 +11,7 @@ import anyio
 import httpx
 import pytest
 from retaia_tests.house import House
-from retaia_tests.http_house import Served, client
+from retaia_tests.http_house import STORES, Served, client
 from retaia_tests.people import PASSWORD, code_now, person
 from retaia_tests.socket_house import serve_on_a_socket
 
@@ -68,7 +68,7 @@ class TestLogin:
 
     @pytest.mark.parametrize(
         "store_kind",
-        ["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.postgres)],
+        STORES,
         indirect=True,
     )
     async def test_the_whole_way(self, served: Served) -> None:
@@ -96,7 +96,7 @@ class TestLogin:
 
     @pytest.mark.parametrize(
         "store_kind",
-        ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)],
+        STORES[1:],
         indirect=True,
     )
     async def test_everything_at_once(self, served: Served) -> None:
