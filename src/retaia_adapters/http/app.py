@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from retaia_core.domain.actors import SYSTEM, Actor, ActorKind
+from retaia_core.domain.authorization import PLUGIN_ROUTES, Access
 from retaia_core.errors import ForbiddenActor, ForbiddenScope, Unauthorized
 from retaia_core.ports import observer
 from retaia_core.shell.server import ServerOptions
@@ -145,7 +146,7 @@ class Application:
             return page
         operation, parts = self._route(request.method, path)
         trace.operation = operation.operation_id
-        principal = await self._admit(operation, request, trace)
+        principal = await self._admit(operation.access, request, trace)
         check_length(request.headers, operation.max_body)
         request = Request(request.scope, limited(request.receive, operation.max_body))
         call = await self._call(operation, parts, principal, request)
@@ -153,10 +154,8 @@ class Application:
             answer = await self.handlers[operation.operation_id](call)
         return answer if isinstance(answer, Response) else json_response(answer)
 
-    async def _admit(
-        self, operation: Operation, request: Request, trace: _Trace
-    ) -> Principal | None:
-        """Let in who may call an operation; a refusal is a security event.
+    async def _admit(self, access: Access, request: Request, trace: _Trace) -> Principal | None:
+        """Let in who may call what has this row; a refusal is a security event.
 
         Raises:
             Unauthorized, ForbiddenActor, ForbiddenScope: as `Gate` says.
@@ -164,9 +163,9 @@ class Application:
         gate = self.serving.gate
         principal: Principal | None = None
         try:
-            principal = await gate.caller(operation.access, request.headers)
+            principal = await gate.caller(access, request.headers)
             trace.actor = "-" if principal is None else str(principal.actor)
-            await gate.check(operation.access, principal)
+            await gate.check(access, principal)
         except (Unauthorized, ForbiddenActor, ForbiddenScope) as error:
             services = self.serving.services
             record_denied(
@@ -226,14 +225,15 @@ class Application:
         )
 
     async def _plugin(self, request: Request, trace: _Trace) -> ASGIApp:
-        """A plugin's own application: for whoever has a valid token; ``retaia.actor`` says who."""
+        """A plugin's own application: for whoever is signed in; ``retaia.actor`` says who."""
         name = request.scope["path"].removeprefix(PLUGIN_PREFIX).partition("/")[0]
         application = self.plugins.get(name)
         if application is None:
             raise refused(404, "no plugin answers here", reason="UNKNOWN_PATH")
-        actor = (await self.serving.gate.principal(request.headers)).actor
-        trace.operation, trace.actor = f"x/{name}", str(actor)
-        request.scope["retaia.actor"] = actor
+        trace.operation = f"x/{name}"
+        principal = await self._admit(PLUGIN_ROUTES, request, trace)
+        assert principal is not None
+        request.scope["retaia.actor"] = principal.actor
         request.scope["root_path"] = request.scope.get("root_path", "") + PLUGIN_PREFIX + name
         return application
 

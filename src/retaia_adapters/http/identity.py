@@ -18,15 +18,13 @@ from .document import AGENT_HEADER
 _SCHEME = "bearer "
 
 
-def _token(headers: Headers) -> str | None:
-    """The bearer token of a request; None without one.
+def _token(headers: Headers) -> str:
+    """The bearer token of a request.
 
     Raises:
-        Unauthorized: there is a credential of another kind.
+        Unauthorized: there is none, or a credential of another kind.
     """
-    given = headers.get("authorization")
-    if given is None:
-        return None
+    given = headers.get("authorization", "")
     if not given.lower().startswith(_SCHEME):
         raise Unauthorized("this needs a bearer token (Authorization: Bearer …)")
     return given[len(_SCHEME) :].strip()
@@ -39,24 +37,15 @@ class Gate:
     sessions: Sessions
     features: Features
 
-    async def principal(self, headers: Headers) -> Principal:
-        """Who calls.
-
-        Raises:
-            Unauthorized: there is no token, or it is nobody's.
-        """
-        token = _token(headers)
-        if token is None:
-            raise Unauthorized("this needs a bearer token (Authorization: Bearer …)")
-        return await self.sessions.principal(token)
-
     async def caller(self, access: Access, headers: Headers) -> Principal | None:
         """Who calls an operation; None where nobody has to be signed in.
 
         Raises:
-            Unauthorized: somebody must be, and is not.
+            Unauthorized: somebody must be, and there is no token, or it is nobody's.
         """
-        return None if Caller.ANONYMOUS in access.callers else await self.principal(headers)
+        if Caller.ANONYMOUS in access.callers:
+            return None
+        return await self.sessions.principal(_token(headers))
 
     async def check(self, access: Access, principal: Principal | None) -> None:
         """Let a caller pass.

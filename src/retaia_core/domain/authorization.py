@@ -90,6 +90,9 @@ def _asset(scope: Scope, *actions: Action, feature: str | None = None) -> Access
     )
 
 
+PLUGIN_ROUTES = _MEMBER
+"""The row of every route that a plugin brings; it learns who calls, and may ask for more."""
+
 ACCESS: Mapping[str, Access] = {
     # The server itself
     "getAppPolicy": _MEMBER,

@@ -7,14 +7,24 @@ from typing import Any
 import pytest
 from retaia_tests.cells import STREAMS
 from retaia_tests.house import House
-from retaia_tests.http_house import AGENT_TOKEN, OPTIONS, PERSON_TOKEN, Served, serve_in_process
+from retaia_tests.http_house import (
+    AGENT_TOKEN,
+    OPTIONS,
+    PERSON_TOKEN,
+    Served,
+    client,
+    serve_in_process,
+    session,
+)
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
 from retaia_adapters.http.document import Operation, load_document, operations_of
-from retaia_core.domain.authorization import Caller
+from retaia_core.domain.authorization import ALL_FOR_MCP, Caller
+from retaia_core.domain.clients import ClientKind
 from retaia_core.domain.security_events import EventName
 from retaia_core.hooks import Route, hookimpl, plugins_from
+from retaia_core.usecases.sessions import claims_of
 
 OPERATIONS = operations_of(load_document())
 
@@ -37,10 +47,10 @@ async def test_every_operation_asks_who(served: Served, operation: Operation) ->
         assert (answer.status_code, answer.json()["code"]) == (401, "UNAUTHORIZED")
         assert answer.headers["www-authenticate"] == "Bearer"
     clients = {Caller.ADMIN: served.person, Caller.AGENT: served.agent}
-    for caller, client in clients.items():
+    for caller, one in clients.items():
         if operation.operation_id in STREAMS and caller in callers:
             continue  # An answer without an end; that it begins is asked over a socket.
-        answer = await client.request(operation.method, path)
+        answer = await one.request(operation.method, path)
         refused = answer.status_code == 403 and answer.json()["code"] == "FORBIDDEN_ACTOR"
         assert refused is (caller not in callers)
 
@@ -166,6 +176,22 @@ async def test_routes_of_plugins(house: House) -> None:
         answer = await served.person.get("/x/hello/there")
         assert answer.json() == {"who": "person:local/ana", "root": "/api/v1/x/hello"}
         assert (await served.anonymous.get("/x/hello")).status_code == 401
+        [event] = house.security.named(EventName.AUTHORISATION_DENIED)
+        assert event.error_code == "UNAUTHORIZED"
+
+
+@pytest.mark.parametrize(("switched_on", "status"), [(True, 200), (False, 403)])
+async def test_routes_of_plugins_and_orchestration_clients(
+    house: House, *, switched_on: bool, status: int
+) -> None:
+    """A plugin's route has the gate of every other: an orchestration client needs its feature."""
+    house.flags[ALL_FOR_MCP] = switched_on
+    mcp = session("mcp", "mcp", ClientKind.MCP)
+    await house.store.transact(lambda tx: tx.save_session(mcp))
+    async with serve_in_process(house, plugins_from({"hello": _Hello()})) as served:
+        token = house.secrets.sign(claims_of(mcp), house.sessions.key)
+        answer = await client(served.transport(), token).get("/x/hello")
+        assert answer.status_code == status
 
 
 async def test_the_document_is_served(served: Served) -> None:
