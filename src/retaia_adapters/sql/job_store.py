@@ -28,7 +28,7 @@ from retaia_core.domain.jobs import Job, JobProgress, JobStatus, completed
 from retaia_core.domain.leases import Lock
 from retaia_core.errors import NotFound, RetaiaError, StateConflict
 from retaia_core.ports import claiming
-from retaia_core.ports.store import Claim, ClaimableQuery, Claimed, Completion
+from retaia_core.ports.store import Claim, ClaimableQuery, Claimed
 
 from . import schema
 from .dialects import Dialect, Statement
@@ -279,16 +279,6 @@ class JobTransaction:
         self._change(done)
         self._end_lease(job.subject, token, now)
         return done
-
-    def complete_all(
-        self, completions: Sequence[Completion], *, now: datetime
-    ) -> Sequence[RetaiaError | None]:
-        def complete(one: Completion) -> None:
-            self.complete(
-                one.job_id, token=one.token, now=now, result=one.result, warnings=one.warnings
-            )
-
-        return claiming.one_by_one(complete, completions)
 
     def _end_lease(self, subject: Subject, token: str, now: datetime) -> None:
         """End a lease where it holds no job any more."""

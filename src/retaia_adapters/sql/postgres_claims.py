@@ -20,7 +20,6 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from retaia_core.domain.identifiers import JobId
 from retaia_core.domain.jobs import Job, JobStatus
-from retaia_core.domain.leases import Lock, LockKind
 from retaia_core.errors import RetaiaError
 from retaia_core.ports import claiming
 from retaia_core.ports.store import Claim, Claimed, Completion
@@ -312,13 +311,4 @@ def _claimed(claim: Claim, rows: Sequence[Row]) -> Claimed:
     """
     if rows[0][0] is None or (claim.job_ids is not None and len(rows) < len(set(claim.job_ids))):
         raise Again
-    jobs = sorted(map(job_of, rows), key=claiming.offer_order)
-    lock = Lock(
-        subject=claim.subject,
-        kind=LockKind.JOB_LEASE,
-        holder=claim.agent_id,
-        token=claim.token,
-        fencing=jobs[0].fencing,
-        expires_at=claim.until,
-    )
-    return Claimed(lock=lock, jobs=tuple(jobs))
+    return claiming.won(claim, map(job_of, rows))

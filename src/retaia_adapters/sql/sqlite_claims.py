@@ -16,7 +16,6 @@ from sqlalchemy import BigInteger, Text, bindparam, text, union_all
 
 from retaia_core.domain.identifiers import JobId, Subject
 from retaia_core.domain.jobs import Job
-from retaia_core.domain.leases import Lock, LockKind
 from retaia_core.errors import RetaiaError
 from retaia_core.ports import claiming
 from retaia_core.ports.store import Claim, ClaimableQuery, Claimed, Completion
@@ -111,17 +110,9 @@ class SqliteTransaction(SqlTransaction):
             rows = self._session.rows(self._take, values)
         if not rows:
             return super().claim(claim)
-        jobs = tuple(sorted(map(job_of, rows), key=claiming.offer_order))
-        lock = Lock(
-            subject=claim.subject,
-            kind=LockKind.JOB_LEASE,
-            holder=claim.agent_id,
-            token=claim.token,
-            fencing=jobs[0].fencing,
-            expires_at=claim.until,
-        )
-        self.save_lock(lock)
-        return Claimed(lock=lock, jobs=jobs)
+        claimed = claiming.won(claim, map(job_of, rows))
+        self.save_lock(claimed.lock)
+        return claimed
 
     def complete(
         self,

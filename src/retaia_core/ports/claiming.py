@@ -36,6 +36,20 @@ def offer_order(job: Job) -> tuple[object, ...]:
     return (-job.priority, job.created_at, job.job_id)
 
 
+def won(claim: Claim, jobs: Iterable[Job]) -> Claimed:
+    """What a claim got whose jobs were taken as it wished: their lease, and they in the order of offers."""
+    ordered = tuple(sorted(jobs, key=offer_order))
+    lock = Lock(
+        subject=claim.subject,
+        kind=LockKind.JOB_LEASE,
+        holder=claim.agent_id,
+        token=claim.token,
+        fencing=ordered[0].fencing,
+        expires_at=claim.until,
+    )
+    return Claimed(lock=lock, jobs=ordered)
+
+
 def under(lock: Lock, job: Job) -> bool:
     """Whether a job is held under a lock."""
     return job.status is JobStatus.CLAIMED and job.lock_token == lock.token
