@@ -15,19 +15,21 @@ from attrs import evolve, frozen
 
 from ..catalog import Catalog
 from ..domain.actors import SYSTEM
-from ..domain.assets import Asset, Flag
+from ..domain.assets import Asset, AttachedSidecar, Flag
 from ..domain.discovery import (
     Arrival,
     Finding,
     Found,
+    FoundFile,
     Noted,
     SeenFile,
     match_moves,
     miss,
     moved_by_hand,
 )
-from ..domain.identifiers import StorageId
+from ..domain.identifiers import AssetId, StorageId, folder_of, name_of
 from ..domain.lifecycle import State
+from ..domain.media import extension_of
 from ..domain.scans import ScanReport, UnmatchedSidecar
 from ..domain.storage import Storage
 from ..errors import StateConflict, StorageOffline
@@ -292,25 +294,32 @@ class Discovery:
         matches = match_moves(candidates, [arrival for _, arrival in held])
         by_id = {asset.uuid: asset for asset in candidates}
         counts: Counter[str] = Counter(ambiguous=len(matches.ambiguous))
-        fresh = []
+        fresh: list[FoundFile] = []
+        # By listing, not by folder: a folder may be listed twice.
+        sidecars: dict[int, Mapping[str, tuple[AttachedSidecar, ...]]] = {}
         for contents, arrival in held:
-            sidecars = comparison.sidecars(contents)
-            path = arrival.seen.path
-            entry, media_type = next(
-                (e, m) for e, m in contents.media if join(contents.listing.folder, e.name) == path
-            )
+            if id(contents) not in sidecars:
+                sidecars[id(contents)] = comparison.sidecars(contents)
+            seen, path = arrival.seen, arrival.seen.path
+            name = name_of(path)
+            mine = sidecars[id(contents)].get(name, ())
             if path in matches.moved:
                 asset = by_id[matches.moved[path]]
                 finding = moved_by_hand(asset, path, now)
-                moved = evolve(finding.asset, sidecars=sidecars.get(entry.name, ()))
+                moved = evolve(finding.asset, sidecars=mine)
                 self._save(tx, asset, evolve(finding, asset=moved), now)
                 counts[Noted.MOVED.value] += 1
                 counts[Noted.MISSING.value] -= 1
             elif arrival.fingerprint in moving or tx.asset_at(storage_id, path):
                 continue
             elif discovers(tally.storage.layout, contents.listing.folder):
-                fresh.append(comparison.new(path, entry, media_type, sidecars, now))
-        tx.add_assets(fresh)
+                folder, media_type = folder_of(path), self.catalog.media_types[extension_of(name)]
+                uuid = AssetId(self.ids.uuid())
+                fresh.append(
+                    FoundFile(uuid, folder, name, media_type, seen.size, seen.mtime_ns, mine)
+                )
+        profiles = self.catalog.default_profiles
+        tx.add_found(Found(storage_id=storage_id, at=now, profiles=profiles, files=fresh))
         counts["new"] += len(fresh)
         for path in matches.ambiguous:
             tally.skipped.setdefault(path, "moved by hand? several candidates fit; taken as new")

@@ -11,7 +11,6 @@ from attrs import evolve, frozen
 from ..catalog import Catalog
 from ..domain.assets import Asset, AttachedSidecar, Flag
 from ..domain.discovery import Finding, FoundFile, Noted, SeenFile, Skip, miss, sight
-from ..domain.identifiers import AssetId, RelPath, folder_of, name_of
 from ..domain.lifecycle import State
 from ..domain.media import MediaType, extension_of
 from ..domain.scans import FolderRecord
@@ -84,7 +83,9 @@ class Comparison:
             return ()
         strangers: Sequence[tuple[Entry, MediaType]] = contents.media
         taken = {asset.name for asset in known}
-        taken |= {name_of(path) for path in self.tally.held_back if folder_of(path) == folder}
+        held = self.tally.held_back
+        if held:
+            taken |= {entry.name for entry, _ in contents.media if join(folder, entry.name) in held}
         if taken:
             strangers = [(e, m) for e, m in strangers if e.name not in taken]
         attached = sidecars.get
@@ -126,29 +127,6 @@ class Comparison:
         if attached != asset.sidecars:
             after = evolve(after, sidecars=attached, updated_at=now)
         return evolve(finding, asset=after)
-
-    def new(
-        self,
-        path: RelPath,
-        entry: Entry,
-        media_type: MediaType,
-        sidecars: Mapping[str, tuple[AttachedSidecar, ...]],
-        now: datetime,
-    ) -> Asset:
-        """A file that nobody knows, as a whole asset."""
-        return Asset(
-            uuid=AssetId(self.ids.uuid()),
-            storage_id=self.tally.storage.storage_id,
-            path=path,
-            media_type=media_type,
-            size=entry.size,
-            mtime_ns=entry.mtime_ns,
-            profile=self.catalog.default_profiles[media_type],
-            created_at=now,
-            updated_at=now,
-            state_since=now,
-            sidecars=sidecars.get(entry.name, ()) if sidecars else (),
-        )
 
     def sidecars(self, contents: FolderContents) -> Mapping[str, tuple[AttachedSidecar, ...]]:
         """The attached sidecars of a folder, by the name of their parent."""
@@ -194,7 +172,8 @@ def passed_over(folder: ComparedFolder) -> dict[str, str]:
 
 def folder_record(folder: ComparedFolder, tally: Tally) -> FolderRecord:
     """What the next scan needs to know; a folder in which something waits is looked at again."""
-    held = any(join(folder.listing.folder, e.name) in tally.held_back for e in folder.listing.files)
+    at, back = folder.listing.folder, tally.held_back
+    held = bool(back) and any(join(at, entry.name) in back for entry in folder.listing.files)
     waiting = any(waits(finding.asset) for _, finding in folder.findings)
     return FolderRecord(
         storage_id=tally.storage.storage_id,
