@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 import anyio
@@ -59,6 +59,12 @@ class Listener:
             said = Said(seq=said.seq, what=Word.RESET)
         self._waiting.append(said)
         self._news.set()
+
+    def greet(self, messages: Iterable[Said]) -> None:
+        """Say these first; what was told before they could be said follows them, even twice."""
+        early, self._waiting = self._waiting, deque()
+        for said in (*messages, *early):
+            self.tell(said)
 
     def close(self) -> None:
         """Say that nothing more will come."""
@@ -134,15 +140,14 @@ class Hub:
             self._tail = Tail(floor=max(0, newest - LOOK_BACK))
             self._tail.take(recent, anyio.current_time())
         if last_seen is None:
-            listener.tell(Said(seq=newest, what=Word.READY))
+            listener.greet([Said(seq=newest, what=Word.READY)])
             return
         missed = await self._since(last_seen, newest)
         if missed is None:
-            listener.tell(Said(seq=newest, what=Word.RESET))
+            listener.greet([Said(seq=newest, what=Word.RESET)])
             return
-        listener.tell(Said(seq=last_seen, what=Word.READY))
-        for hint in hints_of(missed):
-            listener.tell(Said(seq=hint.seq, what=hint))
+        hints = [Said(seq=hint.seq, what=hint) for hint in hints_of(missed)]
+        listener.greet([Said(seq=last_seen, what=Word.READY), *hints])
 
     async def _since(self, last_seen: int, newest: int) -> Sequence[Event] | None:
         """What happened since; None where it is too much, or of another trail."""

@@ -210,7 +210,7 @@ class TestTheEnd:
             async def nobody(*given: object) -> None:
                 raise Unauthorized("the token was revoked")
 
-            monkeypatch.setattr(Gate, "principal", nobody)
+            monkeypatch.setattr(Gate, "caller", nobody)
             last = await ear.next()
             assert (last.name, last.data) == ("closed", {"code": "UNAUTHORIZED"})
             with pytest.raises(StopAsyncIteration):
@@ -234,7 +234,7 @@ class TestTheEnd:
             async def nobody(*given: object) -> None:
                 raise Unauthorized("the token was revoked")
 
-            monkeypatch.setattr(Gate, "principal", nobody)
+            monkeypatch.setattr(Gate, "caller", nobody)
             with anyio.fail_after(5):
                 while (await ear.next()).name != "closed":
                     pass

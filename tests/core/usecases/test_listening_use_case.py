@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
 
 import anyio
 import pytest
@@ -24,13 +25,18 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class CountingStore(MemoryStore):
-    """Counts what it is asked."""
+    """Counts what it is asked; things may happen between a read and its answer."""
 
     reads = 0
+    meanwhile: Sequence[Callable[[], Awaitable[None]]] = ()
 
     async def read(self, work):  # type: ignore[no-untyped-def]
         self.reads += 1
-        return await super().read(work)
+        found = await super().read(work)
+        happening, self.meanwhile = self.meanwhile, ()
+        for happen in happening:
+            await happen()
+        return found
 
 
 @pytest.fixture
@@ -93,6 +99,18 @@ class TestListening:
         messages = await told(listener)
         assert messages[0] == Said(seq=3, what=Word.READY)
         assert [said.seq for said in messages[1:]] == [4, 5]
+
+    @pytest.mark.parametrize("last_seen", [None, 1])
+    async def test_what_happens_while_one_joins(
+        self, hub: Hub, store: CountingStore, last_seen: int | None
+    ) -> None:
+        """The first word is said first, though the trail was looked at while it was being found."""
+        await add(store, samples.event(of=1))
+        await hub.join(None)
+        store.meanwhile = [partial(add, store, samples.event(of=2)), hub._look]
+        messages = await told(await hub.join(last_seen))
+        assert [said.what for said in messages[:1]] == [Word.READY]
+        assert {said.seq for said in messages[1:]} == {2}
 
     @pytest.mark.parametrize("last_seen", [0, 10_000])
     async def test_coming_back_too_late(
