@@ -10,7 +10,6 @@ from functools import partial
 from itertools import chain
 
 import anyio
-import anyio.to_thread
 from attrs import evolve, frozen
 
 from ..catalog import Catalog
@@ -103,7 +102,7 @@ class Discovery:
             await self._walk(partial(walk_on, walk, known, self.catalog), comparison, progress)
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from group
-        if problem := await anyio.to_thread.run_sync(originals.check):
+        if problem := await self.storages.blocking(originals.check):
             raise StorageOffline(problem)
         await self._close(comparison)
         return tally
@@ -126,7 +125,7 @@ class Discovery:
 
         async with anyio.create_task_group() as tasks, done:
             tasks.start_soon(write_all)
-            while (step := await anyio.to_thread.run_sync(read_on)).visited:
+            while (step := await self.storages.blocking(read_on)).visited:
                 tally.take(step)
                 if batch := list(step.batch.values()):
                     await done.send((batch, await self._compare(batch, comparison)))
@@ -138,7 +137,7 @@ class Discovery:
         known: Mapping[str, Sequence[Asset]] = {}
         if not comparison.tally.first:
             known = await self.store.read(partial(self._known, batch, comparison.tally))
-        return await anyio.to_thread.run_sync(comparison.folders, batch, known)
+        return await self.storages.blocking(comparison.folders, batch, known)
 
     async def _save_batch(
         self,
@@ -274,7 +273,7 @@ class Discovery:
         def fingerprints() -> list[tuple[FolderContents, Arrival]]:
             return [(contents, fingerprint(arrival)) for contents, arrival in tally.held]
 
-        held = await anyio.to_thread.run_sync(fingerprints)
+        held = await self.storages.blocking(fingerprints)
         counts = await self.store.transact(partial(self._match, held, comparison), durable=False)
         tally.counts.update(counts)
 

@@ -7,7 +7,6 @@ from datetime import timedelta
 from functools import partial
 
 import anyio
-import anyio.to_thread
 from attrs import evolve, frozen
 
 from ..domain.actors import SYSTEM, Actor, ActorKind
@@ -84,7 +83,7 @@ class Moves:
         storages = {s.storage_id: await self.storages.look(s) for s in await self.storages.all()}
         select = partial(self._selected, include, limit, assets)
         chosen, locked = await self.store.read(select)
-        return await anyio.to_thread.run_sync(self._plan, chosen, locked, storages)
+        return await self.storages.blocking(self._plan, chosen, locked, storages)
 
     def _selected(
         self,
@@ -320,8 +319,8 @@ class Moves:
         originals = self.storages.open(storage)
         token = self.ids.token()
         fencing = await self.store.transact(partial(self._begin, batch, move, token))
-        error = await anyio.to_thread.run_sync(move_group, originals, move)
-        found = await anyio.to_thread.run_sync(locate, originals, move)
+        error = await self.storages.blocking(move_group, originals, move)
+        found = await self.storages.blocking(locate, originals, move)
         return await self.store.transact(partial(self._end, batch, move, fencing, error, found))
 
     def _begin(self, batch: Batch, move: PlannedMove, token: str, tx: Transaction) -> int:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 
-import anyio.to_thread
 from attrs import evolve, frozen
 
 from ..catalog import Catalog
@@ -33,6 +32,7 @@ from ..ports.claiming import one_by_one
 from ..ports.clock import Clock, Ids
 from ..ports.store import Claim, ClaimableQuery, Claimed, Store, Transaction
 from .agents import Agents, agent_actor
+from .blocking import Blocking, in_thread
 from .known_results import Reuse, apply_known, cloned, jobs_by_key, remember, usable
 from .lifecycle_hooks import HookRunner
 from .lookups import asset_of, need_asset, need_job, need_living
@@ -85,6 +85,7 @@ class Processing:
     open_derived: OpenDerived
     hooks: HookRunner
     switched_on: frozenset[str] = frozenset()
+    blocking: Blocking = in_thread
 
     # Listing and claiming
 
@@ -211,7 +212,7 @@ class Processing:
         reuses = []
         for result in results:
             job = by_key[result.key]
-            refs = await anyio.to_thread.run_sync(cloned, derived, result, asset.uuid, job)
+            refs = await self.blocking(cloned, derived, result, asset.uuid, job)
             if refs is not None:
                 reuses.append(Reuse(job=job, result=result, refs=refs))
         if not reuses:

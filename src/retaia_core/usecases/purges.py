@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import partial
 
-import anyio.to_thread
 from attrs import evolve, frozen
 
 from ..domain.actors import SYSTEM, Actor, ActorKind
@@ -97,7 +96,7 @@ class Purges:
         asset, storage, locked, removed = await self.store.read(partial(self._situation, uuid))
         storage = await self.storages.look(storage)
         world = PurgeWorld(layout=storage.layout, locked=locked, removed=removed)
-        return await anyio.to_thread.run_sync(self._plan, asset, storage, world)
+        return await self.storages.blocking(self._plan, asset, storage, world)
 
     def _situation(
         self, uuid: AssetId, tx: Transaction
@@ -217,8 +216,8 @@ class Purges:
         """
         storage = await self.storages.online(purging.storage_id)
         originals, derived = self.storages.open(storage), self.open_derived(storage)
-        error = await anyio.to_thread.run_sync(_remove_all, originals, derived, purging.files)
-        left = await anyio.to_thread.run_sync(_left, originals, derived, purging.files)
+        error = await self.storages.blocking(_remove_all, originals, derived, purging.files)
+        left = await self.storages.blocking(_left, originals, derived, purging.files)
         return Removal(left=left, error=error)
 
     def finish_in(self, purging: Purging, removal: Removal, tx: Transaction) -> PurgeResult:

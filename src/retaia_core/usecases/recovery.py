@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-import anyio.to_thread
 from attrs import evolve, frozen
 
 from ..domain.actors import Actor, ActorKind
@@ -81,7 +80,7 @@ class Recovery:
     async def _seen(self, case: _Case) -> Parked:
         storage = await self.moves.storages.online(case.asset.storage_id)
         originals = self.moves.storages.open(storage)
-        files = await anyio.to_thread.run_sync(_look, originals, case)
+        files = await self.moves.storages.blocking(_look, originals, case)
         return Parked(asset=case.asset, batch_id=case.batch_id, result=case.result, files=files)
 
     def settle_in(self, actor: Actor, parked: Parked, choice: Choice, tx: Transaction) -> Asset:

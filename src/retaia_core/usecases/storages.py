@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-import anyio.to_thread
 from attrs import evolve, frozen
 
 from ..catalog import Catalog
@@ -17,6 +16,7 @@ from ..ports.clock import Clock, Ids
 from ..ports.derived_storage import DerivedStorage
 from ..ports.originals import FolderFound, Originals, OriginalsDriver
 from ..ports.store import Store, Transaction
+from .blocking import Blocking, in_thread
 from .trail import record
 
 OpenOriginals = Callable[[Storage], Originals]
@@ -49,6 +49,7 @@ class Storages:
     ids: Ids
     driver: OriginalsDriver
     catalog: Catalog
+    blocking: Blocking = in_thread
 
     def open(self, storage: Storage) -> Originals:
         """Open the originals of a storage."""
@@ -57,7 +58,7 @@ class Storages:
     async def survey(self, root: str) -> FolderFound:
         """Look at a folder without changing it."""
         extensions = frozenset(self.catalog.formats)
-        return await anyio.to_thread.run_sync(self.driver.survey, root, extensions)
+        return await self.blocking(self.driver.survey, root, extensions)
 
     async def adopt(
         self, actor: Actor, root: str, layout: Layout, storage_id: str | None = None
@@ -83,7 +84,7 @@ class Storages:
         marker = found.marker or Marker(storage_id=fresh, layout=layout)
         if storage_id and marker.storage_id != storage_id:
             raise StateConflict(f"the folder is storage {marker.storage_id!r}, not {storage_id!r}")
-        marker = await anyio.to_thread.run_sync(self.driver.adopt, root, marker)
+        marker = await self.blocking(self.driver.adopt, root, marker)
         return await self.store.transact(partial(self._adopt, actor, root, marker))
 
     def _adopt(self, actor: Actor, root: str, marker: Marker, tx: Transaction) -> Storage:
@@ -124,7 +125,7 @@ class Storages:
 
     async def look(self, storage: Storage) -> Storage:
         """Look at the marker now, and remember the answer where it is another one."""
-        problem = await anyio.to_thread.run_sync(self.open(storage).check)
+        problem = await self.blocking(self.open(storage).check)
         return await self.note(storage.storage_id, problem)
 
     async def note(self, storage_id: StorageId, problem: str | None) -> Storage:

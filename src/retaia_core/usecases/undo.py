@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-import anyio.to_thread
 from attrs import evolve, frozen
 
 from ..domain.actors import Actor
@@ -35,7 +34,7 @@ class Undo:
         storages = self.moves.storages
         looked = {s.storage_id: await storages.look(s) for s in await storages.all()}
         batch, world = await self.moves.store.read(partial(self._situation, batch_id))
-        return await anyio.to_thread.run_sync(self._plan, batch, world, looked)
+        return await self.moves.storages.blocking(self._plan, batch, world, looked)
 
     def _situation(self, batch_id: BatchId, tx: Transaction) -> tuple[Batch, UndoWorld]:
         batch = tx.batch(batch_id)

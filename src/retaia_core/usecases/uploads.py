@@ -7,7 +7,6 @@ from datetime import timedelta
 from functools import partial
 from typing import BinaryIO
 
-import anyio.to_thread
 from attrs import evolve, frozen
 
 from ..catalog import Catalog
@@ -23,6 +22,7 @@ from ..ports.clock import Clock, Ids
 from ..ports.derived_storage import DerivedStorage
 from ..ports.store import Store, Transaction
 from .agents import agent_actor
+from .blocking import Blocking, in_thread
 from .lookups import need_asset, need_living
 from .storages import OpenDerived
 
@@ -64,6 +64,7 @@ class Uploads:
     ids: Ids
     catalog: Catalog
     open_derived: OpenDerived
+    blocking: Blocking = in_thread
 
     def _kind(self, name: str) -> DerivedKind:
         kind = self.catalog.derived_kinds.get(name)
@@ -188,7 +189,7 @@ class Uploads:
         derived = await self._derived(uuid)
         whole = _exactly(expected, number, chunks)
         write = partial(derived.put_part, upload_id, number, whole, expected)
-        part = await anyio.to_thread.run_sync(write)
+        part = await self.blocking(write)
         await self.store.transact(partial(self._note_part, upload_id, part), durable=False)
         return part
 
@@ -214,7 +215,7 @@ class Uploads:
             return upload
         _check_parts(upload, etags)
         derived = await self._derived(uuid)
-        return await anyio.to_thread.run_sync(partial(self._publish, upload, derived))
+        return await self.blocking(partial(self._publish, upload, derived))
 
     def _publish(self, upload: Upload, derived: DerivedStorage) -> Upload:
         kind = self._kind(upload.kind)
@@ -259,7 +260,7 @@ class Uploads:
     async def tidy(self, upload: Upload) -> None:
         """Remove the parts of an upload that is complete; until then a crash may need them again."""
         derived = await self._derived(upload.asset)
-        await anyio.to_thread.run_sync(derived.discard, upload.upload_id)
+        await self.blocking(derived.discard, upload.upload_id)
 
     # Reading
 
@@ -297,7 +298,7 @@ class Uploads:
             NotFound: there is no such asset or file.
         """
         ref, opener = await self.find(uuid, kind, index)
-        return ref, await anyio.to_thread.run_sync(opener)
+        return ref, await self.blocking(opener)
 
     # Watchdog
 
@@ -309,8 +310,8 @@ class Uploads:
             derived = await self._derived(upload.asset)
             used = {ref.ref for ref in await self.refs(upload.asset)}
             if upload.ref is not None and upload.ref not in used:
-                await anyio.to_thread.run_sync(derived.remove, upload.ref)
-            await anyio.to_thread.run_sync(derived.discard, upload.upload_id)
+                await self.blocking(derived.remove, upload.ref)
+            await self.blocking(derived.discard, upload.upload_id)
             await self.store.transact(partial(_drop, upload.upload_id), durable=False)
         return len(old)
 
