@@ -6,7 +6,7 @@ are relative to the storage root, with ``/``. Every method may raise `StorageOff
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple, Protocol
 
@@ -16,6 +16,7 @@ from ..domain.discovery import SeenFile, Skip
 from ..domain.identifiers import StorageId
 from ..domain.moves import DiskFile
 from ..domain.storage import Layout, Marker
+from ..errors import RetaiaError, StorageOffline
 
 
 class Entry(NamedTuple):
@@ -88,6 +89,27 @@ class Originals(Protocol):
     def stat(self, path: str) -> DiskFile | None:
         """What stands at a path; None where nothing does."""
         ...
+
+    def look(self, paths: Iterable[str]) -> Mapping[str, DiskFile | RetaiaError]:
+        """What stands at several paths, as `stat` says of each; without an entry where nothing does.
+
+        A path that cannot be looked at has its error, and hinders no other.
+
+        Raises:
+            StorageOffline: the storage went away.
+        """
+        found: dict[str, DiskFile | RetaiaError] = {}
+        for path in paths:
+            try:
+                there = self.stat(path)
+            except StorageOffline:
+                raise
+            except RetaiaError as error:
+                found[path] = error
+            else:
+                if there is not None:
+                    found[path] = there
+        return found
 
     def names_in(self, folder: str) -> frozenset[str]:
         """All names in a folder; empty where there is no such folder."""
