@@ -305,6 +305,15 @@ replays = Table(
 )
 Index("replays_created", replays.c.created_at)
 
+fixity = Table(
+    "fixity",
+    metadata,
+    _text("asset", key=True),
+    _number("checked_at"),
+    _text("document"),
+)
+Index("fixity_checked", fixity.c.checked_at, fixity.c.asset)
+
 accounts = Table(
     "accounts",
     metadata,

@@ -9,6 +9,7 @@ from retaia_core.ports.store import Transaction
 from .account_store import AccountStatements, AccountTransaction
 from .asset_store import AssetStatements, AssetTransaction
 from .dialects import Dialect
+from .fixity_store import FixityStatements, FixityTransaction
 from .job_store import JobStatements, JobTransaction
 from .listing import Listing
 from .monitoring import MonitoringStatements, MonitoringTransaction
@@ -26,6 +27,7 @@ class Statements:
     listing: Listing
     people: AccountStatements
     monitoring: MonitoringStatements
+    contents: FixityStatements
 
     @classmethod
     def build(cls, dialect: Dialect) -> Statements:
@@ -37,6 +39,7 @@ class Statements:
             listing=Listing(dialect),
             people=AccountStatements.build(dialect),
             monitoring=MonitoringStatements.build(dialect),
+            contents=FixityStatements.build(dialect),
         )
 
 
@@ -46,6 +49,7 @@ class SqlTransaction(
     RecordTransaction,
     AccountTransaction,
     MonitoringTransaction,
+    FixityTransaction,
     Transaction,
 ):
     """One transaction; the parts are in the modules of their tables."""
@@ -58,3 +62,4 @@ class SqlTransaction(
         self._listing = statements.listing
         self._people = statements.people
         self._monitoring = statements.monitoring
+        self._contents = statements.contents

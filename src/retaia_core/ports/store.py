@@ -30,6 +30,7 @@ from ..domain.storage import Storage
 from ..domain.uploads import Upload
 from ..errors import RetaiaError
 from .accounts_store import AccountsTransaction
+from .fixity_store import FixityTransaction
 from .monitoring import MonitoringTransaction
 
 Item = TypeVar("Item")
@@ -93,7 +94,7 @@ class Completion:
     warnings: tuple[str, ...] = ()
 
 
-class Transaction(AccountsTransaction, MonitoringTransaction, Protocol):
+class Transaction(AccountsTransaction, MonitoringTransaction, FixityTransaction, Protocol):
     """Everything that can be read and written in one transaction.
 
     Reads in a write transaction see its own writes and, where the name says so, lock the row.

@@ -26,6 +26,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from ..domain.accounts import Email
 from ..domain.assets import Asset, Flag, Suggestion, Transcript
+from ..domain.fixity import Outcome as ContentOutcome
 from ..domain.identifiers import AgentId, AssetId, JobId, RelPath, StorageId
 from ..domain.jobs import Job, JobProgress, JobStatus
 from ..domain.leases import LockKind, acquire, release
@@ -196,6 +197,10 @@ def everything(tx: Transaction) -> dict[str, object]:
         "events": [evolve(event, seq=0) for event in tx.events()],
         "journal": [evolve(entry, seq=0) for entry in tx.journal()],
         "replays": [tx.replay(f"scope {n}") for n in range(1, 7)],
+        "fixities": dict(tx.fixities(uuids)),
+        "due": list(tx.fixity_due(before=samples.after(10**6))),
+        "never": list(tx.assets_without_fixity()),
+        "fixity sums": tx.fixity_sums(),
         **_people(tx),
     }
 
@@ -588,6 +593,14 @@ class StoreAgreement(RuleBasedStateMachine):
             return tx.add_server_secret(f"secret {n}", self.now.isoformat().encode())
 
         self.write(work)
+
+    @rule(n=NUMBERS, at=st.integers(0, 3), outcome=st.sampled_from(ContentOutcome))
+    def read_content(self, n: int, at: int, outcome: ContentOutcome) -> None:
+        """Keep what the reading of a file gave; ask for what is due after another's."""
+        record = samples.fixity(n, at=at, files=(samples.file_fixity(outcome=outcome),))
+        self.write(lambda tx: tx.save_fixity(record))
+        self.read(lambda tx: list(tx.fixity_due(before=samples.after(3), after=record, limit=2)))
+        self.read(lambda tx: list(tx.assets_without_fixity(after=record.asset, limit=2)))
 
     @rule(n=NUMBERS, drop=st.booleans())
     def meet_an_agent(self, n: int, drop: bool) -> None:

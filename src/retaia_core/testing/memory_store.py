@@ -15,6 +15,7 @@ from ..domain import leases
 from ..domain.agents import AgentRecord
 from ..domain.assets import Asset
 from ..domain.discovery import Found, discovered
+from ..domain.fixity import Fixity
 from ..domain.identifiers import AgentId, AssetId, BatchId, JobId, StorageId, Subject, folder_of
 from ..domain.jobs import Job, JobProgress, JobStatus
 from ..domain.journal import Event, JournalEntry
@@ -42,6 +43,7 @@ from ..ports.store import (
 )
 from . import memory_query
 from .memory_accounts import AccountTables, MemoryAccounts
+from .memory_fixity import MemoryFixity
 from .memory_monitoring import MemoryMonitoring
 from .memory_tables import Table, Undo, rewind
 
@@ -68,14 +70,15 @@ class Tables:
     events: Table[int, Event] = field(factory=Table)
     journal: Table[int, JournalEntry] = field(factory=Table)
     replays: Table[str, Replay] = field(factory=Table)
+    fixities: Table[AssetId, Fixity] = field(factory=Table)
     people: AccountTables = field(factory=AccountTables)
 
 
-class MemoryTransaction(MemoryAccounts, MemoryMonitoring, Transaction):
+class MemoryTransaction(MemoryAccounts, MemoryMonitoring, MemoryFixity, Transaction):
     """One transaction over the tables; what it wrote can be taken back until it is committed."""
 
     def __init__(self, tables: Tables, *, writes: bool) -> None:
-        self._tables = self._watched = tables
+        self._tables = self._watched = self._contents = tables
         self._writes = writes
         self._undo: Undo = []
 

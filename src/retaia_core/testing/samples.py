@@ -10,6 +10,7 @@ from ..domain.actors import ActorKind
 from ..domain.agents import AgentRecord
 from ..domain.assets import Asset, AttachedSidecar, DerivedRef
 from ..domain.clients import Client, ClientKind, DeviceGrant
+from ..domain.fixity import FileFixity, Fixity
 from ..domain.identifiers import (
     AgentId,
     AssetId,
@@ -112,6 +113,28 @@ def sidecar(path: str, **changes: Any) -> AttachedSidecar:
         "mtime_ns": 1_700_000_000_000_000_000,
     }
     return AttachedSidecar(**values | changes)
+
+
+def file_fixity(**changes: Any) -> FileFixity:
+    """The record of an original whose first digest was taken."""
+    values: dict[str, Any] = {
+        "role": "original",
+        "path": RelPath("INBOX/A001.mov"),
+        "size": 1001,
+        "mtime_ns": 1_700_000_000_000_000_001,
+        "digest": "sha256:" + "0" * 64,
+        "taken_at": START,
+        "taken_by": "agent:agent-alice",
+        "checked_at": START,
+        "verified_at": START,
+    }
+    return FileFixity(**values | changes)
+
+
+def fixity(n: int = 1, *, at: float = 0, files: tuple[FileFixity, ...] | None = None) -> Fixity:
+    """The records of the n-th asset, looked at so many seconds after `START`."""
+    made = (file_fixity(checked_at=after(at)),) if files is None else files
+    return Fixity(asset=asset_id(n), checked_at=after(at), files=made)
 
 
 def derived(kind: str = "proxy_video", index: int = 0, **changes: Any) -> DerivedRef:

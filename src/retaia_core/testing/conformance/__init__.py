@@ -26,6 +26,7 @@ pytest.register_assert_rewrite(
             "store_assets",
             "store_claims",
             "store_find",
+            "store_fixity",
             "store_leases",
             "store_records",
             "store_transactions",

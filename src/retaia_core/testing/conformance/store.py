@@ -7,6 +7,7 @@ from .store_assets import AssetRules
 from .store_bundles import BundleRules, SharedRules
 from .store_claims import ClaimRules
 from .store_find import FindRules, PageRules
+from .store_fixity import FixityRules
 from .store_leases import LeaseRules
 from .store_monitoring import MonitoringRules
 from .store_records import RecordRules
@@ -25,6 +26,7 @@ class StoreContract(
     RecordRules,
     AccountRules,
     MonitoringRules,
+    FixityRules,
 ):
     """What every store must do.
 
