@@ -88,12 +88,12 @@ from retaia_adapters.files import removal
 left, whole = int(sys.argv[1]), removal.remove
 
 
-def cut(place, seen):
+def cut(disk, place, seen):
     global left
     if left == 0:
         os._exit(9)
     left -= 1
-    return whole(place, seen)
+    return whole(disk, place, seen)
 
 
 removal.remove = cut

@@ -11,7 +11,6 @@ import errno
 import hashlib
 import os
 import re
-import secrets
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -24,6 +23,7 @@ from retaia_core.errors import NotFound, StorageOffline, Unavailable, Validation
 from retaia_core.ports.derived_storage import Stored
 
 from . import fsio
+from .disk import REAL, Disk
 from .marker import marker_problem
 
 UPLOADS_FOLDER = ".uploads"
@@ -43,7 +43,10 @@ class FilesystemDerived:
     nothing half-made is left then.
     """
 
-    def __init__(self, root: Path, storage_id: StorageId | None = None) -> None:
+    def __init__(
+        self, root: Path, storage_id: StorageId | None = None, *, disk: Disk = REAL
+    ) -> None:
+        self._disk = disk
         self._root = root.absolute()
         self._storage_id = storage_id
         self._base = os.path.join(self._root, DERIVED_FOLDER)
@@ -57,14 +60,14 @@ class FilesystemDerived:
             BaseException: whatever ``chunks`` raised; nothing is kept of the part.
         """
         place = self._part(upload_id, number)
-        temporary = f"{place}.{secrets.token_hex(4)}.tmp"
+        temporary = f"{place}.{self._disk.token_hex(4)}.tmp"
         with self._reporting(), contextlib.ExitStack() as undo:
-            fsio.make_folders(os.path.dirname(place))
-            undo.callback(fsio.remove_if_there, temporary)
-            with fsio.writing_new(temporary) as handle:
-                size, digest = _receive(handle, _sent(chunks), limit)
-                os.fsync(handle)
-            os.replace(temporary, place)
+            fsio.make_folders(self._disk, os.path.dirname(place))
+            undo.callback(fsio.remove_if_there, self._disk, temporary)
+            with fsio.writing_new(self._disk, temporary) as handle:
+                size, digest = _receive(self._disk, handle, _sent(chunks), limit)
+                self._disk.fsync(handle)
+            self._disk.replace(temporary, place)
         return Part(number=number, size=size, etag=digest)
 
     def sample(self, upload_id: str, numbers: int, *, whole: bool) -> Sample:
@@ -77,9 +80,9 @@ class FilesystemDerived:
         """
         with self._reporting():
             parts = self._parts(upload_id, numbers)
-            size = sum(os.stat(part).st_size for part in parts)
+            size = sum(self._disk.stat(part).st_size for part in parts)
             wanted = size if whole and size <= WHOLE_LIMIT else min(size, HEAD_BYTES)
-            begun = _beginning(parts, wanted)
+            begun = _beginning(self._disk, parts, wanted)
         content = begun if whole and size <= WHOLE_LIMIT else None
         return Sample(head=begun[:HEAD_BYTES], size_bytes=size, content=content)
 
@@ -92,9 +95,14 @@ class FilesystemDerived:
         target = self._place(ref)
         with self._reporting(), contextlib.ExitStack() as undo:
             parts = self._parts(upload_id, numbers)
-            joined = os.path.join(os.path.dirname(parts[0]), f"joined.{secrets.token_hex(4)}.tmp")
-            undo.callback(fsio.remove_if_there, joined)
-            stored = _only(parts[0], joined) if numbers == 1 else _join(parts, joined)
+            joined = os.path.join(
+                os.path.dirname(parts[0]), f"joined.{self._disk.token_hex(4)}.tmp"
+            )
+            undo.callback(fsio.remove_if_there, self._disk, joined)
+            only = numbers == 1
+            stored = (
+                _only(self._disk, parts[0], joined) if only else _join(self._disk, parts, joined)
+            )
             self._appear(joined, target)
         return stored
 
@@ -102,9 +110,9 @@ class FilesystemDerived:
         """Remove what is left of an upload; harmless where nothing is."""
         folder = self._upload(upload_id)
         with self._reporting(), contextlib.suppress(FileNotFoundError):
-            for name in os.listdir(folder):
-                fsio.remove_if_there(os.path.join(folder, name))
-            os.rmdir(folder)
+            for name in self._disk.listdir(folder):
+                fsio.remove_if_there(self._disk, os.path.join(folder, name))
+            self._disk.rmdir(folder)
 
     def open(self, ref: str) -> BinaryIO:
         """Open a published file for reading; seekable.
@@ -114,7 +122,7 @@ class FilesystemDerived:
         """
         with self._reporting():
             try:
-                return os.fdopen(fsio.open_to_read(self._place(ref)), "rb")
+                return self._disk.reader(fsio.open_to_read(self._disk, self._place(ref)))
             except OSError as error:
                 raise _not_found_or(error, ref) from error
 
@@ -122,8 +130,8 @@ class FilesystemDerived:
         """A published file's size in bytes; None where there is no such file."""
         with self._reporting():
             try:
-                with fsio.reading(self._place(ref)) as handle:
-                    return os.fstat(handle).st_size
+                with fsio.reading(self._disk, self._place(ref)) as handle:
+                    return self._disk.fstat(handle).st_size
             except OSError as error:
                 if _is_absence(error):
                     return None
@@ -136,13 +144,13 @@ class FilesystemDerived:
             NotFound: there is no such file.
         """
         source, target = self._place(ref), self._place(to)
-        temporary = os.path.join(self._uploads, f"clone.{secrets.token_hex(8)}.tmp")
+        temporary = os.path.join(self._uploads, f"clone.{self._disk.token_hex(8)}.tmp")
         with self._reporting(), contextlib.ExitStack() as undo:
-            if not os.path.isfile(source):
+            if not fsio.is_file(self._disk, source):
                 raise NotFound(f"there is no derived file {ref!r}", ref=ref)
-            fsio.make_folders(self._uploads)
-            undo.callback(fsio.remove_if_there, temporary)
-            _link_or_copy(source, temporary)
+            fsio.make_folders(self._disk, self._uploads)
+            undo.callback(fsio.remove_if_there, self._disk, temporary)
+            _link_or_copy(self._disk, source, temporary)
             self._appear(temporary, target)
 
     def remove(self, ref: str) -> None:
@@ -150,11 +158,11 @@ class FilesystemDerived:
         place = self._place(ref)
         with self._reporting():
             try:
-                os.unlink(place)
+                self._disk.unlink(place)
             except (FileNotFoundError, NotADirectoryError):
                 return
             with contextlib.suppress(FileNotFoundError):  # Another removed the last file.
-                fsio.sync_folder(os.path.dirname(place))
+                fsio.sync_folder(self._disk, os.path.dirname(place))
             self._prune(folder_of(ref))
 
     def refs(self, prefix: str) -> Iterator[str]:
@@ -164,14 +172,28 @@ class FilesystemDerived:
             yield from self._refs_below(top, prefix)
 
     def _refs_below(self, top: str, prefix: str) -> Iterator[str]:
-        if prefix and os.path.isfile(top):
+        if prefix and fsio.is_file(self._disk, top):
             yield prefix
             return
-        for folder, below, names in os.walk(top, onerror=_unless_absent):
-            below[:] = sorted(name for name in below if not name.startswith("."))
-            inner = os.path.relpath(folder, self._base).replace(os.sep, "/")
-            for name in sorted(names):
-                yield name if inner == "." else f"{inner}/{name}"
+        waiting = [prefix]
+        while waiting:
+            folder = waiting.pop()
+            below, names = self._look_into(os.path.join(self._base, folder))
+            yield from (_join_ref(folder, name) for name in names)
+            waiting.extend(_join_ref(folder, name) for name in reversed(below))
+
+    def _look_into(self, folder: str) -> tuple[list[str], list[str]]:
+        """The folders in a folder, but for hidden ones, and its files, each in order of names."""
+        below: list[str] = []
+        names: list[str] = []
+        try:
+            with self._disk.scandir(folder) as entries:
+                for entry in entries:
+                    (below if entry.is_dir(follow_symlinks=False) else names).append(entry.name)
+        except OSError as error:
+            if not _is_absence(error):
+                raise
+        return sorted(name for name in below if not name.startswith(".")), sorted(names)
 
     def _appear(self, temporary: str, target: str) -> None:
         """Give a finished file its name in one step, and make that durable.
@@ -180,18 +202,18 @@ class FilesystemDerived:
         """
         for tries_left in reversed(range(_TRIES)):
             try:
-                fsio.make_folders(os.path.dirname(target))
-                os.replace(temporary, target)
+                fsio.make_folders(self._disk, os.path.dirname(target))
+                self._disk.replace(temporary, target)
                 break
             except (FileNotFoundError, FileExistsError):
-                if not tries_left or not os.path.exists(temporary):
+                if not tries_left or fsio.look(self._disk, temporary) is None:
                     raise
-        fsio.sync_folder(os.path.dirname(target))
+        fsio.sync_folder(self._disk, os.path.dirname(target))
 
     def _prune(self, folder: str) -> None:
         while folder:
             try:
-                os.rmdir(os.path.join(self._base, folder))
+                self._disk.rmdir(os.path.join(self._base, folder))
             except OSError:
                 return  # Not empty, or another removed it.
             folder = folder_of(folder)
@@ -215,7 +237,7 @@ class FilesystemDerived:
     def _parts(self, upload_id: str, numbers: int) -> list[str]:
         parts = [self._part(upload_id, number) for number in range(1, numbers + 1)]
         for number, part in enumerate(parts, start=1):
-            if not os.path.isfile(part):
+            if not fsio.is_file(self._disk, part):
                 raise NotFound(
                     f"part {number} of upload {upload_id!r} is not there; send it again",
                     upload_id=upload_id,
@@ -238,7 +260,7 @@ class FilesystemDerived:
             ) from error
 
     def _require_online(self) -> None:
-        problem = marker_problem(self._root, self._storage_id)
+        problem = marker_problem(self._root, self._storage_id, self._disk)
         if problem is not None:
             raise StorageOffline(f"the storage of the derived files is offline: {problem}")
 
@@ -262,16 +284,15 @@ def _is_absence(error: OSError) -> bool:
     return error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.ELOOP)
 
 
-def _unless_absent(error: OSError) -> None:
-    if not _is_absence(error):
-        raise error
+def _join_ref(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name
 
 
 def _not_found_or(error: OSError, ref: str) -> Exception:
     return NotFound(f"there is no derived file {ref!r}", ref=ref) if _is_absence(error) else error
 
 
-def _receive(handle: int, chunks: Iterable[bytes], limit: int) -> tuple[int, str]:
+def _receive(disk: Disk, handle: int, chunks: Iterable[bytes], limit: int) -> tuple[int, str]:
     digest, size = hashlib.sha256(), 0
     for chunk in chunks:
         size += len(chunk)
@@ -281,49 +302,49 @@ def _receive(handle: int, chunks: Iterable[bytes], limit: int) -> tuple[int, str
                 fields={"size_bytes": "too large"},
             )
         digest.update(chunk)
-        fsio.write_whole(handle, chunk)
+        fsio.write_whole(disk, handle, chunk)
     return size, digest.hexdigest()
 
 
-def _beginning(parts: list[str], wanted: int) -> bytes:
+def _beginning(disk: Disk, parts: list[str], wanted: int) -> bytes:
     taken = bytearray()
     for part in parts:
-        with fsio.reading(part) as handle:
-            for block in fsio.blocks(handle):
+        with fsio.reading(disk, part) as handle:
+            for block in fsio.blocks(disk, handle):
                 taken += block
                 if len(taken) >= wanted:
                     return bytes(taken[:wanted])
     return bytes(taken)
 
 
-def _only(part: str, joined: str) -> Stored:
+def _only(disk: Disk, part: str, joined: str) -> Stored:
     """The whole file is one part, which is synced already: a second name for it is enough."""
-    _link_or_copy(part, joined)
+    _link_or_copy(disk, part, joined)
     digest, size = hashlib.sha256(), 0
-    with fsio.reading(joined) as handle:
-        for block in fsio.blocks(handle):
+    with fsio.reading(disk, joined) as handle:
+        for block in fsio.blocks(disk, handle):
             digest.update(block)
             size += len(block)
     return Stored(size_bytes=size, sha256=digest.hexdigest())
 
 
-def _join(parts: list[str], joined: str) -> Stored:
+def _join(disk: Disk, parts: list[str], joined: str) -> Stored:
     digest, size = hashlib.sha256(), 0
-    with fsio.writing_new(joined) as target:
+    with fsio.writing_new(disk, joined) as target:
         for part in parts:
-            with fsio.reading(part) as source:
-                for block in fsio.blocks(source):
+            with fsio.reading(disk, part) as source:
+                for block in fsio.blocks(disk, source):
                     digest.update(block)
                     size += len(block)
-                    fsio.write_whole(target, block)
-        os.fsync(target)
+                    fsio.write_whole(disk, target, block)
+        disk.fsync(target)
     return Stored(size_bytes=size, sha256=digest.hexdigest())
 
 
-def _link_or_copy(source: str, target: str) -> None:
+def _link_or_copy(disk: Disk, source: str, target: str) -> None:
     try:
-        os.link(source, target)
+        disk.link(source, target)
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-        _join([source], target)
+        _join(disk, [source], target)

@@ -10,15 +10,19 @@ from retaia_core.domain.storage import Marker
 from retaia_core.ports.originals import FolderFound
 
 from . import marker as markers
+from .disk import REAL, Disk
 from .originals import FilesystemOriginals
 
 
 class FilesystemDriver:
-    """The driver of storages that are folders of this machine."""
+    """The driver of storages that are folders of this machine, or of a disk that is handed in."""
+
+    def __init__(self, disk: Disk = REAL) -> None:
+        self._disk = disk
 
     def open(self, root: str, storage_id: StorageId) -> FilesystemOriginals:
         """The originals below a folder; nothing is looked at yet."""
-        return FilesystemOriginals(Path(root), storage_id)
+        return FilesystemOriginals(Path(root), storage_id, disk=self._disk)
 
     def survey(self, root: str, extensions: AbstractSet[str]) -> FolderFound:
         """Look at a folder without changing it.
@@ -26,7 +30,7 @@ class FilesystemDriver:
         Raises:
             ValidationFailed: there is no such folder, or it cannot be read.
         """
-        return markers.survey(Path(root), extensions)
+        return markers.survey(Path(root), extensions, self._disk)
 
     def adopt(self, root: str, marker: Marker) -> Marker:
         """Make the folders of the layout and write the marker; moves nothing.
@@ -35,4 +39,4 @@ class FilesystemDriver:
             StateConflict: a marker of another storage stands there, or the layout cannot be laid out.
             Unavailable: the folder cannot be written to.
         """
-        return markers.adopt(Path(root), marker.layout, marker.storage_id)
+        return markers.adopt(Path(root), marker.layout, marker.storage_id, self._disk)

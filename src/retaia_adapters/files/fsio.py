@@ -9,6 +9,8 @@ import stat
 import sys
 from collections.abc import Iterator
 
+from .disk import Disk, Stat
+
 BLOCK_BYTES = 1024 * 1024
 
 GONE = frozenset(
@@ -31,6 +33,7 @@ GONE = frozenset(
 )
 """Errors of a disk or share that went away: what was asked may have been done or not."""
 
+_ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 _NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.EOPNOTSUPP})
 _PLAIN = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
@@ -65,40 +68,84 @@ def is_text(name: str) -> bool:
     return True
 
 
-def sync_folder(path: str) -> None:
+def look(disk: Disk, path: str) -> Stat | None:
+    """What stands at a path, links followed; None where nothing does."""
+    try:
+        return disk.stat(path)
+    except OSError as error:
+        if error.errno in _ABSENT:
+            return None
+        raise
+
+
+def is_folder(disk: Disk, path: str) -> bool:
+    """Whether a folder, or a link to one, stands at a path."""
+    found = look(disk, path)
+    return found is not None and stat.S_ISDIR(found.st_mode)
+
+
+def is_file(disk: Disk, path: str) -> bool:
+    """Whether a regular file, or a link to one, stands at a path."""
+    found = look(disk, path)
+    return found is not None and stat.S_ISREG(found.st_mode)
+
+
+def is_link(disk: Disk, path: str) -> bool:
+    """Whether a link stands at a path."""
+    try:
+        return stat.S_ISLNK(disk.lstat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def is_taken(disk: Disk, path: str) -> bool:
+    """Whether anything stands at a path, a broken link too."""
+    try:
+        disk.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def is_same(one: Stat, other: Stat) -> bool:
+    """Whether two looks were at one file."""
+    return (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
+
+
+def sync_folder(disk: Disk, path: str) -> None:
     """Make the names in a folder durable, where the system has a way to."""
     if sys.platform == "win32":
         return
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    handle = disk.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(handle)
+        disk.fsync(handle)
     except OSError as error:
         if error.errno not in _NO_FOLDER_SYNC:
             raise
     finally:
-        os.close(handle)
+        disk.close(handle)
 
 
-def make_folders(path: str) -> None:
+def make_folders(disk: Disk, path: str) -> None:
     """Make a folder and those above it, each durable in its parent.
 
     Raises:
         FileExistsError: something else than a folder has that name.
     """
-    if os.path.isdir(path):
+    if is_folder(disk, path):
         return
     parent = os.path.dirname(path)
     if parent != path:
-        make_folders(parent)
+        make_folders(disk, parent)
     try:
-        os.mkdir(path)
+        disk.mkdir(path)
     except FileExistsError:
-        if not os.path.isdir(path):
+        if not is_folder(disk, path):
             raise
-    sync_folder(parent)
+    sync_folder(disk, parent)
 
 
-def open_to_read(path: str) -> int:
+def open_to_read(disk: Disk, path: str) -> int:
     """Open a regular file for reading, leaving its access time alone where the system allows that.
 
     Raises:
@@ -106,54 +153,54 @@ def open_to_read(path: str) -> int:
     """
     flags = os.O_RDONLY | _PLAIN | _NONBLOCK | _NOFOLLOW
     try:
-        handle = os.open(path, flags | _NOATIME)
+        handle = disk.open(path, flags | _NOATIME)
     except PermissionError:
-        handle = os.open(path, flags)
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
+        handle = disk.open(path, flags)
+    if not stat.S_ISREG(disk.fstat(handle).st_mode):
+        disk.close(handle)
         raise OSError(errno.EINVAL, "not a regular file")
     return handle
 
 
 @contextlib.contextmanager
-def reading(path: str) -> Iterator[int]:
+def reading(disk: Disk, path: str) -> Iterator[int]:
     """`open_to_read` for a ``with`` block."""
-    handle = open_to_read(path)
+    handle = open_to_read(disk, path)
     try:
         yield handle
     finally:
-        os.close(handle)
+        disk.close(handle)
 
 
 @contextlib.contextmanager
-def writing_new(path: str, *, mode: int = 0o666) -> Iterator[int]:
+def writing_new(disk: Disk, path: str, *, mode: int = 0o666) -> Iterator[int]:
     """Create a file that must not be there yet; it is removed again where the block fails."""
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | _PLAIN | _NOFOLLOW
-    handle = os.open(path, flags, mode)
+    handle = disk.open(path, flags, mode)
     try:
         try:
             yield handle
         finally:
-            os.close(handle)
+            disk.close(handle)
     except BaseException:
-        remove_if_there(path)
+        remove_if_there(disk, path)
         raise
 
 
-def write_whole(handle: int, block: bytes) -> None:
+def write_whole(disk: Disk, handle: int, block: bytes) -> None:
     """Write every byte of a block; the system may take it in several bites."""
     rest = memoryview(block)
     while rest:
-        rest = rest[os.write(handle, rest) :]
+        rest = rest[disk.write(handle, rest) :]
 
 
-def blocks(handle: int) -> Iterator[bytes]:
+def blocks(disk: Disk, handle: int) -> Iterator[bytes]:
     """The content of an open file from where it stands, block by block."""
-    while block := os.read(handle, BLOCK_BYTES):
+    while block := disk.read(handle, BLOCK_BYTES):
         yield block
 
 
-def remove_if_there(path: str) -> None:
+def remove_if_there(disk: Disk, path: str) -> None:
     """Remove a file; harmless where it is gone."""
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
+        disk.unlink(path)

@@ -16,26 +16,18 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import hashlib
 import os
 import stat
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 
 from retaia_core.domain.moves import same_name
 from retaia_core.ports.originals import MoveRefused
 
 from . import fsio
-
-Primitive = Callable[[str, str], None]
-"""Renames, or raises `FileExistsError` (taken), `Unsupported` (no such way here) or `OSError`."""
-
-
-class Unsupported(Exception):
-    """The filesystem does not have this way of renaming; nothing was changed."""
+from .disk import Disk, Stat, Unsupported
 
 
 class Step(StrEnum):
@@ -49,134 +41,97 @@ class Step(StrEnum):
 
 Watch = Callable[[Step], None]
 
-_UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
-_NO_LINKS = _UNSUPPORTED | {errno.EPERM, errno.EMLINK}
-_AT_FDCWD = -100
-_RENAME_NOREPLACE = 1
-_RENAME_EXCL = 4
+_NO_LINKS = frozenset(
+    {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM, errno.EMLINK}
+)
 
 
-def _native() -> Primitive | None:
-    """The system's own rename that cannot replace; None where there is none."""
-    if sys.platform == "win32":
-        return os.rename
-    library = ctypes.CDLL(None, use_errno=True)
-    name = "renamex_np" if sys.platform == "darwin" else "renameat2"
-    function = getattr(library, name, None)
-    if function is None:
-        return None
-
-    def rename(source: str, target: str) -> None:
-        old, new = os.fsencode(source), os.fsencode(target)
-        if sys.platform == "darwin":
-            failed = function(old, new, _RENAME_EXCL)
-        else:
-            failed = function(_AT_FDCWD, old, _AT_FDCWD, new, _RENAME_NOREPLACE)
-        if failed:
-            code = ctypes.get_errno()
-            if code in _UNSUPPORTED:
-                raise Unsupported(os.strerror(code))
-            raise OSError(code, os.strerror(code))
-
-    return rename
-
-
-def by_link(source: str, target: str) -> None:
+def by_link(disk: Disk, source: str, target: str) -> None:
     """Rename by a second hard link, then removal of the first."""
-    before = os.lstat(source)
+    before = disk.lstat(source)
     try:
-        os.link(source, target, follow_symlinks=False)
+        disk.link(source, target)
     except FileExistsError:
         # A file server may do it, lose its answer, and find its own work when asked again.
-        now = os.lstat(source)
-        if not (_one_file(source, target) and now.st_nlink == before.st_nlink + 1):
+        now = disk.lstat(source)
+        if not (_one_file(disk, source, target) and now.st_nlink == before.st_nlink + 1):
             raise
     except OSError as error:
         if error.errno in _NO_LINKS:
             raise Unsupported(fsio.said(error)) from error
         raise
     try:
-        fsio.sync_folder(os.path.dirname(target))
-        os.unlink(source)
+        fsio.sync_folder(disk, os.path.dirname(target))
+        disk.unlink(source)
     except OSError as error:
-        if _one_file(source, target):
-            _take_back(target, error)
+        if _one_file(disk, source, target):
+            _take_back(disk, target, error)
         raise
 
 
-def _take_back(second: str, cause: OSError) -> None:
+def _take_back(disk: Disk, second: str, cause: OSError) -> None:
     """Remove the second name of a file whose first could not be removed."""
     try:
-        os.unlink(second)
+        disk.unlink(second)
     except OSError:
         said = f"the file has both names, and neither can be removed: {fsio.said(cause)}"
         raise OSError(errno.EIO, said) from cause
 
 
-def by_reservation(source: str, target: str) -> None:
+def by_reservation(disk: Disk, source: str, target: str) -> None:
     """Rename onto an empty file of our own making; see the module on what this cannot promise."""
-    os.lstat(source)
-    with _reserved(target) as still_ours:
+    disk.lstat(source)
+    with _reserved(disk, target) as still_ours:
         if not still_ours():
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
-        os.rename(source, target)
+        disk.replace(source, target)
 
 
 @contextlib.contextmanager
-def _reserved(target: str) -> Iterator[Callable[[], bool]]:
-    handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    made = os.fstat(handle)
-    os.close(handle)
+def _reserved(disk: Disk, target: str) -> Iterator[Callable[[], bool]]:
+    handle = disk.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    made = disk.fstat(handle)
+    disk.close(handle)
 
     def still_ours() -> bool:
-        now = os.lstat(target)
-        return os.path.samestat(now, made) and now.st_size == 0
+        now = disk.lstat(target)
+        return fsio.is_same(now, made) and now.st_size == 0
 
     try:
         yield still_ours
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             if still_ours():
-                os.unlink(target)
+                disk.unlink(target)
         raise
 
 
-_NATIVE = _native()
-PRIMITIVES: tuple[Primitive, ...] = (
-    *((_NATIVE,) if _NATIVE else ()),
-    by_link,
-    by_reservation,
-)
-"""The ways to rename without replacing, best first."""
-
-
-def rename_without_replacing(
-    source: str, target: str, primitives: Sequence[Primitive] = PRIMITIVES
-) -> None:
+def rename_without_replacing(disk: Disk, source: str, target: str) -> None:
     """Give a file another name on its filesystem, unless that name is taken.
 
     Raises:
         FileExistsError: the name is taken; nothing was changed.
         OSError: it could not be done; with an error of `fsio.GONE` it may have been done all the same.
     """
-    for primitive in primitives:
-        try:
-            return primitive(source, target)
-        except Unsupported:
-            continue
-    raise OSError(errno.ENOTSUP, "this filesystem has no way to rename without replacing")
-
-
-def _one_file(one: str, other: str) -> bool:
     try:
-        return os.path.samestat(os.lstat(one), os.lstat(other))
+        disk.rename_no_replace(source, target)
+    except Unsupported:
+        try:
+            by_link(disk, source, target)
+        except Unsupported:
+            by_reservation(disk, source, target)
+
+
+def _one_file(disk: Disk, one: str, other: str) -> bool:
+    try:
+        return fsio.is_same(disk.lstat(one), disk.lstat(other))
     except FileNotFoundError:
         return False
 
 
-def _movable(source: str) -> os.stat_result:
+def _movable(disk: Disk, source: str) -> Stat:
     try:
-        found = os.lstat(source)
+        found = disk.lstat(source)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise MoveRefused("the source is not there") from error
     if stat.S_ISLNK(found.st_mode):
@@ -186,87 +141,80 @@ def _movable(source: str) -> os.stat_result:
     return found
 
 
-def _spelling_only(source: str, target: str) -> bool:
+def _spelling_only(disk: Disk, source: str, target: str) -> bool:
     """Whether two names are one directory entry, told apart by nothing but their spelling."""
     folder, new = os.path.split(target)
     old_folder, old = os.path.split(source)
-    if not (_one_file(source, target) and same_name(old) == same_name(new)):
+    if not (_one_file(disk, source, target) and same_name(old) == same_name(new)):
         return False
-    if not os.path.samestat(os.stat(folder), os.stat(old_folder)):
+    if not fsio.is_same(disk.stat(folder), disk.stat(old_folder)):
         return False
-    return len({old, new} & set(os.listdir(folder))) == 1
+    return len({old, new} & set(disk.listdir(folder))) == 1
 
 
-def _respell(source: str, target: str) -> None:
+def _respell(disk: Disk, source: str, target: str) -> None:
     """Change only the case of a name, where the filesystem takes both for one."""
-    os.rename(source, target)
-    if os.path.basename(target) not in os.listdir(os.path.dirname(target)):
+    disk.replace(source, target)
+    if os.path.basename(target) not in disk.listdir(os.path.dirname(target)):
         raise MoveRefused("this filesystem does not change the case of a name")
 
 
-def move(
-    source: str,
-    target: str,
-    *,
-    watch: Watch = lambda step: None,
-    primitives: Sequence[Primitive] = PRIMITIVES,
-) -> None:
+def move(disk: Disk, source: str, target: str, *, watch: Watch = lambda step: None) -> None:
     """Move a regular file to a path where nothing stands; both are absolute. Folders are made.
+
+    Within one filesystem the new name is durable when the folders were synced, which is the caller's.
 
     Raises:
         MoveRefused: the target is taken, the source is not there, or nothing could be done; nothing
             was changed.
         OSError: it failed in the middle; what stands on disk is to be looked at.
     """
-    _movable(source)
+    _movable(disk, source)
     if source == target:
         raise MoveRefused("the target is the source")
     folder = os.path.dirname(target)
-    _make_target_folder(folder)
+    _make_target_folder(disk, folder)
     try:
-        rename_without_replacing(source, target, primitives)
+        rename_without_replacing(disk, source, target)
     except FileExistsError as error:
-        if not _spelling_only(source, target):
+        if not _spelling_only(disk, source, target):
             raise MoveRefused("the target is taken") from error
-        _respell(source, target)
+        _respell(disk, source, target)
     except OSError as error:
         if error.errno == errno.EXDEV:
-            return _Crossing(source, target, watch, primitives).run()
+            return _Crossing(disk, source, target, watch).run()
         raise _refusal(error) from error
-    fsio.sync_folder(folder)
-    if os.path.dirname(source) != folder:
-        fsio.sync_folder(os.path.dirname(source))
     watch(Step.DONE)
     return None
 
 
-def settle(source: str, target: str) -> None:
+def settle(disk: Disk, source: str, target: str) -> None:
     """Remove the source of a move that was interrupted after its target was published.
 
     Raises:
         MoveRefused: one of them is not there or no regular file, or they differ; nothing was changed.
         OSError: they could not be compared, or the source could not be removed.
     """
-    _movable(source)
-    _movable(target)
-    if not _one_file(source, target) and _digest(source) != _digest(target):
+    _movable(disk, source)
+    _movable(disk, target)
+    if not _one_file(disk, source, target) and _digest(disk, source) != _digest(disk, target):
         raise MoveRefused("source and target are both there, and differ")
-    fsio.sync_folder(os.path.dirname(target))
-    os.unlink(source)
-    fsio.sync_folder(os.path.dirname(source))
+    fsio.sync_folder(disk, os.path.dirname(target))
+    disk.unlink(source)
+    fsio.sync_folder(disk, os.path.dirname(source))
 
 
-def _digest(path: str) -> bytes:
+def _digest(disk: Disk, path: str) -> bytes:
     digest = hashlib.blake2b()
-    with fsio.reading(path) as handle:
-        for block in fsio.blocks(handle):
+    with fsio.reading(disk, path) as handle:
+        for block in fsio.blocks(disk, handle):
             digest.update(block)
     return digest.digest()
 
 
-def _make_target_folder(folder: str) -> None:
+def _make_target_folder(disk: Disk, folder: str) -> None:
     try:
-        fsio.make_folders(folder)
+        fsio.make_folders(disk, folder)
     except OSError as error:
         if error.errno in fsio.GONE:
             raise
@@ -290,18 +238,16 @@ def leftover_name(source: str, target: str) -> str:
 class _Crossing:
     """A move to another filesystem: until the copy is proven and published, the source stands."""
 
-    def __init__(
-        self, source: str, target: str, watch: Watch, primitives: Sequence[Primitive]
-    ) -> None:
+    def __init__(self, disk: Disk, source: str, target: str, watch: Watch) -> None:
+        self._disk, self._watch = disk, watch
         self._source, self._target = source, target
-        self._watch, self._primitives = watch, primitives
         self._temporary = leftover_name(source, target)
 
     def run(self) -> None:
-        if os.path.lexists(self._target):
+        if fsio.is_taken(self._disk, self._target):
             raise MoveRefused("the target is taken")
-        with fsio.reading(self._source) as original:
-            before = os.fstat(original)
+        with fsio.reading(self._disk, self._source) as original:
+            before = self._disk.fstat(original)
             try:
                 self._copy(original, before)
                 self._publish(original, before)
@@ -309,86 +255,83 @@ class _Crossing:
                 raise MoveRefused("the target is taken") from error
             except OSError as error:
                 raise _refusal(error) from error
-            fsio.sync_folder(os.path.dirname(self._target))
+            fsio.sync_folder(self._disk, os.path.dirname(self._target))
             self._watch(Step.PUBLISHED)
             self._remove_source(original, before)
         self._watch(Step.DONE)
 
-    def _copy(self, original: int, before: os.stat_result) -> None:
-        fsio.remove_if_there(self._temporary)
-        with fsio.writing_new(self._temporary, mode=0o600) as copy:
-            digest = _copied(original, copy)
-            _keep_attributes(original, copy, before)
-            os.fsync(copy)
+    def _copy(self, original: int, before: Stat) -> None:
+        fsio.remove_if_there(self._disk, self._temporary)
+        with fsio.writing_new(self._disk, self._temporary, mode=0o600) as copy:
+            digest = _copied(self._disk, original, copy)
+            _keep_attributes(self._disk, original, copy, before)
+            self._disk.fsync(copy)
             self._watch(Step.COPIED)
-            if _read_back(copy) != digest:
+            if _read_back(self._disk, copy) != digest:
                 raise MoveRefused("the copy read back differs from the source")
         self._watch(Step.VERIFIED)
 
-    def _publish(self, original: int, before: os.stat_result) -> None:
+    def _publish(self, original: int, before: Stat) -> None:
         try:
             if not self._untouched(original, before):
                 raise MoveRefused("the source changed while it was copied")
-            rename_without_replacing(self._temporary, self._target, self._primitives)
+            rename_without_replacing(self._disk, self._temporary, self._target)
         except BaseException:
-            fsio.remove_if_there(self._temporary)
+            fsio.remove_if_there(self._disk, self._temporary)
             raise
 
-    def _untouched(self, original: int, before: os.stat_result) -> bool:
+    def _untouched(self, original: int, before: Stat) -> bool:
         """Whether the open file still stands at its name, with the size and time it had."""
-        now = os.fstat(original)
+        now = self._disk.fstat(original)
         try:
-            here = os.lstat(self._source)
+            here = self._disk.lstat(self._source)
         except FileNotFoundError:
             return False
         same = (now.st_size, now.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
-        return same and os.path.samestat(here, before)
+        return same and fsio.is_same(here, before)
 
-    def _remove_source(self, original: int, before: os.stat_result) -> None:
+    def _remove_source(self, original: int, before: Stat) -> None:
         if not self._untouched(original, before):
             raise OSError(errno.EBUSY, "the source changed after it was copied; both were left")
-        os.unlink(self._source)
-        fsio.sync_folder(os.path.dirname(self._source))
+        self._disk.unlink(self._source)
+        fsio.sync_folder(self._disk, os.path.dirname(self._source))
 
 
-def _copied(original: int, copy: int) -> bytes:
+def _copied(disk: Disk, original: int, copy: int) -> bytes:
     """Copy a whole file; the digest of what was read."""
     digest = hashlib.blake2b()
-    for block in fsio.blocks(original):
+    for block in fsio.blocks(disk, original):
         digest.update(block)
-        fsio.write_whole(copy, block)
+        fsio.write_whole(disk, copy, block)
     return digest.digest()
 
 
-def _read_back(copy: int) -> bytes:
+def _read_back(disk: Disk, copy: int) -> bytes:
     """The digest of what was written, read from the disk rather than from memory where possible."""
-    if hasattr(os, "posix_fadvise"):
-        with contextlib.suppress(OSError):
-            os.posix_fadvise(copy, 0, 0, os.POSIX_FADV_DONTNEED)
-    os.lseek(copy, 0, os.SEEK_SET)
+    with contextlib.suppress(OSError):
+        disk.drop_cache(copy, 0, 0)
+    disk.lseek(copy, 0, os.SEEK_SET)
     digest = hashlib.blake2b()
-    for block in fsio.blocks(copy):
+    for block in fsio.blocks(disk, copy):
         digest.update(block)
     return digest.digest()
 
 
-def _keep_attributes(original: int, copy: int, before: os.stat_result) -> None:
+def _keep_attributes(disk: Disk, original: int, copy: int, before: Stat) -> None:
     """Carry over owner, extended attributes, permissions (where the target can) and times (always)."""
-    if sys.platform != "win32":
-        with contextlib.suppress(OSError):
-            os.fchown(copy, before.st_uid, before.st_gid)
-        if sys.platform == "linux":
-            _keep_extended(original, copy)
-        with contextlib.suppress(OSError):
-            os.fchmod(copy, stat.S_IMODE(before.st_mode))
-    os.utime(copy, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with contextlib.suppress(OSError):
+        disk.fchown(copy, before.st_uid, before.st_gid)
+    _keep_extended(disk, original, copy)
+    with contextlib.suppress(OSError):
+        disk.fchmod(copy, stat.S_IMODE(before.st_mode))
+    disk.utime(copy, (before.st_atime_ns, before.st_mtime_ns))
 
 
-def _keep_extended(original: int, copy: int) -> None:
+def _keep_extended(disk: Disk, original: int, copy: int) -> None:
     try:
-        names = os.listxattr(original)
+        names = disk.listxattr(original)
     except OSError:
         return  # The source's filesystem has none.
     for name in names:
         with contextlib.suppress(OSError):
-            os.setxattr(copy, name, os.getxattr(original, name))
+            disk.setxattr(copy, name, disk.getxattr(original, name))

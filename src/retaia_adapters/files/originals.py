@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 
 from retaia_core.domain.discovery import SeenFile
@@ -13,33 +15,37 @@ from retaia_core.domain.identifiers import StorageId, folder_of, name_of, parse_
 from retaia_core.domain.moves import DiskFile
 from retaia_core.domain.storage import MARKER_NAME, Layout
 from retaia_core.errors import StorageOffline, Unavailable, ValidationFailed
-from retaia_core.ports.originals import FolderListing, MoveRefused, RemovalRefused
+from retaia_core.ports.originals import FolderListing, MoveRefused, Originals, RemovalRefused
 
 from . import fsio, moves, removal
+from .disk import REAL, Disk
 from .marker import marker_problem
 from .walk import Walker, relative_inside, unreadable_tops
 
 FINGERPRINT_BLOCK = 64 * 1024
 """Bytes of each of the three blocks (start, middle, end) that a quick fingerprint reads."""
 
+_NO_SUCH_FILE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL})
+
 _Stamp = tuple[int, int, int, int, int]
 
 
-class FilesystemOriginals:
+class FilesystemOriginals(Originals):
     """One storage's originals below a folder of this machine.
 
     Paths that lead out of the root through a link are refused. Links to files inside the root are
     seen as the file they lead to, and are never moved.
     """
 
-    def __init__(self, root: Path, storage_id: StorageId) -> None:
+    def __init__(self, root: Path, storage_id: StorageId, *, disk: Disk = REAL) -> None:
+        self._disk = disk
         self._root = os.path.abspath(root)
         self._storage_id = storage_id
         self._trusted: _Stamp | None = None
 
     def check(self) -> str | None:
         """Look at the marker now; None where it is ours, else why the storage is offline."""
-        return marker_problem(Path(self._root), self._storage_id)
+        return marker_problem(Path(self._root), self._storage_id, self._disk)
 
     def walk(self, layout: Layout, known: Callable[[str], str | None]) -> Iterator[FolderListing]:
         """Yield every folder of inbox, archive and rejects, parents first, in order of names.
@@ -48,7 +54,7 @@ class FilesystemOriginals:
         lies under a mount point.
         """
         self._require_online()
-        walker = Walker(self._root, self._require_online)
+        walker = Walker(self._disk, self._root, self._require_online)
         # An inbox that is the whole root has archive and rejects inside.
         tops = ("",) if layout.inbox == "." else (layout.inbox, layout.archive, layout.rejects)
         unreadable: dict[str, list[str]] = defaultdict(list)
@@ -80,7 +86,7 @@ class FilesystemOriginals:
         """
         self._require_online()
         try:
-            found = os.lstat(self._behind_link(self._absolute(path)))
+            found = self._disk.lstat(self._behind_link(self._absolute(path)))
         except (FileNotFoundError, NotADirectoryError):
             self._require_online()
             return None
@@ -97,7 +103,7 @@ class FilesystemOriginals:
         """
         self._require_online()
         try:
-            names = os.listdir(self._absolute(folder))
+            names = self._disk.listdir(self._absolute(folder))
         except (FileNotFoundError, NotADirectoryError):
             self._require_online()
             return frozenset()
@@ -113,19 +119,67 @@ class FilesystemOriginals:
         self._require_online()
         try:
             absolute = self._absolute(seen.path)
-            with fsio.reading(self._behind_link(absolute)) as handle:
-                if not _is_as_seen(handle, seen):
+            with fsio.reading(self._disk, self._behind_link(absolute)) as handle:
+                if not self._is_as_seen(handle, seen):
                     return None
-                digest = _fingerprint(handle, seen.size)
-                return digest if _is_as_seen(handle, seen) else None
+                digest = _fingerprint(self._disk, handle, seen.size)
+                return digest if self._is_as_seen(handle, seen) else None
         except (OSError, ValidationFailed):
             self._require_online()
             return None
 
+    def checksum(
+        self, seen: SeenFile, pace: Callable[[int], None] = lambda count: None
+    ) -> str | None:
+        """The SHA-256 of the whole file, in blocks of 1 MiB; neither memory nor its times show it.
+
+        None where the file is not as ``seen`` says, before or after. ``pace`` hears of every block.
+
+        Raises:
+            ValidationFailed: the path is refused.
+            Unavailable: it cannot be read.
+            StorageOffline: the storage went away.
+        """
+        self._require_online()
+        blocks = self._blocks_of(seen)
+        digest = hashlib.sha256()
+        while True:
+            try:
+                block = next(blocks)
+            except StopIteration as end:
+                return f"sha256:{digest.hexdigest()}" if end.value else None
+            except OSError as error:
+                raise self._unavailable(seen.path, error) from error
+            digest.update(block)
+            pace(len(block))
+
+    def _blocks_of(self, seen: SeenFile) -> Generator[bytes, None, bool]:
+        """The content of a file; returns whether it was as seen all the time."""
+        try:
+            handle = fsio.open_to_read(self._disk, self._behind_link(self._absolute(seen.path)))
+        except OSError as error:
+            if error.errno in _NO_SUCH_FILE:
+                self._require_online()
+                return False
+            raise
+        try:
+            if not self._is_as_seen(handle, seen):
+                return False
+            start = 0
+            for block in fsio.blocks(self._disk, handle):
+                yield block
+                with contextlib.suppress(OSError):
+                    self._disk.drop_cache(handle, start, len(block))
+                start += len(block)
+            return self._is_as_seen(handle, seen)
+        finally:
+            self._disk.close(handle)
+
     def rename(self, source: str, target: str) -> None:
         """Move a file without ever replacing another; folders of the target are made.
 
-        See `moves` for how. Times are kept to the precision of the target's filesystem.
+        See `moves` for how. Times are kept to the precision of the target's filesystem. On one
+        filesystem the new name is durable after `sync` only.
 
         Raises:
             MoveRefused: the target is taken, the source is not there, or a path is refused; nothing was
@@ -135,10 +189,28 @@ class FilesystemOriginals:
         """
         old, new = self._pair(source, target)
         try:
-            moves.move(old, new, watch=self._passed)
+            moves.move(self._disk, old, new, watch=self._passed)
         except OSError:
             self._require_online()
             raise
+
+    def sync(self, folders: Iterable[str]) -> None:
+        """Make the names in these folders durable; one that is not there has none.
+
+        Raises:
+            ValidationFailed: a path is refused.
+            StorageOffline: the storage went away.
+            OSError: the names may be lost by a crash.
+        """
+        self._require_online()
+        try:
+            for place in sorted({self._absolute(folder) for folder in folders}):
+                with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                    fsio.sync_folder(self._disk, place)
+        except OSError:
+            self._require_online()
+            raise
+        self._require_online()
 
     def settle(self, source: str, target: str) -> None:
         """Finish a move that was interrupted after the target was published.
@@ -150,7 +222,7 @@ class FilesystemOriginals:
         """
         old, new = self._pair(source, target)
         try:
-            moves.settle(old, new)
+            moves.settle(self._disk, old, new)
         except OSError:
             self._require_online()
             raise
@@ -170,7 +242,7 @@ class FilesystemOriginals:
         except ValidationFailed as error:
             raise RemovalRefused(error.message) from error
         try:
-            removed = removal.remove(place, seen)
+            removed = removal.remove(self._disk, place, seen)
         except OSError:
             self._require_online()
             raise
@@ -197,8 +269,8 @@ class FilesystemOriginals:
         if not path:
             return self._root
         absolute = os.path.join(self._root, *parse_rel_path(path).split("/"))
-        real_parent = os.path.realpath(os.path.dirname(absolute))
-        if relative_inside(os.path.realpath(self._root), real_parent) is None:
+        real_parent = self._disk.realpath(os.path.dirname(absolute))
+        if relative_inside(self._disk.realpath(self._root), real_parent) is None:
             raise ValidationFailed(
                 f"the path {path!r} is refused: a link leads out of the storage", field="path"
             )
@@ -206,16 +278,20 @@ class FilesystemOriginals:
 
     def _behind_link(self, absolute: str) -> str:
         """Where a link inside the root leads; the path itself where it is none, or leads out."""
-        if not os.path.islink(absolute):
+        if not fsio.is_link(self._disk, absolute):
             return absolute
-        real = os.path.realpath(absolute)
-        inside = relative_inside(os.path.realpath(self._root), real) is not None
-        return real if inside and os.path.exists(real) else absolute
+        real = self._disk.realpath(absolute)
+        inside = relative_inside(self._disk.realpath(self._root), real) is not None
+        return real if inside and fsio.look(self._disk, real) is not None else absolute
+
+    def _is_as_seen(self, handle: int, seen: SeenFile) -> bool:
+        now = self._disk.fstat(handle)
+        return (now.st_size, now.st_mtime_ns) == (seen.size, seen.mtime_ns)
 
     def _stamp(self) -> _Stamp | None:
         """Which file the marker is now: cheap enough to look at with every folder."""
         try:
-            found = os.lstat(os.path.join(self._root, MARKER_NAME))
+            found = self._disk.lstat(os.path.join(self._root, MARKER_NAME))
         except OSError:
             return None
         return (
@@ -248,24 +324,19 @@ class FilesystemOriginals:
         return Unavailable(f"{path!r} cannot be looked at: {fsio.said(error)}", path=path)
 
 
-def _is_as_seen(handle: int, seen: SeenFile) -> bool:
-    now = os.fstat(handle)
-    return (now.st_size, now.st_mtime_ns) == (seen.size, seen.mtime_ns)
-
-
-def _fingerprint(handle: int, size: int) -> str:
+def _fingerprint(disk: Disk, handle: int, size: int) -> str:
     digest = hashlib.blake2b(size.to_bytes(8, "big"), digest_size=16)
     starts = (0, (size - FINGERPRINT_BLOCK) // 2, size - FINGERPRINT_BLOCK)
     for start in starts if size > 3 * FINGERPRINT_BLOCK else (0,):
-        os.lseek(handle, start, os.SEEK_SET)
+        disk.lseek(handle, start, os.SEEK_SET)
         length = FINGERPRINT_BLOCK if size > 3 * FINGERPRINT_BLOCK else size
-        digest.update(_exactly(handle, length))
+        digest.update(_exactly(disk, handle, length))
     return digest.hexdigest()
 
 
-def _exactly(handle: int, length: int) -> bytes:
+def _exactly(disk: Disk, handle: int, length: int) -> bytes:
     """Read so many bytes, or what there is; the system may give them in several bites."""
     taken = bytearray()
-    while len(taken) < length and (block := os.read(handle, length - len(taken))):
+    while len(taken) < length and (block := disk.read(handle, length - len(taken))):
         taken += block
     return bytes(taken)

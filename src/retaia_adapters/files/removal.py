@@ -9,9 +9,10 @@ from retaia_core.domain.discovery import SeenFile
 from retaia_core.ports.originals import RemovalRefused
 
 from . import fsio
+from .disk import Disk
 
 
-def remove(place: str, seen: SeenFile) -> bool:
+def remove(disk: Disk, place: str, seen: SeenFile) -> bool:
     """Remove the file at an absolute path; False where nothing stands there.
 
     Raises:
@@ -19,7 +20,7 @@ def remove(place: str, seen: SeenFile) -> bool:
         OSError: it failed in the middle; what stands on disk is to be looked at.
     """
     try:
-        found = os.lstat(place)
+        found = disk.lstat(place)
     except (FileNotFoundError, NotADirectoryError):
         return False
     if not stat.S_ISREG(found.st_mode):
@@ -27,12 +28,12 @@ def remove(place: str, seen: SeenFile) -> bool:
     if (found.st_size, found.st_mtime_ns) != (seen.size, seen.mtime_ns):
         raise RemovalRefused("it is not as it was seen: its size or time of change differs")
     try:
-        os.unlink(place)
+        disk.unlink(place)
     except FileNotFoundError:
         return False
     except OSError as error:
         if error.errno in fsio.GONE:
             raise
         raise RemovalRefused(fsio.said(error)) from error
-    fsio.sync_folder(os.path.dirname(place))
+    fsio.sync_folder(disk, os.path.dirname(place))
     return True

@@ -1,6 +1,6 @@
 """Walking a storage's folders: one look per folder, as close to the bare cost of looking as can be.
 
-A folder is read with one `os.scandir`; what every file costs is one ``stat`` and one tuple. Names are
+A folder is read with one ``scandir``; what every file costs is one ``stat`` and one tuple. Names are
 judged (hidden? temporary? valid text?) only where the folder's digest is not the one known, so an
 unchanged folder costs its look, a sort and a hash.
 
@@ -24,6 +24,7 @@ from retaia_core.domain.storage import DERIVED_FOLDER, EXPORTS_FOLDER, MARKER_NA
 from retaia_core.ports.originals import Entry, FolderListing
 
 from . import fsio
+from .disk import DirEntry, Disk, Stat
 
 Known = Callable[[str], str | None]
 Row = tuple[str, int, int]
@@ -58,9 +59,10 @@ class Walker:
     where that is so.
     """
 
-    def __init__(self, root: str, troubled: Callable[[], None]) -> None:
+    def __init__(self, disk: Disk, root: str, troubled: Callable[[], None]) -> None:
+        self._disk = disk
         self._root = root
-        self._real = os.path.realpath(root)
+        self._real = disk.realpath(root)
         self._troubled = troubled
         self._failed: set[str] = set()
 
@@ -99,11 +101,11 @@ class Walker:
         if _FROM_HANDLE:
             # Looking names up from the open folder is cheaper than from the root, and holds on to it.
             # Only the root itself may be reached through a link.
-            handle = os.open(absolute, _FOLDER_FLAGS if path else os.O_RDONLY)
+            handle = self._disk.open(absolute, _FOLDER_FLAGS if path else os.O_RDONLY)
             try:
                 self._fill(folder, handle)
             finally:
-                os.close(handle)
+                self._disk.close(handle)
         else:
             self._fill(folder, absolute)
         folder.below = [name for name in folder.below if self._opens(folder, name)]
@@ -115,8 +117,8 @@ class Walker:
         path = _join(parent.path, name)
         try:
             if path not in self._failed:
-                os.scandir(os.path.join(self._root, path)).close()
-                return True
+                with self._disk.scandir(os.path.join(self._root, path)):
+                    return True
         except FileNotFoundError:
             return False
         except OSError as error:
@@ -130,7 +132,7 @@ class Walker:
 
     def _fill(self, folder: _Folder, place: int | str) -> None:
         add = folder.rows.append
-        with os.scandir(place) as entries:
+        with self._disk.scandir(place) as entries:
             for entry in entries:
                 try:
                     if entry.is_file(follow_symlinks=False):
@@ -144,7 +146,7 @@ class Walker:
                     self._look_at(error)
                     folder.skipped.append((entry.name, Skip.UNREADABLE))
 
-    def _fill_other(self, folder: _Folder, entry: os.DirEntry[str]) -> None:
+    def _fill_other(self, folder: _Folder, entry: DirEntry) -> None:
         name = entry.name
         if not folder.path and name in _OURS:
             return
@@ -160,18 +162,18 @@ class Walker:
             return
         folder.skipped.append((name, reason or Skip.NOT_A_FILE))
 
-    def _behind_link(self, path: str) -> os.stat_result | Skip:
+    def _behind_link(self, path: str) -> Stat | Skip:
         """The file that a link leads to, where it is one of this storage.
 
         Links to folders are not followed: they could go in circles, and would show files twice.
         """
         absolute = os.path.join(self._root, path)
         try:
-            found = os.stat(absolute)
+            found = self._disk.stat(absolute)
         except OSError as error:
             broken = error.errno in (errno.ENOENT, errno.ELOOP, errno.ENOTDIR)
             return Skip.BROKEN_LINK if broken else Skip.UNREADABLE
-        inner = relative_inside(self._real, os.path.realpath(absolute))
+        inner = relative_inside(self._real, self._disk.realpath(absolute))
         if inner is None or inner.split(os.sep, 1)[0] in _OURS:
             return Skip.LINK_OUTSIDE
         return found if stat.S_ISREG(found.st_mode) else Skip.NOT_A_FILE

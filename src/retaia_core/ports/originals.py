@@ -122,16 +122,42 @@ class Originals(Protocol):
         """
         ...
 
+    def checksum(
+        self, seen: SeenFile, pace: Callable[[int], None] = lambda count: None
+    ) -> str | None:
+        """``sha256:`` and the 64 hex digits of the whole file; None where it is not as ``seen`` says.
+
+        ``pace`` is called after each block with the bytes just read; it may sleep, or raise to stop.
+        Reading neither changes the access time nor fills the machine's memory with what was read.
+
+        Raises:
+            Unavailable: it cannot be read.
+            StorageOffline: the storage went away.
+        """
+        ...
+
     def rename(self, source: str, target: str) -> None:
         """Move a file without ever replacing another; folders of the target are made.
 
-        On one filesystem a rename that cannot replace; else copy, fsync, verify by checksum, publish
-        without replacing, fsync the folder, remove the source. Times and permissions are kept.
+        On one filesystem a rename that cannot replace, durable after `sync` of both folders only; else
+        copy, fsync, verify by checksum, publish without replacing, fsync the folder, remove the source.
+        Times and permissions are kept.
 
         Raises:
             MoveRefused: the target is taken, or the source is not there; nothing was changed.
             StorageOffline: the storage went away.
             OSError: it failed in the middle; what stands on disk is to be looked at.
+        """
+        ...
+
+    def sync(self, folders: Iterable[str]) -> None:
+        """Make the names in these folders durable: what was renamed into or out of them stays so.
+
+        A folder that is not there has no names to keep, and is passed over.
+
+        Raises:
+            StorageOffline: the storage went away.
+            OSError: a crash may lose what was renamed.
         """
         ...
 

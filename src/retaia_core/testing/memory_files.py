@@ -23,7 +23,7 @@ from ..domain.storage import (
     render_marker,
 )
 from ..domain.uploads import Part
-from ..errors import NotFound, StorageOffline, ValidationFailed
+from ..errors import NotFound, StorageOffline, Unavailable, ValidationFailed
 from ..ports.derived_storage import DerivedStorage, Stored
 from ..ports.originals import Entry, FolderListing, MoveRefused, Originals, RemovalRefused
 
@@ -56,7 +56,7 @@ class MemoryOriginals(Originals):
 
     ``problem`` set makes the storage offline for that reason, and so does a ``marker`` that is absent,
     malformed or foreign. ``fault`` may raise before any operation (named as the port's methods are).
-    ``renames`` lists what was moved, in order.
+    ``renames`` lists what was moved, in order; ``unsynced`` has the folders whose names a crash may lose.
     """
 
     def __init__(self, storage_id: str = "memory", layout: Layout | None = None) -> None:
@@ -67,6 +67,7 @@ class MemoryOriginals(Originals):
         self.problem: str | None = None
         self.fault: Fault | None = None
         self.renames: list[tuple[str, str]] = []
+        self.unsynced: set[str] = set()
 
     def add(self, path: str, content: bytes = b"content", mtime_ns: int = 10**18) -> SeenFile:
         """Put a file there (or replace it), as a camera or a person would."""
@@ -182,12 +183,33 @@ class MemoryOriginals(Originals):
             self._enter("fingerprint", seen.path)
         except OSError:
             return None
+        content = self._as_seen(seen)
+        if content is None:
+            return None
+        middle = max(0, (len(content) - BLOCK) // 2)
+        blocks = (content[:BLOCK], content[middle : middle + BLOCK], content[-BLOCK:])
+        return _digest(str(len(content)).encode(), *blocks)
+
+    def checksum(
+        self, seen: SeenFile, pace: Callable[[int], None] = lambda count: None
+    ) -> str | None:
+        try:
+            self._enter("checksum", seen.path)
+        except OSError as error:
+            raise Unavailable(f"{seen.path!r} cannot be read: {error}", path=seen.path) from error
+        digest = hashlib.sha256()
+        content = self._as_seen(seen) or b""
+        for start in range(0, len(content), BLOCK):
+            block = content[start : start + BLOCK]
+            digest.update(block)
+            pace(len(block))
+        return None if self._as_seen(seen) is None else f"sha256:{digest.hexdigest()}"
+
+    def _as_seen(self, seen: SeenFile) -> bytes | None:
         file = self.files.get(seen.path)
         if file is None or (len(file.content), file.mtime_ns) != (seen.size, seen.mtime_ns):
             return None
-        content, middle = file.content, max(0, (len(file.content) - BLOCK) // 2)
-        blocks = (content[:BLOCK], content[middle : middle + BLOCK], content[-BLOCK:])
-        return _digest(str(len(content)).encode(), *blocks)
+        return file.content
 
     def rename(self, source: str, target: str) -> None:
         self._enter("rename", source)
@@ -197,6 +219,13 @@ class MemoryOriginals(Originals):
             raise MoveRefused(f"{target!r} is taken")
         self.files[parse_rel_path(target)] = self.files.pop(source)
         self.renames.append((source, target))
+        self.unsynced |= {folder_of(source), folder_of(target)}
+
+    def sync(self, folders: Iterable[str]) -> None:
+        self._require_online()
+        for folder in folders:
+            self._enter("sync", folder)
+            self.unsynced.discard(folder)
 
     def settle(self, source: str, target: str) -> None:
         self._enter("settle", source)

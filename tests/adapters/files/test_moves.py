@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -16,27 +16,40 @@ import pytest
 from retaia_tests import components
 
 from retaia_adapters.files import moves
-from retaia_adapters.files.moves import PRIMITIVES, Primitive, Step, Unsupported, move
+from retaia_adapters.files.disk import REAL, Disk, RealDisk, Unsupported
+from retaia_adapters.files.moves import Step, move
 from retaia_core.ports.originals import MoveRefused
 
 CONTENT = os.urandom(3 * 2**20 + 17)
 MTIME = 1_600_000_000_123_456_789
 
 
-def _cannot(source: str, target: str) -> None:
-    raise Unsupported("not here")
+class Links(RealDisk):
+    """A filesystem without a rename that cannot replace."""
+
+    @staticmethod
+    def rename_no_replace(source: str, target: str, /) -> None:
+        """Tell a rename between filesystems from one that it does not have, as a system does."""
+        if Path(source).lstat().st_dev != Path(target).parent.stat().st_dev:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        raise Unsupported("not here")
 
 
-WAYS = {
-    "native": PRIMITIVES,
-    "link": (_cannot, moves.by_link),
-    "reservation": (_cannot, _cannot, moves.by_reservation),
-}
+class NoLinks(Links):
+    """A filesystem that has no hard links either."""
+
+    @staticmethod
+    def link(source: str, target: str, /) -> None:
+        """Refuse, as exFAT does."""
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+
+WAYS: dict[str, Disk] = {"native": REAL, "link": Links(), "reservation": NoLinks()}
 
 
 @pytest.fixture(params=WAYS)
-def way(request: pytest.FixtureRequest) -> Sequence[Primitive]:
-    """The primitives of a filesystem: those of this system, or only the lesser ones."""
+def way(request: pytest.FixtureRequest) -> Disk:
+    """What this system can, or a filesystem that can less."""
     return WAYS[request.param]
 
 
@@ -70,8 +83,8 @@ def listed(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def moved(source: Path, target: Path, way: Sequence[Primitive] = PRIMITIVES) -> None:
-    move(os.fspath(source), os.fspath(target), primitives=way)
+def moved(source: Path, target: Path, way: Disk = REAL) -> None:
+    move(way, os.fspath(source), os.fspath(target))
 
 
 def assert_kept(target: Path) -> None:
@@ -84,7 +97,7 @@ class TestWithinAFilesystem:
     """Same filesystem: a rename that cannot replace an existing file."""
 
     def test_the_file_is_at_its_target_and_nowhere_else(
-        self, source: Path, tmp_path: Path, way: Sequence[Primitive]
+        self, source: Path, tmp_path: Path, way: Disk
     ) -> None:
         """Content, time and permissions are kept; the target's folders are made."""
         inode = source.stat().st_ino
@@ -98,7 +111,7 @@ class TestWithinAFilesystem:
 
     @pytest.mark.parametrize("stands", ["file", "empty", "folder", "link", "same"])
     def test_what_stands_at_the_target_is_never_replaced(
-        self, source: Path, tmp_path: Path, way: Sequence[Primitive], stands: str
+        self, source: Path, tmp_path: Path, way: Disk, stands: str
     ) -> None:
         """A file, an empty one, a folder, a broken link and a second name of the source all count."""
         target = tmp_path / "taken.mov"
@@ -117,9 +130,7 @@ class TestWithinAFilesystem:
         assert os.path.samestat(os.lstat(target), before)
         assert os.lstat(target).st_size == before.st_size
 
-    def test_of_many_at_once_exactly_one_wins(
-        self, tmp_path: Path, way: Sequence[Primitive]
-    ) -> None:
+    def test_of_many_at_once_exactly_one_wins(self, tmp_path: Path, way: Disk) -> None:
         """Eight files want one name: one gets it, the others stay where they are, whole."""
         target = tmp_path / "ARCHIVE" / "A.mov"
         sources = [tmp_path / f"{number}.mov" for number in range(8)]
@@ -147,7 +158,7 @@ class TestWithinAFilesystem:
         assert not winner.exists()
         assert listed(target.parent) == ["A.mov"]
 
-    def test_a_source_that_is_not_there(self, tmp_path: Path, way: Sequence[Primitive]) -> None:
+    def test_a_source_that_is_not_there(self, tmp_path: Path, way: Disk) -> None:
         """Nothing is made at the target, not even a reservation."""
         with pytest.raises(MoveRefused, match="not there"):
             moved(tmp_path / "no.mov", tmp_path / "target.mov", way)
@@ -239,7 +250,7 @@ def test_a_reservation_that_another_program_used_is_left_to_it(tmp_path: Path) -
     """What is written into the reserved name is neither replaced nor removed."""
     source, target = tmp_path / "A.mov", tmp_path / "B.mov"
     source.write_bytes(b"ours")
-    with moves._reserved(os.fspath(target)) as still_ours:
+    with moves._reserved(REAL, os.fspath(target)) as still_ours:
         assert still_ours()
         target.write_bytes(b"theirs")
         assert not still_ours()
@@ -252,7 +263,7 @@ def test_a_reservation_that_fails_is_removed_only_while_it_is_ours(tmp_path: Pat
     target = tmp_path / "B.mov"
 
     def fail(written: bytes) -> None:
-        with moves._reserved(os.fspath(target)):
+        with moves._reserved(REAL, os.fspath(target)):
             target.write_bytes(written)
             raise KeyError
 
@@ -279,7 +290,7 @@ class TestFallbacks:
         file.parent.chmod(0o555)
         (open_root / "ARCHIVE").chmod(0o777)
         with without_rights(), pytest.raises(MoveRefused, match="denied"):
-            moved(file, open_root / "ARCHIVE" / "A.mov", (moves.by_link,))
+            moved(file, open_root / "ARCHIVE" / "A.mov", Links())
         file.parent.chmod(0o755)
         assert listed(open_root / "ARCHIVE") == []
         assert file.stat().st_nlink == 1
@@ -288,35 +299,30 @@ class TestFallbacks:
         """A file with both names is an error to look into."""
         file = append_only / "A.mov"
         with pytest.raises(OSError, match="both names"):
-            moved(file, append_only / "B.mov", (moves.by_link,))
+            moved(file, append_only / "B.mov", Links())
         assert listed(append_only) == ["A.mov", "B.mov"]
-
-    def test_no_primitive_at_all(self, source: Path) -> None:
-        """The refusal says so, and nothing is tried that might replace."""
-        with pytest.raises(MoveRefused, match="no way"):
-            moved(source, source.with_name("target.mov"), (_cannot,))
-        assert_kept(source)
 
     def test_an_answer_that_was_lost_is_no_refusal(self, source: Path) -> None:
         """A disk that went away may have done it: that is an error to look into, not a refusal."""
 
-        def stale(old: str, new: str) -> None:
-            raise OSError(errno.ESTALE, "stale file handle")
+        class Stale(RealDisk):
+            @staticmethod
+            def rename_no_replace(source: str, target: str, /) -> None:
+                raise OSError(errno.ESTALE, "stale file handle")
 
         with pytest.raises(OSError, match="stale"):
-            moved(source, source.with_name("target.mov"), (stale,))
+            moved(source, source.with_name("target.mov"), Stale())
 
 
 class TestAcrossFilesystems:
     """Other filesystem: copy, sync, verify, publish without replacing, remove the source."""
 
     def test_content_time_and_permissions_arrive(
-        self, source: Path, other_disk: Path, way: Sequence[Primitive]
+        self, source: Path, other_disk: Path, way: Disk
     ) -> None:
         """Nothing temporary is left, and the source is gone."""
-        crossing = (_exdev_between(source.stat().st_dev), *way)
         target = other_disk / "ARCHIVE" / "A001.mov"
-        moved(source, target, crossing)
+        moved(source, target, way)
         assert_kept(target)
         assert not source.exists()
         assert listed(target.parent) == ["A001.mov"]
@@ -362,7 +368,7 @@ class TestAcrossFilesystems:
                 target.write_bytes(b"other")
 
         with pytest.raises(MoveRefused, match="taken"):
-            move(os.fspath(source), os.fspath(target), watch=take)
+            move(REAL, os.fspath(source), os.fspath(target), watch=take)
         assert target.read_bytes() == b"other"
         assert listed(other_disk) == ["A001.mov"]
         assert_kept(source)
@@ -379,7 +385,7 @@ class TestAcrossFilesystems:
                     file.write(bytes([CONTENT[100] ^ 1]))
 
         with pytest.raises(MoveRefused, match="differs"):
-            move(os.fspath(source), os.fspath(target), watch=flip)
+            move(REAL, os.fspath(source), os.fspath(target), watch=flip)
         assert listed(other_disk) == []
         assert_kept(source)
 
@@ -394,7 +400,7 @@ class TestAcrossFilesystems:
                     file.write(b"more")
 
         with pytest.raises(MoveRefused, match="changed"):
-            move(os.fspath(source), os.fspath(other_disk / "A.mov"), watch=grow)
+            move(REAL, os.fspath(source), os.fspath(other_disk / "A.mov"), watch=grow)
         assert source.read_bytes() == CONTENT + b"more"
         assert listed(other_disk) == []
 
@@ -413,7 +419,7 @@ class TestAcrossFilesystems:
                 source.write_bytes(b"another file")
 
         with pytest.raises(OSError, match="both were left"):
-            move(os.fspath(source), os.fspath(other_disk / "A.mov"), watch=meddle)
+            move(REAL, os.fspath(source), os.fspath(other_disk / "A.mov"), watch=meddle)
         assert source.read_bytes() == (CONTENT + b"more" if change == "grow" else b"another file")
         assert (other_disk / "A.mov").read_bytes() == CONTENT
 
@@ -448,27 +454,16 @@ class TestAcrossFilesystems:
         assert listed(other_disk) == ["A001.mov"]
 
 
-def _exdev_between(device: int) -> Primitive:
-    """The answer of a system to a rename between filesystems, whichever primitives it has."""
-
-    def rename(source: str, target: str) -> None:
-        here, there = Path(source).stat().st_dev, Path(target).parent.stat().st_dev
-        if here == device != there:
-            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
-        raise Unsupported("left to the others")
-
-    return rename
-
-
 _KILLED = """
 import os, signal, sys
+from retaia_adapters.files.disk import REAL
 from retaia_adapters.files.moves import move
 
 def kill(step):
     if step == sys.argv[3]:
         os.kill(os.getpid(), signal.SIGKILL)
 
-move(sys.argv[1], sys.argv[2], watch=kill)
+move(REAL, sys.argv[1], sys.argv[2], watch=kill)
 """
 
 
@@ -480,7 +475,7 @@ class TestSettle:
         source, target = tmp_path / "a", tmp_path / "b"
         source.write_bytes(b"content")
         target.write_bytes(b"content")
-        moves.settle(str(source), str(target))
+        moves.settle(REAL, str(source), str(target))
         assert (source.exists(), target.read_bytes()) == (False, b"content")
 
     def test_two_names_of_one_file_become_one(self, tmp_path: Path) -> None:
@@ -488,7 +483,7 @@ class TestSettle:
         source, target = tmp_path / "a", tmp_path / "b"
         source.write_bytes(b"content")
         target.hardlink_to(source)
-        moves.settle(str(source), str(target))
+        moves.settle(REAL, str(source), str(target))
         assert (source.exists(), target.read_bytes()) == (False, b"content")
 
     def test_files_that_differ_are_both_left(self, tmp_path: Path) -> None:
@@ -497,5 +492,5 @@ class TestSettle:
         source.write_bytes(b"content")
         target.write_bytes(b"Content")
         with pytest.raises(MoveRefused, match="differ"):
-            moves.settle(str(source), str(target))
+            moves.settle(REAL, str(source), str(target))
         assert (source.read_bytes(), target.read_bytes()) == (b"content", b"Content")

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retaia_adapters.files import fsio
+from retaia_adapters.files.disk import REAL, Stat
 from retaia_adapters.files.marker import adopt
 from retaia_adapters.files.originals import FilesystemOriginals
 from retaia_adapters.files.walk import Walker, _Folder
@@ -301,7 +302,7 @@ class TestUnreadable:
 class _Busy(Walker):
     """Somebody empties a folder while it is being read: its one link is where they are noticed."""
 
-    def _behind_link(self, path: str) -> os.stat_result | Skip:
+    def _behind_link(self, path: str) -> Stat | Skip:
         folder = Path(self._root, path).parent
         for file in folder.iterdir():
             file.unlink()
@@ -314,7 +315,7 @@ def test_files_that_vanish_while_a_folder_is_read_are_not_there(tmp_path: Path) 
     for number in range(count):
         (tmp_path / f"A{number}.mov").write_bytes(b"1")
     (tmp_path / "link.mov").symlink_to("A0.mov")
-    (listing,) = _Busy(os.fspath(tmp_path), lambda: None).walk("", lambda folder: None)
+    (listing,) = _Busy(REAL, os.fspath(tmp_path), lambda: None).walk("", lambda folder: None)
     assert {entry.size for entry in listing.files} <= {1}
     assert dict(listing.skipped) == {"link.mov": Skip.BROKEN_LINK}
 
@@ -345,7 +346,9 @@ def test_a_folder_that_opens_and_then_fails_is_named_by_its_parent_again(tmp_pat
                 raise OSError(errno.EIO, "input/output error")
             super()._fill(folder, place)
 
-    found = list(Failing(os.fspath(tmp_path), lambda: asked.append("?")).walk("", lambda _: None))
+    found = list(
+        Failing(REAL, os.fspath(tmp_path), lambda: asked.append("?")).walk("", lambda _: None)
+    )
     assert [listing.folder for listing in found] == ["", "a", "", "c"]
     assert found[2].skipped == (("b", Skip.UNREADABLE),)
     assert asked == ["?"]

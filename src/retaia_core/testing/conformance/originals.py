@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import Protocol
 
@@ -120,7 +121,10 @@ class _MarkerRules(_Suite):
             lambda: stage.originals.stat("INBOX/a.mov"),
             lambda: stage.originals.names_in("INBOX"),
             lambda: stage.originals.fingerprint(seen),
+            lambda: stage.originals.checksum(seen),
             lambda: stage.originals.rename("INBOX/a.mov", "ARCHIVE/a.mov"),
+            lambda: stage.originals.sync(["INBOX", "ARCHIVE"]),
+            lambda: stage.originals.settle("INBOX/a.mov", "ARCHIVE/a.mov"),
             lambda: stage.originals.remove(seen),
         ]
         for act in acts:
@@ -301,6 +305,71 @@ def _fingerprint(stage: Stage, path: str) -> str | None:
     return stage.originals.fingerprint(seen)
 
 
+class _ChecksumRules(_Suite):
+    """The checksum of a whole file: what a copy, a scrub and a purge's proof rely on."""
+
+    @pytest.mark.parametrize("size", [0, 1, 2**16, 2**20, 3 * 2**20 + 17])
+    def test_it_is_the_sha256_of_every_byte(self, stage: Stage, size: int) -> None:
+        """The digest that any other tool gives, and the bytes that were read add up."""
+        content = (bytes(range(251)) * (size // 251 + 1))[:size]
+        stage.put("INBOX/a.mov", content, MTIME)
+        read: list[int] = []
+        seen = SeenFile(path=RelPath("INBOX/a.mov"), size=size, mtime_ns=MTIME)
+        assert stage.originals.checksum(seen, read.append) == _sha256(content)
+        assert sum(read) == size
+        assert all(read)
+
+    def test_one_byte_that_no_quick_fingerprint_reads_counts(self, stage: Stage) -> None:
+        """A flipped byte between the blocks of the fingerprint is seen, size and time being equal."""
+        content = bytearray(2**20)
+        seen = SeenFile(path=RelPath("INBOX/a.mov"), size=2**20, mtime_ns=MTIME)
+        stage.put("INBOX/a.mov", bytes(content), MTIME)
+        before, quick = stage.originals.checksum(seen), stage.originals.fingerprint(seen)
+        content[2**18] = 1
+        stage.put("INBOX/a.mov", bytes(content), MTIME)
+        assert stage.originals.fingerprint(seen) == quick
+        assert before != stage.originals.checksum(seen) == _sha256(bytes(content))
+
+    def test_a_file_that_is_not_as_seen_has_none(self, stage: Stage) -> None:
+        """Another size or mtime than the scan saw, no file, or a folder."""
+        stage.put("INBOX/a.mov", b"abc", MTIME)
+        for path, size, mtime in (
+            ("INBOX/a.mov", 4, MTIME),
+            ("INBOX/a.mov", 3, MTIME + 1),
+            ("INBOX/b.mov", 3, MTIME),
+            ("INBOX/a.mov/b.mov", 3, MTIME),
+            ("INBOX", 3, MTIME),
+        ):
+            seen = SeenFile(path=RelPath(path), size=size, mtime_ns=mtime)
+            assert stage.originals.checksum(seen) is None
+
+    def test_a_file_that_changes_while_it_is_read_has_none(self, stage: Stage) -> None:
+        """A digest of half the old and half the new content is nobody's."""
+        stage.put("INBOX/a.mov", b"a" * 100, MTIME)
+        seen = SeenFile(path=RelPath("INBOX/a.mov"), size=100, mtime_ns=MTIME)
+
+        def change(_: int) -> None:
+            stage.put("INBOX/a.mov", b"b" * 100, MTIME + 1)
+
+        assert stage.originals.checksum(seen, change) is None
+
+    def test_who_sets_the_pace_can_stop_it(self, stage: Stage) -> None:
+        """What the pace raises comes out as it is, an error of the system too; the next try is whole."""
+        stage.put("INBOX/a.mov", b"abc", MTIME)
+        seen = SeenFile(path=RelPath("INBOX/a.mov"), size=3, mtime_ns=MTIME)
+
+        def stop(_: int) -> None:
+            raise BlockingIOError("enough for today")
+
+        with pytest.raises(BlockingIOError, match="enough"):
+            stage.originals.checksum(seen, stop)
+        assert stage.originals.checksum(seen) == _sha256(b"abc")
+
+
+def _sha256(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
 class _RenameRules(_Suite):
     """No file is ever overwritten (domain.md, *Principles* 5)."""
 
@@ -358,6 +427,15 @@ class _RenameRules(_Suite):
         assert stage.originals.names_in("INBOX") == {"b.mov"}
         assert stage.originals.names_in("ARCHIVE") == {"a.mov"}
 
+    def test_names_are_made_durable_folder_by_folder(self, stage: Stage) -> None:
+        """Any folder may be named, more than once, the root and one that is not there too."""
+        stage.put("INBOX/a.mov", b"abc", MTIME)
+        stage.originals.rename("INBOX/a.mov", "ARCHIVE/day/a.mov")
+        stage.originals.sync(["INBOX", "ARCHIVE/day", "INBOX", "", "nowhere/at all"])
+        stage.originals.sync([])
+        assert stage.content("ARCHIVE/day/a.mov") == b"abc"
+        assert stage.originals.names_in("") & {"nowhere"} == set()
+
 
 class _RemovalRules(_Suite):
     """What is removed is what was seen, and nothing else (domain.md, *Principles* 2)."""
@@ -395,7 +473,9 @@ class _RemovalRules(_Suite):
         assert stage.content("REJECTS/a.mov/inside.mov") == b"abc"
 
 
-class OriginalsContract(_MarkerRules, _WalkRules, _FingerprintRules, _RenameRules, _RemovalRules):
+class OriginalsContract(
+    _MarkerRules, _WalkRules, _FingerprintRules, _ChecksumRules, _RenameRules, _RemovalRules
+):
     """What every originals storage must do.
 
     Subclass it, name the subclass ``Test…``, and override the fixture ``stage`` with a `Stage`.
