@@ -10,12 +10,16 @@ from enum import StrEnum
 
 from attrs import asdict, evolve, field, frozen
 
-from .actors import Actor
-from .assets import Asset, Flag, advanced
+from .actors import Actor, ActorKind
+from .assets import Asset, Flag
 from .identifiers import AssetId, RelPath, StorageId
-from .lifecycle import Action, State
+from .lifecycle import Action, State, transition
 from .moves import DiskFile
+from .proof import CopyProof, Evidence, Waiver
 from .storage import Layout
+
+POLICY = Actor(kind=ActorKind.SYSTEM, id="purge-policy")
+"""Who purges under the automatic policy; nobody else of the system may."""
 
 
 class PurgeRole(StrEnum):
@@ -39,6 +43,8 @@ class PurgeBlock(StrEnum):
     UNREADABLE = "unreadable"
     MISSING = "missing"
     CHANGED = "changed"
+    DAMAGED = "damaged"
+    UNPROVEN = "unproven"
 
 
 @frozen(kw_only=True)
@@ -46,12 +52,15 @@ class PurgeFile:
     """A file that goes: its path (of a derived file its key), and what it must look like.
 
     ``size`` in bytes; ``mtime_ns`` is None for derived files, which are known by their key alone.
+    ``proof`` and ``waiver`` are what it goes on, where there is any.
     """
 
     role: PurgeRole
     path: str
     size: int
     mtime_ns: int | None = None
+    proof: CopyProof | None = None
+    waiver: Waiver | None = None
 
 
 @frozen(kw_only=True)
@@ -88,9 +97,11 @@ class PurgePlan:
 
     @property
     def digest(self) -> str:
-        """SHA-256 (hex) over what would go; two plans with one digest remove the same."""
+        """SHA-256 (hex) over what would go, and on which proof; plans with one digest do the same."""
         document = [self.asset, self.storage_id, [asdict(file) for file in self.files]]
-        text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        text = json.dumps(
+            document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str
+        )
         return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -106,7 +117,9 @@ class PurgeWorld:
     ``files`` maps paths of the group to what stands there, without an entry where nothing does;
     ``derived`` maps the keys of all derived files of the asset to their sizes; ``fingerprint`` is that
     of the original now; ``removed`` are paths that an earlier purge took away, as the journal says.
-    ``locked``, ``offline`` and ``unreadable`` are reasons, empty where there is none.
+    ``evidence`` has by path what is known of other copies; with ``require_proof`` each file of the group
+    needs a proof or a waiver. ``locked``, ``offline`` and ``unreadable`` are reasons, empty where there
+    is none.
     """
 
     layout: Layout
@@ -114,10 +127,14 @@ class PurgeWorld:
     derived: Mapping[str, int] = field(factory=dict)
     fingerprint: str | None = None
     removed: frozenset[str] = frozenset()
+    evidence: Mapping[str, Evidence] = field(factory=dict)
+    require_proof: bool = False
     locked: str = ""
     offline: str = ""
     unreadable: str = ""
 
+
+_NOTHING_KNOWN = Evidence(lacking="nobody looked for one")
 
 _NOBODY_SAW_IT = (
     "its file changed after it was prepared, so nobody rejected this content; "
@@ -188,7 +205,29 @@ def _file_block(asset: Asset, file: PurgeFile, world: PurgeWorld) -> PurgeBlocke
             expected={"fingerprint": asset.fingerprint},
             found={"fingerprint": world.fingerprint},
         )
-    return None
+    return _proof_block(file, world)
+
+
+def _proof_block(file: PurgeFile, world: PurgeWorld) -> PurgeBlocked | None:
+    known = world.evidence.get(file.path, _NOTHING_KNOWN)
+    if known.damaged:
+        return PurgeBlocked(
+            reason=PurgeBlock.DAMAGED,
+            message=f"{known.damaged}; a copy that differs may be the good one, so nothing goes",
+            path=file.path,
+        )
+    if not world.require_proof or known.enough:
+        return None
+    return PurgeBlocked(
+        reason=PurgeBlock.UNPROVEN,
+        message=f"no other copy of it is proven: {known.lacking}; prove it, or waive it by name",
+        path=file.path,
+    )
+
+
+def _with_evidence(file: PurgeFile, world: PurgeWorld) -> PurgeFile:
+    known = world.evidence.get(file.path, _NOTHING_KNOWN)
+    return evolve(file, proof=known.proof, waiver=None if known.proof else known.waiver)
 
 
 def _warnings(asset: Asset, world: PurgeWorld) -> tuple[str, ...]:
@@ -204,7 +243,8 @@ def plan_purge(asset: Asset, world: PurgeWorld) -> PurgePlan:
     """Plan the purge of one asset: original, attached sidecars, every derived file.
 
     What is gone already is passed over where a scan or an earlier purge proved that it is; a file that
-    is not as the last scan saw it, or has another content, blocks the whole asset.
+    is not as the last scan saw it, has another content, is damaged, or has no proof where that is
+    required, blocks the whole asset.
     """
     plan = PurgePlan(
         asset=asset.uuid,
@@ -224,7 +264,10 @@ def plan_purge(asset: Asset, world: PurgeWorld) -> PurgePlan:
     )
     return evolve(
         plan,
-        files=(*(file for file in group if file.path in world.files), *derived),
+        files=(
+            *(_with_evidence(file, world) for file in group if file.path in world.files),
+            *derived,
+        ),
         blocked=tuple(blocks),
         warnings=_warnings(asset, world),
     )
@@ -236,8 +279,12 @@ def purged(asset: Asset, actor: Actor, now: datetime) -> Asset:
     Raises:
         Purged, ForbiddenActor, StateConflict: as `lifecycle.transition` says.
     """
+    standing = evolve(asset.standing, purge_policy=actor == POLICY)
     return evolve(
-        advanced(asset, Action.PURGE, actor, now),
+        asset,
+        state=transition(standing, Action.PURGE, actor.kind),
+        state_since=now,
+        updated_at=now,
         fingerprint=None,
         flags=frozenset(),
         sidecars=(),

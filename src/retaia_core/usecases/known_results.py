@@ -42,9 +42,13 @@ def jobs_by_key(asset: Asset, jobs: Iterable[Job]) -> dict[str, Job]:
 def usable(
     tx: Transaction, keys: Iterable[str], asset: Asset, agent: AgentRecord
 ) -> list[StoredResult]:
-    """The known results of other assets that an agent of this version would make again."""
+    """The known results of other assets that an agent of this version would make again.
+
+    One without facts and files was forgotten with its asset.
+    """
     known = [result for key in keys if (result := tx.known_result(key)) is not None]
-    return [r for r in known if r.asset != asset.uuid and r.version == agent.version]
+    whole = [result for result in known if result.facts or result.derived]
+    return [r for r in whole if r.asset != asset.uuid and r.version == agent.version]
 
 
 def cloned(
@@ -120,3 +124,11 @@ def remember(
         created_at=now,
     )
     tx.save_result(result)
+
+
+def forget_results(tx: Transaction, asset: Asset, now: datetime) -> None:
+    """Empty every result that is known of this asset's work; what a copy of it made stays its own."""
+    for key in jobs_by_key(asset, tx.jobs_of(asset.subject)):
+        known = tx.known_result(key)
+        if known is not None and known.asset == asset.uuid:
+            tx.save_result(StoredResult(key=key, asset=asset.uuid, created_at=now))

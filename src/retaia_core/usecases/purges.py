@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 
@@ -11,52 +11,44 @@ from attrs import evolve, frozen
 from ..domain.actors import SYSTEM, Actor, ActorKind
 from ..domain.assets import Asset
 from ..domain.discovery import SeenFile
-from ..domain.identifiers import AssetId, RelPath, StorageId, asset_subject
+from ..domain.identifiers import AssetId, asset_subject
 from ..domain.jobs import withdrawn
-from ..domain.journal import JournalEntry, Phase
-from ..domain.leases import Lock, LockKind, acquire, release
+from ..domain.journal import Phase
+from ..domain.leases import Lock, LockKind, acquire, extend, release
 from ..domain.lifecycle import State
 from ..domain.moves import DiskFile
+from ..domain.proof import Remembered
 from ..domain.purge import (
+    POLICY,
     PurgeFile,
     PurgePlan,
-    PurgeRole,
     PurgeWorld,
     bytes_of,
     plan_purge,
     purged,
 )
 from ..domain.storage import Health, Storage
-from ..errors import ForbiddenActor, Purged, RetaiaError, StateConflict, StorageOffline, Unavailable
+from ..errors import ForbiddenActor, RetaiaError, StateConflict, StorageOffline, Unavailable
 from ..ports.clock import Clock, Ids
-from ..ports.derived_storage import DerivedStorage
-from ..ports.originals import Originals, RemovalRefused
+from ..ports.copies import OpenCopies, no_copies
 from ..ports.store import Store, Transaction
-from .lookups import need_asset
+from .known_results import forget_results
+from .lookups import need_asset, need_living
+from .proofs import evidence_now, proof_data, remembered, waiver_data
+from .purging import (
+    Hands,
+    Purging,
+    Removal,
+    journal_entry,
+    journal_file,
+    last_intents,
+    removed_before,
+)
 from .review import refuse_if_locked
 from .storages import OpenDerived, Storages, need_storage
 from .trail import record, save_step
 
-OPERATION = "purge"
-
-
-@frozen(kw_only=True)
-class Purging:
-    """A purge that was accepted: its files are in the journal, and the asset is locked for it."""
-
-    asset: AssetId
-    storage_id: StorageId
-    actor: Actor
-    files: tuple[PurgeFile, ...]
-    fencing: int
-
-
-@frozen(kw_only=True)
-class Removal:
-    """What is on disk after the removal: the files that still stand, and what went wrong."""
-
-    left: frozenset[str] = frozenset()
-    error: str = ""
+TOO_LATE = "this purge took too long, and recovery took it over; look again"
 
 
 @frozen(kw_only=True)
@@ -76,13 +68,20 @@ class PurgeResult:
 
 @frozen(kw_only=True)
 class Purges:
-    """The stories of purging rejected assets."""
+    """The stories of purging rejected assets.
+
+    With ``require_proof`` each original and sidecar needs a proven copy or a waiver; with ``policy`` the
+    automatic policy may purge as a person does.
+    """
 
     store: Store
     clock: Clock
     ids: Ids
     storages: Storages
     open_derived: OpenDerived
+    copies: OpenCopies = no_copies
+    require_proof: bool = False
+    policy: bool = False
 
     # Planning
 
@@ -93,41 +92,44 @@ class Purges:
             NotFound: there is no such asset.
             Purged: it was purged before.
         """
-        asset, storage, locked, removed = await self.store.read(partial(self._situation, uuid))
+        asset, storage, world, known = await self.store.read(partial(self._situation, uuid))
         storage = await self.storages.look(storage)
-        world = PurgeWorld(layout=storage.layout, locked=locked, removed=removed)
-        return await self.storages.blocking(self._plan, asset, storage, world)
+        return await self.storages.blocking(self._plan, asset, storage, world, known)
 
     def _situation(
         self, uuid: AssetId, tx: Transaction
-    ) -> tuple[Asset, Storage, str, frozenset[str]]:
-        asset = need_asset(tx, uuid)
-        if asset.state is State.PURGED:
-            raise Purged("the asset was purged; only its audit record is left", state=asset.state)
+    ) -> tuple[Asset, Storage, PurgeWorld, Remembered]:
+        asset = need_living(tx, uuid)
+        storage = need_storage(tx, asset.storage_id)
         lock, locked = tx.lock(asset.subject), ""
         if lock is not None and lock.held(self.clock.now()):
             locked = f"{lock.holder} holds a {lock.kind} until {lock.expires_at:%H:%M:%S}Z"
-        removed = frozenset(
-            entry.source
-            for entry in tx.journal(subject=asset.subject)
-            if (entry.operation, entry.phase) == (OPERATION, Phase.DONE)
+        facts = PurgeWorld(
+            layout=storage.layout,
+            removed=removed_before(tx.journal(subject=asset.subject)),
+            locked=locked,
+            require_proof=self.require_proof,
         )
-        return asset, need_storage(tx, asset.storage_id), locked, removed
+        return asset, storage, facts, remembered(tx, asset)
 
-    def _plan(self, asset: Asset, storage: Storage, world: PurgeWorld) -> PurgePlan:
+    def _plan(
+        self, asset: Asset, storage: Storage, world: PurgeWorld, known: Remembered
+    ) -> PurgePlan:
         """Look at the files of one asset, and plan."""
         if storage.health is Health.OFFLINE:
             said = f"storage {storage.storage_id} is offline: {storage.health_reason}"
             return plan_purge(asset, evolve(world, offline=said))
         try:
-            seen = self._look(asset, storage, world)
+            seen = self._look(asset, storage, world, known)
         except StorageOffline as error:
             seen = evolve(world, offline=error.message)
         except Unavailable as error:
             seen = evolve(world, unreadable=error.message)
         return plan_purge(asset, seen)
 
-    def _look(self, asset: Asset, storage: Storage, world: PurgeWorld) -> PurgeWorld:
+    def _look(
+        self, asset: Asset, storage: Storage, world: PurgeWorld, known: Remembered
+    ) -> PurgeWorld:
         originals, derived = self.storages.open(storage), self.open_derived(storage)
         files: dict[str, DiskFile] = {}
         for path in (asset.path, *(sidecar.path for sidecar in asset.sidecars)):
@@ -137,7 +139,13 @@ class Purges:
         seen = SeenFile(path=asset.path, size=asset.size, mtime_ns=asset.mtime_ns)
         keys = {*derived.refs(asset.uuid), *(ref.ref for ref in asset.derived)}
         sizes = {key: size for key in keys if (size := derived.size(key)) is not None}
-        return evolve(world, files=files, derived=sizes, fingerprint=originals.fingerprint(seen))
+        return evolve(
+            world,
+            files=files,
+            derived=sizes,
+            fingerprint=originals.fingerprint(seen),
+            evidence=evidence_now(self.copies(storage), asset, known, self.clock.now()),
+        )
 
     # Purging
 
@@ -150,12 +158,12 @@ class Purges:
         fresh randomness, or what nobody but the repetition of one request has.
 
         Raises:
-            ForbiddenActor: the actor is no person.
+            ForbiddenActor: the actor is neither a person nor the policy that is switched on.
             StateConflict: the plan is blocked or not the one that was shown, or the asset is locked.
             Purged, NotFound: as said.
         """
-        if actor.kind is not ActorKind.PERSON:
-            raise ForbiddenActor("only a person purges files")
+        if actor.kind is not ActorKind.PERSON and not (self.policy and actor == POLICY):
+            raise ForbiddenActor("only a person purges files, or a policy that was switched on")
         _refuse_other(plan, expected_digest)
         now = self.clock.now()
         asset = need_asset(tx, plan.asset)
@@ -183,7 +191,7 @@ class Purges:
             fencing=lock.fencing,
         )
         for file in plan.files:
-            tx.add_journal(_entry(purging, file, Phase.INTENT, now))
+            tx.add_journal(journal_entry(purging, file, Phase.INTENT, now))
         record(
             tx,
             asset.subject,
@@ -211,14 +219,33 @@ class Purges:
     async def remove(self, purging: Purging) -> Removal:
         """Remove what was accepted, and look what is left; repeating it is harmless.
 
+        Nothing is removed without the lock: it is made to last anew, and looked at before every file.
+
         Raises:
             Unavailable: the storage went away; recovery goes on when it is back.
+            StateConflict: the lock is over, so that others may act on the asset; nothing was touched.
         """
         storage = await self.storages.online(purging.storage_id)
+        lock = await self.store.transact(partial(self._hold, purging))
         originals, derived = self.storages.open(storage), self.open_derived(storage)
-        error = await self.storages.blocking(_remove_all, originals, derived, purging.files)
-        left = await self.storages.blocking(_left, originals, derived, purging.files)
+        hands = Hands(
+            originals=originals,
+            derived=derived,
+            copies=self.copies(storage),
+            in_time=lambda: lock.held(self.clock.now()),
+        )
+        error = await self.storages.blocking(hands.remove, purging.files)
+        left = await self.storages.blocking(hands.left, purging.files)
         return Removal(left=left, error=error)
+
+    def _hold(self, purging: Purging, tx: Transaction) -> Lock:
+        now = self.clock.now()
+        lock = tx.lock(asset_subject(purging.asset))
+        if lock is None or lock.fencing != purging.fencing or not lock.held(now):
+            raise StateConflict(TOO_LATE)
+        lock = extend(lock, now)
+        tx.save_lock(lock)
+        return lock
 
     def finish_in(self, purging: Purging, removal: Removal, tx: Transaction) -> PurgeResult:
         """Write down what went, in a transaction; the asset is ``PURGED`` only when all of it did.
@@ -230,10 +257,10 @@ class Purges:
         subject = asset_subject(purging.asset)
         lock = tx.lock(subject)
         if lock is None or lock.fencing != purging.fencing:
-            raise StateConflict("this purge took too long, and recovery took it over; look again")
+            raise StateConflict(TOO_LATE)
         for file in purging.files:
             phase = Phase.FAILED if file.path in removal.left else Phase.DONE
-            tx.add_journal(_entry(purging, file, phase, now, error=removal.error))
+            tx.add_journal(journal_entry(purging, file, phase, now, error=removal.error))
         result = PurgeResult(
             asset=need_asset(tx, purging.asset),
             removed=tuple(f for f in purging.files if f.path not in removal.left),
@@ -275,7 +302,7 @@ class Purges:
             taken += 1
             try:
                 await self.finish(purging, await self.remove(purging))
-            except (Unavailable, StateConflict):
+            except RetaiaError:
                 continue  # The storage is away, or another took it over: its lock says when to look.
         return taken
 
@@ -294,7 +321,7 @@ class Purges:
         if current is None or current.token != lock.token:
             return None
         asset = need_asset(tx, AssetId(lock.subject.id))
-        intents = _intents(tx.journal(subject=lock.subject))
+        intents = last_intents(tx.journal(subject=lock.subject))
         free = release(current, now)
         if asset.state is not State.REJECTED or not intents:
             tx.save_lock(free)
@@ -306,7 +333,7 @@ class Purges:
             asset=asset.uuid,
             storage_id=asset.storage_id,
             actor=_actor(lock.holder),
-            files=tuple(_file(entry) for entry in intents),
+            files=tuple(journal_file(entry) for entry in intents),
             fencing=mine.fencing,
         )
 
@@ -360,44 +387,6 @@ def _actor(holder: str) -> Actor:
     return Actor(kind=ActorKind(kind.upper()), id=name)
 
 
-def _entry(
-    purging: Purging, file: PurgeFile, phase: Phase, now: datetime, **evidence: object
-) -> JournalEntry:
-    return JournalEntry(
-        operation=OPERATION,
-        phase=phase,
-        subject=asset_subject(purging.asset),
-        storage_id=purging.storage_id,
-        source=RelPath(file.path),
-        target=None,
-        at=now,
-        fencing=purging.fencing,
-        evidence={
-            "role": file.role.value,
-            "size": file.size,
-            "mtime_ns": file.mtime_ns,
-            **evidence,
-        },
-    )
-
-
-def _file(entry: JournalEntry) -> PurgeFile:
-    evidence = entry.evidence
-    size, mtime_ns = evidence["size"], evidence["mtime_ns"]
-    assert isinstance(size, int)
-    assert mtime_ns is None or isinstance(mtime_ns, int)
-    return PurgeFile(
-        role=PurgeRole(str(evidence["role"])), path=entry.source, size=size, mtime_ns=mtime_ns
-    )
-
-
-def _intents(journal: Iterable[JournalEntry]) -> list[JournalEntry]:
-    """The intents of the purge that was accepted last."""
-    intents = [e for e in journal if (e.operation, e.phase) == (OPERATION, Phase.INTENT)]
-    last = max((entry.fencing for entry in intents), default=0)
-    return [entry for entry in intents if entry.fencing == last]
-
-
 def _closed(tx: Transaction, purging: Purging, result: PurgeResult, now: datetime) -> PurgeResult:
     """Let the asset's state follow what is on disk, and nothing else."""
     asset, actor = result.asset, purging.actor
@@ -413,9 +402,9 @@ def _closed(tx: Transaction, purging: Purging, result: PurgeResult, now: datetim
             removed=[file.path for file in result.removed],
         )
         return result
+    forget_results(tx, asset, now)
     for job in tx.jobs_of(asset.subject):
-        if job.open:
-            tx.save_job(withdrawn(job, now))
+        tx.save_job(evolve(withdrawn(job, now) if job.open else job, result={}))
     saved = save_step(
         tx,
         asset,
@@ -423,60 +412,18 @@ def _closed(tx: Transaction, purging: Purging, result: PurgeResult, now: datetim
         "asset.purged",
         actor,
         now,
-        files=[{"role": f.role.value, "path": f.path, "size": f.size} for f in result.removed],
+        files=[_told(file) for file in result.removed],
         bytes=result.bytes_freed,
         fingerprint=asset.fingerprint,
     )
     return evolve(result, asset=saved)
 
 
-def _seen(file: PurgeFile) -> SeenFile:
-    assert file.mtime_ns is not None
-    return SeenFile(path=RelPath(file.path), size=file.size, mtime_ns=file.mtime_ns)
-
-
-def _differs(originals: Originals, file: PurgeFile) -> bool:
-    """Whether another file than the planned one stands there; one that is gone does not differ."""
-    found = originals.stat(file.path)
-    return found is not None and (found.size, found.mtime_ns) != (file.size, file.mtime_ns)
-
-
-def _remove_all(originals: Originals, derived: DerivedStorage, files: Sequence[PurgeFile]) -> str:
-    """Remove the files in their order, none where one of them is another by now.
-
-    Returns what went wrong, empty where nothing did. Whatever it says, only `_left` is believed.
-    """
-    group = [file for file in files if file.role is not PurgeRole.DERIVED]
-    try:
-        for file in group:
-            if _differs(originals, file):
-                return f"{file.path!r} is another file by now; nothing more was removed"
-        for file in group:
-            originals.remove(_seen(file))
-        for file in files[len(group) :]:
-            derived.remove(file.path)
-    except Unavailable:
-        raise
-    except RemovalRefused as error:
-        return error.reason
-    except OSError as error:
-        return error.strerror or type(error).__name__
-    except RetaiaError as error:
-        return error.message
-    return ""
-
-
-def _left(
-    originals: Originals, derived: DerivedStorage, files: Sequence[PurgeFile]
-) -> frozenset[str]:
-    problem = originals.check()
-    if problem:
-        raise StorageOffline(problem)
-    return frozenset(
-        file.path
-        for file in files
-        if (
-            derived.size(file.path) if file.role is PurgeRole.DERIVED else originals.stat(file.path)
-        )
-        is not None
-    )
+def _told(file: PurgeFile) -> Mapping[str, object]:
+    """A file that went, for the audit trail, with what it went on."""
+    told: dict[str, object] = {"role": file.role.value, "path": file.path, "size": file.size}
+    if file.proof is not None:
+        told["proof"] = proof_data(file.proof)
+    if file.waiver is not None:
+        told["waiver"] = waiver_data(file.waiver)
+    return told
