@@ -16,7 +16,7 @@ from .ask import Ask
 from .convert import structure
 from .retrying import Retries
 from .tokens import Accounts, TokenSource
-from .wire import Answer, Streamed, Wire, json_of
+from .wire import Streamed, Wire, json_of
 
 T = TypeVar("T")
 
@@ -44,25 +44,20 @@ class Engine:
         Raises:
             RetaiaError: what the server said, or `Unavailable` when there was no time left.
         """
-        return structure(json_of((await self._tried(ask)).content), into)
+        return structure(json_of(await self._tried(ask)), into)
 
     async def do(self, ask: Ask) -> None:
         """As `call`, where the document promises nothing to read."""
         await self._tried(ask)
 
-    async def _tried(self, ask: Ask) -> Answer:
+    async def _tried(self, ask: Ask) -> bytes:
         return await self.retries.run(
             lambda: self._once(ask), repeatable=ask.repeatable, long=ask.long
         )
 
-    async def _once(self, ask: Ask) -> Answer:
-        token = await self._token_for(ask)
-        try:
-            return await self.wire.send(ask, token)
-        except Unauthorized:
-            if not self._renewed(token):
-                raise
-        return await self.wire.send(ask, await self._token_for(ask))
+    async def _once(self, ask: Ask) -> bytes:
+        async with self.stream(ask) as answer:
+            return await answer.read()
 
     @asynccontextmanager
     async def stream(self, ask: Ask) -> AsyncIterator[Streamed]:

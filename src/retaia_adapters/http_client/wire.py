@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 import anyio
 import httpx
 import msgspec
-from attrs import frozen
 
 from retaia_core.errors import RetaiaError, Unavailable, ValidationFailed
 
@@ -28,15 +27,6 @@ _PATIENT = httpx.Timeout(900.0, connect=5.0)
 """For requests after which the server reads a whole file."""
 
 
-@frozen(kw_only=True)
-class Answer:
-    """A good answer; ``headers`` by their names in small letters."""
-
-    status: int
-    headers: Mapping[str, str]
-    content: bytes = b""
-
-
 class Streamed:
     """A good answer whose body is still to come."""
 
@@ -44,6 +34,10 @@ class Streamed:
         self.status = response.status_code
         self.headers: Mapping[str, str] = response.headers
         self._response = response
+
+    async def read(self) -> bytes:
+        """The whole body."""
+        return await self._response.aread()
 
     def blocks(self) -> AsyncIterator[bytes]:
         """The body as it arrives."""
@@ -78,25 +72,14 @@ class Wire:
             verify=url.startswith("https:"),
         )
 
-    async def send(self, ask: Ask, token: str | None) -> Answer:
-        """Send a request and read the whole answer.
+    @asynccontextmanager
+    async def stream(self, ask: Ask, token: str | None) -> AsyncIterator[Streamed]:
+        """Send a request and leave the body of its answer to the caller.
 
         Raises:
             Unavailable: no connection, or the server asks to come back later.
             RetaiaError: what the server said.
         """
-        async with self._sent(ask, token) as response:
-            content = await response.aread()
-            return Answer(status=response.status_code, headers=response.headers, content=content)
-
-    @asynccontextmanager
-    async def stream(self, ask: Ask, token: str | None) -> AsyncIterator[Streamed]:
-        """Send a request and leave the body of its answer to the caller; errors as `send`."""
-        async with self._sent(ask, token) as response:
-            yield Streamed(response)
-
-    @asynccontextmanager
-    async def _sent(self, ask: Ask, token: str | None) -> AsyncIterator[httpx.Response]:
         content, headers = _body(ask)
         try:
             async with self._http.stream(
@@ -110,7 +93,7 @@ class Wire:
                 if not response.is_success:
                     await response.aread()
                     raise _refusal(response)
-                yield response
+                yield Streamed(response)
         except httpx.RequestError as error:
             said = str(error) or type(error).__name__
             raise Unavailable(f"the server cannot be reached: {said}") from error
