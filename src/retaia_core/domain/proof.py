@@ -10,6 +10,7 @@ from attrs import field, frozen
 
 from ..errors import ValidationFailed
 from .assets import Asset
+from .fixity import FileFixity, GroupFile
 from .identifiers import folder_of, name_of
 from .storage import Layout
 
@@ -75,17 +76,16 @@ class Waiver:
 class Check:
     """What looking for copies of one file found: a proof, or why there is none.
 
-    ``damaged`` says that the file itself is not what it was when its checksum was recorded, so that a
-    copy which differs may be the good one.
+    ``digest`` is that of the file itself, empty where there was nothing to compare it with.
     """
 
     path: str
     size: int
     mtime_ns: int
     at: datetime
+    digest: str = ""
     proof: CopyProof | None = None
     refused: tuple[RefusedCopy, ...] = ()
-    damaged: str = ""
     problem: str = ""
 
 
@@ -157,46 +157,60 @@ class Remembered:
 
 
 def evidence_of(
-    path: str,
-    size: int,
-    mtime_ns: int,
+    file: GroupFile,
     *,
     remembered: Remembered,
+    record: FileFixity | None,
     stamp: str | None,
     now: datetime,
 ) -> Evidence:
     """What counts now for a file that looks so; ``stamp`` is how the copy of its proof looks now.
 
-    A check or a waiver of a file that looked otherwise says nothing about this one.
+    A check or a waiver of a file that looked otherwise says nothing about this one. ``record`` is its
+    fixity: where the content that was read is not the recorded one, a copy that differs may be the good
+    one.
     """
-    look = (size, mtime_ns)
-    waiver = remembered.waivers.get(path)
-    if waiver and not ((waiver.size, waiver.mtime_ns) == look and fresh(waiver.at, now)):
+    waiver, check = remembered.waivers.get(file.path), remembered.checks.get(file.path)
+    if waiver and not ((waiver.size, waiver.mtime_ns) == file.shape and fresh(waiver.at, now)):
         waiver = None
-    check = remembered.checks.get(path)
-    if check is None or (check.size, check.mtime_ns) != look:
-        return Evidence(waiver=waiver, lacking="nobody looked for another copy of it yet")
-    if check.damaged:
-        return Evidence(waiver=waiver, lacking=check.damaged, damaged=check.damaged)
+    if check and (check.size, check.mtime_ns) != file.shape:
+        check = None
+    damaged = _damage(file, check, record)
+    lacking = damaged or _lack(check, stamp, now)
+    proof = check.proof if check and not lacking else None
+    return Evidence(proof=proof, waiver=waiver, lacking=lacking, damaged=damaged)
+
+
+def _damage(file: GroupFile, check: Check | None, record: FileFixity | None) -> str:
+    """How the content that was read differs from the recorded one; empty where it does not."""
+    if record is None or record.digest is None or (record.size, record.mtime_ns) != file.shape:
+        return ""
+    read = record.found or (check.digest if check else "")
+    if not read or read == record.digest:
+        return ""
+    return (
+        f"its content is no longer what it was on {record.taken_at:%Y-%m-%d}: "
+        f"{record.digest} was recorded, {read} was read"
+    )
+
+
+def _lack(check: Check | None, stamp: str | None, now: datetime) -> str:
+    """Why there is no proof; empty where there is one."""
+    if check is None:
+        return "nobody looked for another copy of it yet"
     if not fresh(check.at, now):
-        return Evidence(
-            waiver=waiver,
-            lacking=f"its copy was checked at {check.at:%Y-%m-%d %H:%M}Z, too long ago",
-        )
+        return f"copies of it were looked for at {check.at:%Y-%m-%d %H:%M}Z, which does not count any more"
     if check.proof is None:
-        return Evidence(waiver=waiver, lacking=_why_not(check))
+        return _why_not(check)
     if check.proof.stamp != stamp:
-        said = f"its copy in {check.proof.place} is gone or was touched since it was checked"
-        return Evidence(waiver=waiver, lacking=said)
-    return Evidence(proof=check.proof, waiver=waiver)
+        return f"its copy in {check.proof.place} is gone or was touched since it was checked"
+    return ""
 
 
 def _why_not(check: Check) -> str:
-    if check.problem:
-        return check.problem
-    if not check.refused:
-        return "no copy of it was found in any place"
+    if check.problem or not check.refused:
+        return check.problem or "no copy of it was found in any place"
     return "; ".join(
-        f"{r.place}: {r.path!r} {r.message}" if r.path else f"{r.place}: {r.message}"
-        for r in check.refused
+        f"in {refused.place}{f' {refused.path!r}' if refused.path else ''}: {refused.message}"
+        for refused in check.refused
     )

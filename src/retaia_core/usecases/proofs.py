@@ -7,11 +7,12 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from attrs import define, evolve, frozen
+from attrs import define, frozen
 
 from ..domain.actors import Actor, ActorKind
 from ..domain.assets import Asset
 from ..domain.discovery import SeenFile
+from ..domain.fixity import Fixity, GroupFile, files_of
 from ..domain.identifiers import AssetId, RelPath, Subject
 from ..domain.journal import Event, Phase
 from ..domain.lifecycle import State
@@ -104,10 +105,10 @@ class Proofs:
     ) -> tuple[Check, ...]:
         originals, copies = self.storages.open(storage), self.copies(storage)
         checks = []
-        for seen in group_of(asset):
-            paths = known_paths(asset, seen.path, moves, storage.layout)
+        for file in files_of(asset):
+            paths = known_paths(asset, file.path, moves, storage.layout)
             look = _Look(
-                seen=seen, at=self.clock.now(), originals=originals, copies=copies, tell=tell
+                file=file, at=self.clock.now(), originals=originals, copies=copies, tell=tell
             )
             checks.append(look.through(self.places, paths))
         return tuple(checks)
@@ -133,18 +134,18 @@ class Proofs:
         if actor.kind is not ActorKind.PERSON:
             raise ForbiddenActor("only a person waives a proof")
         asset = _rejected(tx, uuid)
-        files = {seen.path: seen for seen in group_of(asset)}
-        seen = files.get(RelPath(path))
-        if seen is None:
+        files = {file.path: file for file in files_of(asset)}
+        file = files.get(RelPath(path))
+        if file is None:
             raise ValidationFailed(
                 f"{path!r} is no file of this asset; a waiver names one of {', '.join(files)}",
                 fields={"path": "not a file of this asset"},
             )
         now = self.clock.now()
         waiver = Waiver(
-            path=seen.path,
-            size=seen.size,
-            mtime_ns=seen.mtime_ns,
+            path=file.path,
+            size=file.size,
+            mtime_ns=file.mtime_ns,
             reason=parse_reason(reason),
             by=str(actor),
             at=now,
@@ -167,73 +168,77 @@ def _rejected(tx: Transaction, uuid: AssetId) -> Asset:
     return asset
 
 
-def group_of(asset: Asset) -> list[SeenFile]:
-    """The original and its sidecars, as the last scan saw them."""
-    original = SeenFile(path=asset.path, size=asset.size, mtime_ns=asset.mtime_ns)
-    sidecars = sorted(asset.sidecars, key=lambda sidecar: sidecar.path)
-    return [original, *(SeenFile(path=s.path, size=s.size, mtime_ns=s.mtime_ns) for s in sidecars)]
-
-
 @define(kw_only=True)
 class _Look:
     """The search for a copy of one file; the original is read when there is something to compare."""
 
-    seen: SeenFile
+    file: GroupFile
     at: datetime
     originals: Originals
     copies: Copies
     tell: Tell
-    digest: str | None = None
+    digest: str = ""
 
     def through(self, places: Iterable[str], paths: Sequence[str]) -> Check:
-        """Look in every place for the first copy that is proven."""
-        seen = self.seen
-        check = Check(path=seen.path, size=seen.size, mtime_ns=seen.mtime_ns, at=self.at)
-        refused: list[RefusedCopy] = []
+        """Look in every place for the first copy that is proven.
+
+        Raises:
+            StorageOffline: the original's storage went away.
+        """
+        file, refused = self.file, list[RefusedCopy]()
+        proof, problem = None, ""
+        try:
+            proof = self._first(places, paths, refused)
+        except StorageOffline:
+            raise
+        except Unavailable as error:
+            problem = error.message
+        return Check(
+            path=file.path,
+            size=file.size,
+            mtime_ns=file.mtime_ns,
+            at=self.at,
+            digest=self.digest,
+            proof=proof,
+            refused=tuple(refused),
+            problem=problem,
+        )
+
+    def _first(
+        self, places: Iterable[str], paths: Sequence[str], refused: list[RefusedCopy]
+    ) -> CopyProof | None:
         for place in places:
             for path in paths:
                 try:
                     proof = self._compared(place, path)
                 except CopyRefused as error:
-                    away = error.reason is Refusal.AWAY
-                    refused.append(
-                        RefusedCopy(
-                            place=place,
-                            path="" if away else path,
-                            reason=error.reason,
-                            message=error.message,
-                        )
-                    )
-                    if away:
+                    refused.append(_refused(place, path, error))
+                    if error.reason is Refusal.AWAY:
                         break
                     continue
-                except StorageOffline:
-                    raise
-                except Unavailable as error:
-                    return evolve(check, problem=error.message)
                 if proof is not None:
-                    return evolve(check, proof=proof)
-        return evolve(check, refused=tuple(refused))
+                    return proof
+        return None
 
     def _compared(self, place: str, path: str) -> CopyProof | None:
         """The proof where an equal file stands there; None where nothing does."""
-        found = self.copies.look(place, path, self.seen.path)
+        found = self.copies.look(place, path, self.file.path)
         if found is None:
             return None
-        if found.size != self.seen.size:
-            said = f"has {found.size} bytes, the original {self.seen.size}"
+        if found.size != self.file.size:
+            said = f"it has {found.size} bytes, the original {self.file.size}"
             raise CopyRefused(Refusal.SIZE, said)
-        if self.digest is None:
-            self.digest = self._read_original()
+        self.digest = self.digest or self._read_original()
         digest = self.copies.checksum(place, found, self._pace(place))
-        if digest is None:
-            raise CopyRefused(Refusal.CONTENT, "changed while it was read")
         if digest != self.digest:
-            raise CopyRefused(Refusal.CONTENT, f"has another content ({digest})")
+            said = (
+                f"it has another content ({digest})" if digest else "it changed while it was read"
+            )
+            raise CopyRefused(Refusal.CONTENT, said)
         return CopyProof(
-            path=self.seen.path,
-            size=self.seen.size,
-            mtime_ns=self.seen.mtime_ns,
+            path=self.file.path,
+            size=self.file.size,
+            mtime_ns=self.file.mtime_ns,
             digest=digest,
             place=place,
             copy=path,
@@ -242,7 +247,9 @@ class _Look:
         )
 
     def _read_original(self) -> str:
-        digest = self.originals.checksum(self.seen, self._pace(""))
+        file = self.file
+        seen = SeenFile(path=file.path, size=file.size, mtime_ns=file.mtime_ns)
+        digest = self.originals.checksum(seen, self._pace(""))
         if digest is None:
             raise Unavailable("it is not as the last scan saw it; scan, and look at it again")
         return digest
@@ -253,9 +260,14 @@ class _Look:
         def told(count: int) -> None:
             nonlocal read
             read += count
-            self.tell(Reading(path=self.seen.path, place=place, read=read, size=self.seen.size))
+            self.tell(Reading(path=self.file.path, place=place, read=read, size=self.file.size))
 
         return told
+
+
+def _refused(place: str, path: str, error: CopyRefused) -> RefusedCopy:
+    where = "" if error.reason is Refusal.AWAY else path
+    return RefusedCopy(place=place, path=where, reason=error.reason, message=error.message)
 
 
 # What is remembered: the audit trail itself
@@ -269,8 +281,16 @@ def trail_of(tx: Transaction, subject: Subject) -> Iterator[Event]:
         after = page[-1].seq
 
 
-def remembered(tx: Transaction, asset: Asset) -> Remembered:
-    """What was checked and waived last of each file of an asset."""
+@frozen(kw_only=True)
+class Known:
+    """What is known of an asset's files and their copies before any is looked at."""
+
+    remembered: Remembered
+    fixity: Fixity | None
+
+
+def known_of(tx: Transaction, asset: Asset) -> Known:
+    """What was checked and waived last of each file of an asset, and the records of its content."""
     checks: dict[str, Check] = {}
     waivers: dict[str, Waiver] = {}
     for event in trail_of(tx, asset.subject):
@@ -280,23 +300,24 @@ def remembered(tx: Transaction, asset: Asset) -> Remembered:
         elif event.name == WAIVED:
             waiver = waiver_from(event.data)
             waivers[waiver.path] = waiver
-    return Remembered(checks=checks, waivers=waivers)
+    return Known(
+        remembered=Remembered(checks=checks, waivers=waivers), fixity=tx.fixity(asset.uuid)
+    )
 
 
 def evidence_now(
-    copies: Copies, asset: Asset, known: Remembered, now: datetime
+    copies: Copies, asset: Asset, known: Known, now: datetime
 ) -> Mapping[str, Evidence]:
     """What counts now for each file of an asset, having looked at the copies that proved something."""
     return {
-        seen.path: evidence_of(
-            seen.path,
-            seen.size,
-            seen.mtime_ns,
-            remembered=known,
-            stamp=_stamp(copies, known.checks.get(seen.path)),
+        file.path: evidence_of(
+            file,
+            remembered=known.remembered,
+            record=known.fixity.of(file.role) if known.fixity else None,
+            stamp=_stamp(copies, known.remembered.checks.get(file.path)),
             now=now,
         )
-        for seen in group_of(asset)
+        for file in files_of(asset)
     }
 
 
@@ -360,7 +381,7 @@ def _check_data(check: Check) -> dict[str, object]:
             {"place": r.place, "path": r.path, "reason": r.reason.value, "message": r.message}
             for r in check.refused
         ],
-        "damaged": check.damaged,
+        "digest": check.digest,
         "problem": check.problem,
     }
 
@@ -375,7 +396,7 @@ def _check_from(data: Mapping[str, Any]) -> Check:
         refused=tuple(
             RefusedCopy(**{**r, "reason": Refusal(r["reason"])}) for r in _items(data["refused"])
         ),
-        damaged=data["damaged"],
+        digest=data["digest"],
         problem=data["problem"],
     )
 

@@ -17,7 +17,6 @@ from ..domain.journal import Phase
 from ..domain.leases import Lock, LockKind, acquire, extend, release
 from ..domain.lifecycle import State
 from ..domain.moves import DiskFile
-from ..domain.proof import Remembered
 from ..domain.purge import (
     POLICY,
     PurgeFile,
@@ -34,7 +33,7 @@ from ..ports.copies import OpenCopies, no_copies
 from ..ports.store import Store, Transaction
 from .known_results import forget_results
 from .lookups import need_asset, need_living
-from .proofs import evidence_now, proof_data, remembered, waiver_data
+from .proofs import Known, evidence_now, known_of, proof_data, waiver_data
 from .purging import (
     Hands,
     Purging,
@@ -98,7 +97,7 @@ class Purges:
 
     def _situation(
         self, uuid: AssetId, tx: Transaction
-    ) -> tuple[Asset, Storage, PurgeWorld, Remembered]:
+    ) -> tuple[Asset, Storage, PurgeWorld, Known]:
         asset = need_living(tx, uuid)
         storage = need_storage(tx, asset.storage_id)
         lock, locked = tx.lock(asset.subject), ""
@@ -110,11 +109,9 @@ class Purges:
             locked=locked,
             require_proof=self.require_proof,
         )
-        return asset, storage, facts, remembered(tx, asset)
+        return asset, storage, facts, known_of(tx, asset)
 
-    def _plan(
-        self, asset: Asset, storage: Storage, world: PurgeWorld, known: Remembered
-    ) -> PurgePlan:
+    def _plan(self, asset: Asset, storage: Storage, world: PurgeWorld, known: Known) -> PurgePlan:
         """Look at the files of one asset, and plan."""
         if storage.health is Health.OFFLINE:
             said = f"storage {storage.storage_id} is offline: {storage.health_reason}"
@@ -127,9 +124,7 @@ class Purges:
             seen = evolve(world, unreadable=error.message)
         return plan_purge(asset, seen)
 
-    def _look(
-        self, asset: Asset, storage: Storage, world: PurgeWorld, known: Remembered
-    ) -> PurgeWorld:
+    def _look(self, asset: Asset, storage: Storage, world: PurgeWorld, known: Known) -> PurgeWorld:
         originals, derived = self.storages.open(storage), self.open_derived(storage)
         files: dict[str, DiskFile] = {}
         for path in (asset.path, *(sidecar.path for sidecar in asset.sidecars)):
