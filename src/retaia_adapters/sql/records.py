@@ -356,7 +356,7 @@ class RecordTransaction:
         if subject is not None:
             statement = self._records.events_of
             values |= {"subject_kind": subject.kind, "subject_id": subject.id}
-        return [_event_of(row) for row in self._session.rows(statement, values)]
+        return [event_of(row) for row in self._session.rows(statement, values)]
 
     def add_journal(self, entry: JournalEntry) -> None:
         self._session.send(self._records.add_journal, _journal_row(entry))
@@ -373,7 +373,7 @@ class RecordTransaction:
             (False, True): self._records.journal_in,
             (True, True): self._records.journal_both,
         }[subject is not None, batch_id is not None]
-        return [_entry_of(row) for row in self._session.rows(statement, values)]
+        return [entry_of(row) for row in self._session.rows(statement, values)]
 
     def replay(self, scope: str) -> Replay | None:
         if self._session.writing:
@@ -435,7 +435,8 @@ def _move_row(batch_id: BatchId, position: int, result: MoveResult) -> dict[str,
     return {**place, "document": dump(result)}
 
 
-def _event_of(row: Row) -> Event:
+def event_of(row: Row) -> Event:
+    """The event of a row, its columns in the table's order."""
     seq, kind, identity, name, actor, at, data = row
     return Event(
         subject=Subject(kind=kind, id=identity),
@@ -463,7 +464,8 @@ def _journal_row(entry: JournalEntry) -> dict[str, object]:
     }
 
 
-def _entry_of(row: Row) -> JournalEntry:
+def entry_of(row: Row) -> JournalEntry:
+    """The line of the journal of a row, its columns in the table's order."""
     seq, kind, identity, batch_id, operation, phase, storage_id, source, target, at = row[:10]
     fencing, evidence = row[10:12]
     return JournalEntry(

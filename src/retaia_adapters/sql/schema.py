@@ -294,6 +294,19 @@ journal = Table(
 Index("journal_subject", journal.c.subject_kind, journal.c.subject_id, journal.c.seq)
 Index("journal_batch", journal.c.batch_id, journal.c.seq)
 
+seals = Table(
+    "seals",
+    metadata,
+    Column("number", _Seq, primary_key=True, autoincrement=False),
+    _text("previous"),
+    _number("at"),
+    _number("events_to"),
+    _number("journal_to"),
+    Column("leaves", LargeBinary, nullable=False),
+    _text("awaited"),
+    _text("digest"),
+)
+
 replays = Table(
     "replays",
     metadata,

@@ -10,6 +10,7 @@ from .account_store import AccountStatements, AccountTransaction
 from .asset_store import AssetStatements, AssetTransaction
 from .dialects import Dialect
 from .fixity_store import FixityStatements, FixityTransaction
+from .history import HistoryStatements, HistoryTransaction
 from .job_store import JobStatements, JobTransaction
 from .listing import Listing
 from .monitoring import MonitoringStatements, MonitoringTransaction
@@ -28,6 +29,7 @@ class Statements:
     people: AccountStatements
     monitoring: MonitoringStatements
     contents: FixityStatements
+    history: HistoryStatements
 
     @classmethod
     def build(cls, dialect: Dialect) -> Statements:
@@ -40,6 +42,7 @@ class Statements:
             people=AccountStatements.build(dialect),
             monitoring=MonitoringStatements.build(dialect),
             contents=FixityStatements.build(dialect),
+            history=HistoryStatements.build(dialect),
         )
 
 
@@ -50,6 +53,7 @@ class SqlTransaction(
     AccountTransaction,
     MonitoringTransaction,
     FixityTransaction,
+    HistoryTransaction,
     Transaction,
 ):
     """One transaction; the parts are in the modules of their tables."""
@@ -63,3 +67,4 @@ class SqlTransaction(
         self._people = statements.people
         self._monitoring = statements.monitoring
         self._contents = statements.contents
+        self._history = statements.history

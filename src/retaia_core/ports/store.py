@@ -31,6 +31,7 @@ from ..domain.uploads import Upload
 from ..errors import RetaiaError
 from .accounts_store import AccountsTransaction
 from .fixity_store import FixityTransaction
+from .history_store import HistoryTransaction
 from .monitoring import MonitoringTransaction
 
 Item = TypeVar("Item")
@@ -94,7 +95,9 @@ class Completion:
     warnings: tuple[str, ...] = ()
 
 
-class Transaction(AccountsTransaction, MonitoringTransaction, FixityTransaction, Protocol):
+class Transaction(
+    AccountsTransaction, MonitoringTransaction, FixityTransaction, HistoryTransaction, Protocol
+):
     """Everything that can be read and written in one transaction.
 
     Reads in a write transaction see its own writes and, where the name says so, lock the row.

@@ -25,6 +25,7 @@ from ..domain.moves import Batch, BatchStatus, MoveResult
 from ..domain.query import AssetPage, AssetQuery
 from ..domain.results import StoredResult
 from ..domain.scans import FolderRecord, UnmatchedSidecar
+from ..domain.seals import Seal
 from ..domain.storage import Storage
 from ..domain.uploads import Upload
 from ..errors import NotFound, RetaiaError, StateConflict, StoreError
@@ -44,6 +45,7 @@ from ..ports.store import (
 from . import memory_query
 from .memory_accounts import AccountTables, MemoryAccounts
 from .memory_fixity import MemoryFixity
+from .memory_history import MemoryHistory
 from .memory_monitoring import MemoryMonitoring
 from .memory_tables import Table, Undo, rewind
 
@@ -71,14 +73,15 @@ class Tables:
     journal: Table[int, JournalEntry] = field(factory=Table)
     replays: Table[str, Replay] = field(factory=Table)
     fixities: Table[AssetId, Fixity] = field(factory=Table)
+    seals: Table[int, Seal] = field(factory=Table)
     people: AccountTables = field(factory=AccountTables)
 
 
-class MemoryTransaction(MemoryAccounts, MemoryMonitoring, MemoryFixity, Transaction):
+class MemoryTransaction(MemoryAccounts, MemoryMonitoring, MemoryFixity, MemoryHistory, Transaction):
     """One transaction over the tables; what it wrote can be taken back until it is committed."""
 
     def __init__(self, tables: Tables, *, writes: bool) -> None:
-        self._tables = self._watched = self._contents = tables
+        self._tables = self._watched = self._contents = self._trails = tables
         self._writes = writes
         self._undo: Undo = []
 

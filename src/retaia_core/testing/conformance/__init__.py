@@ -27,6 +27,7 @@ pytest.register_assert_rewrite(
             "store_claims",
             "store_find",
             "store_fixity",
+            "store_history",
             "store_leases",
             "store_records",
             "store_transactions",

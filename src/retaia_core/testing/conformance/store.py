@@ -8,6 +8,7 @@ from .store_bundles import BundleRules, SharedRules
 from .store_claims import ClaimRules
 from .store_find import FindRules, PageRules
 from .store_fixity import FixityRules
+from .store_history import HistoryRules
 from .store_leases import LeaseRules
 from .store_monitoring import MonitoringRules
 from .store_records import RecordRules
@@ -27,6 +28,7 @@ class StoreContract(
     AccountRules,
     MonitoringRules,
     FixityRules,
+    HistoryRules,
 ):
     """What every store must do.
 
