@@ -66,7 +66,7 @@ def hindrance(asset: Asset, lock: Lock | None, now: datetime) -> LeftAsset | Non
         return LeftAsset(
             asset=asset.uuid,
             reason=Left.LOCKED,
-            message=f"it is under a {lock.kind} until {lock.expires_at:%H:%M:%S}Z",
+            message=lock.said(),
             state=asset.state,
         )
     return None

@@ -50,6 +50,10 @@ class Lock:
         """Whether somebody holds it at this time."""
         return bool(self.token) and self.expires_at > now
 
+    def said(self) -> str:
+        """Who holds it, and until when, for a person."""
+        return f"{self.holder} holds a {self.kind} until {self.expires_at:%H:%M:%S}Z"
+
 
 def acquire(
     current: Lock | None,
@@ -73,8 +77,7 @@ def acquire(
         joins = kind is LockKind.JOB_LEASE and (current.kind, current.holder) == (kind, holder)
         if not joins:
             raise StateConflict(
-                f"{subject} is under a {current.kind} until {current.expires_at:%H:%M:%S}Z; "
-                "try again after it",
+                f"{current.said()}, of {subject}; try again after it",
                 lock=current.kind,
                 locked_until=current.expires_at.isoformat(),
             )

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from attrs import evolve, field, frozen
 
+from ..errors import NotFound
 from .assets import Asset, Flag
 from .identifiers import AssetId, BatchId, RelPath, StorageId, folder_of, name_of
 from .journal import JournalEntry, Phase
@@ -153,6 +154,20 @@ def plan_undo(batch: Batch, world: UndoWorld) -> MovePlan:
         moves=tuple(p for p in planned if isinstance(p, PlannedMove)),
         blocked=tuple(p for p in planned if isinstance(p, BlockedMove)),
     )
+
+
+def part_of(batch: Batch, assets: Iterable[AssetId]) -> Batch:
+    """A batch as if it had been about some of its assets only.
+
+    Raises:
+        NotFound: it has nothing to do with one of them.
+    """
+    wanted = set(assets)
+    results = tuple(result for result in batch.results if result.asset in wanted)
+    strange = wanted - {result.asset for result in results}
+    if strange:
+        raise NotFound(f"batch {batch.batch_id} did not move {min(strange)}; look at its report")
+    return evolve(batch, results=results)
 
 
 def old_places(batch: Batch) -> tuple[tuple[StorageId, RelPath], ...]:

@@ -93,7 +93,7 @@ def _notes(asset: Asset, lock: Lock | None, storage: Storage | None, now: dateti
     if Flag.PARKED in asset.flags:
         said.append("a move could not be proven and waits for a person")
     if lock is not None and lock.held(now):
-        said.append(f"{lock.holder} holds a {lock.kind} until {lock.expires_at:%H:%M:%S}Z")
+        said.append(lock.said())
     return said
 
 

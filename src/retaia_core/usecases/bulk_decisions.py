@@ -9,7 +9,7 @@ from itertools import islice
 
 from attrs import evolve, frozen
 
-from ..domain.actors import Actor, ActorKind
+from ..domain.actors import Actor
 from ..domain.assets import Asset, decided
 from ..domain.bulk import (
     ACTIONS,
@@ -27,15 +27,15 @@ from ..domain.identifiers import AssetId, Subject
 from ..domain.lifecycle import Action, State
 from ..domain.query import MAX_LIMIT, AssetQuery
 from ..domain.sessions import OneTime, Purpose, digest_of
-from ..errors import ForbiddenActor, InvalidToken, StateConflict, ValidationFailed
+from ..errors import InvalidToken, StateConflict, ValidationFailed
 from ..ports.clock import Clock, Ids
 from ..ports.store import Store, Transaction
+from .lookups import held_locks, need_person
 from .trail import record, save_step
 
 CHUNK = 200
 """How many assets are decided in one transaction."""
 
-_MOST_LOCKS = 100_000
 _PENDING = frozenset({State.DECISION_PENDING})
 _OTHERS = frozenset(State) - _PENDING
 _FOUND = tuple(s for s in State if s is not State.PURGED)
@@ -70,8 +70,7 @@ class BulkDecisions:
             ForbiddenActor: the actor is no person.
             ValidationFailed: the action is no verdict, or ``max_items`` is not 1 to 10 000.
         """
-        if actor.kind is not ActorKind.PERSON:
-            raise ForbiddenActor("only a person decides")
+        need_person(actor, "decides")
         if action not in ACTIONS:
             raise ValidationFailed(
                 f"{action} is no verdict; allowed: KEEP, REJECT", fields={"action": "no verdict"}
@@ -97,8 +96,7 @@ class BulkDecisions:
         self, query: AssetQuery, action: Action, max_items: int, tx: Transaction
     ) -> BulkPreview:
         now = self.clock.now()
-        held = tx.locks(now=now, expired=False, limit=_MOST_LOCKS)
-        locks = {lock.subject: lock for lock in held}
+        locks = held_locks(tx, now)
         stamps: dict[AssetId, str] = {}
         blocked: list[LeftAsset] = []
         for asset in _matching(tx, query, _PENDING):

@@ -2,12 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
+
+from ..domain.actors import Actor, ActorKind
 from ..domain.assets import Asset
-from ..domain.identifiers import AssetId, JobId
+from ..domain.identifiers import AssetId, BatchId, JobId, Subject
 from ..domain.jobs import Job
+from ..domain.leases import Lock
 from ..domain.lifecycle import State
-from ..errors import NotFound, Purged
+from ..domain.moves import Batch
+from ..errors import ForbiddenActor, NotFound, Purged
 from ..ports.store import Transaction
+
+_LOCKS_AT_ONCE = 1000
+
+
+def need_person(actor: Actor, act: str) -> None:
+    """Let nobody but a person do what only people do.
+
+    Raises:
+        ForbiddenActor: the actor is none.
+    """
+    if actor.kind is not ActorKind.PERSON:
+        raise ForbiddenActor(f"only a person {act}")
+
+
+def need_batch(tx: Transaction, batch_id: BatchId) -> Batch:
+    """Read a batch.
+
+    Raises:
+        NotFound: there is none.
+    """
+    batch = tx.batch(batch_id)
+    if batch is None:
+        raise NotFound(f"there is no batch {batch_id!r}")
+    return batch
+
+
+def held_locks(tx: Transaction, now: datetime) -> Mapping[Subject, Lock]:
+    """Every lock that somebody holds now, by its subject."""
+    held: dict[Subject, Lock] = {}
+    last: Lock | None = None
+    while page := tx.held_locks(now=now, after=last, limit=_LOCKS_AT_ONCE):
+        held.update((lock.subject, lock) for lock in page)
+        last = page[-1]
+    return held
 
 
 def need_job(tx: Transaction, job_id: JobId) -> Job:

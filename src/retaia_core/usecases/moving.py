@@ -1,19 +1,31 @@
-"""Moving one group on disk, and what its files' places mean for the asset: the executor's hands."""
+"""Moving groups on disk, and what their files' places mean for an asset: the executor's hands."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
-from attrs import evolve
+from attrs import evolve, frozen
 
 from ..domain.actors import SYSTEM
 from ..domain.assets import Asset, Flag, advanced, flagged, relocated
 from ..domain.identifiers import BatchId, asset_subject, folder_of
 from ..domain.journal import JournalEntry, Phase
-from ..domain.moves import Outcome, PlannedFile, PlannedMove, Where, end_of, where_is
+from ..domain.moves import DiskFile, Outcome, PlannedFile, PlannedMove, Where, end_of, where_is
 from ..errors import RetaiaError, StorageOffline
 from ..ports.originals import MoveRefused, Originals
+
+
+class TimeOver(Exception):
+    """The batch may be another process's by now; nothing was touched after it was noticed."""
+
+
+@frozen(kw_only=True)
+class Seen:
+    """A group after its move was tried: where each file is, and what went wrong (empty: nothing)."""
+
+    found: tuple[Where, ...]
+    error: str = ""
 
 
 def journal_entry(
@@ -65,43 +77,66 @@ def settled(asset: Asset, move: PlannedMove, outcome: Outcome, now: datetime) ->
     return evolve(after, sidecars=sidecars)
 
 
-def _where(originals: Originals, file: PlannedFile) -> Where:
-    return where_is(file, originals.stat(file.source), originals.stat(file.target))
+def move_groups(
+    originals: Originals, moves: Sequence[PlannedMove], go_on: Callable[[int], bool]
+) -> tuple[Seen | None, ...]:
+    """Move groups one after another, make their names durable, and look where each file is.
 
-
-def locate(originals: Originals, move: PlannedMove) -> tuple[Where, ...]:
-    """Where each file of a group is now.
+    ``go_on``, given how many groups were begun, is asked before each file. The answer has one entry for
+    each group that was tried; None where its files cannot be looked at, so that nothing is known.
 
     Raises:
-        StorageOffline: the storage is not there.
+        StorageOffline: the storage went away, or cannot keep what was renamed; nothing is proven.
     """
-    problem = originals.check()
-    if problem:
-        raise StorageOffline(problem)
-    return tuple(_where(originals, file) for file in move.files)
+    errors: list[str] = []
+    try:
+        for move in moves:
+            errors.append("")
+            errors[-1] = _move_group(originals, move, lambda: go_on(len(errors)))
+    except TimeOver:
+        errors.pop()  # It may be half moved; whoever has the batch next looks at it.
+    tried = moves[: len(errors)]
+    _keep(originals, tried)
+    return tuple(
+        None if found is None else Seen(found=found, error=error)
+        for found, error in zip(_located(originals, tried), errors, strict=True)
+    )
 
 
-def move_group(originals: Originals, move: PlannedMove) -> str:
+def _keep(originals: Originals, moves: Sequence[PlannedMove]) -> None:
+    """Make the names of some groups durable, where they are and where they were."""
+    try:
+        originals.sync({folder_of(path) for move in moves for path in _paths(move)})
+    except OSError as error:
+        raise StorageOffline(f"what was renamed could not be made durable: {error}") from error
+
+
+def _move_group(originals: Originals, move: PlannedMove, go_on: Callable[[], bool]) -> str:
     """Move the files of a group that are not moved yet; on a failure move back what was moved.
 
-    Returns what went wrong, empty where nothing did. Whatever it says, only `locate` is believed.
+    Returns what went wrong, empty where nothing did. Whatever it says, only a look is believed.
     """
+    there = originals.look(_paths(move))
     done: list[PlannedFile] = []
     try:
         for file in move.files:
-            _move_one(originals, file)
+            if not go_on():
+                raise TimeOver
+            _move_one(originals, file, there)
             done.append(file)
-        paths = (path for file in move.files for path in (file.source, file.target))
-        originals.sync(set(map(folder_of, paths)))
+    except StorageOffline:
+        raise
     except (MoveRefused, OSError, RetaiaError) as error:
         said = error.reason if isinstance(error, MoveRefused) else str(error)
         return _undo(originals, done, said)
     return ""
 
 
-def _move_one(originals: Originals, file: PlannedFile) -> None:
+def _move_one(
+    originals: Originals, file: PlannedFile, there: Mapping[str, DiskFile | RetaiaError]
+) -> None:
     """Move a file, or finish what a crash left of its move."""
-    where = _where(originals, file)
+    where = _where(file, there)
     if where is Where.SOURCE:
         originals.rename(file.source, file.target)
     elif where is Where.BOTH:
@@ -119,3 +154,45 @@ def _undo(originals: Originals, done: Sequence[PlannedFile], said: str) -> str:
         except (MoveRefused, OSError, RetaiaError) as error:
             return f"{said}; moving {file.target!r} back failed too: {error}"
     return said
+
+
+def _paths(move: PlannedMove) -> list[str]:
+    """Every place of a group's files, of before and after."""
+    return [path for file in move.files for path in (file.source, file.target)]
+
+
+def _where(file: PlannedFile, there: Mapping[str, DiskFile | RetaiaError]) -> Where:
+    """Where a file is, of what stands at its places.
+
+    Raises:
+        RetaiaError: one of them cannot be looked at.
+    """
+    places = []
+    for path in (file.source, file.target):
+        found = there.get(path)
+        if isinstance(found, RetaiaError):
+            raise found
+        places.append(found)
+    return where_is(file, *places)
+
+
+def _located(originals: Originals, moves: Sequence[PlannedMove]) -> list[tuple[Where, ...] | None]:
+    """Where each file of some groups is now; None for a group that cannot be looked at.
+
+    Raises:
+        StorageOffline: the storage is not there.
+    """
+    problem = originals.check()
+    if problem:
+        raise StorageOffline(problem)
+    there = originals.look([path for move in moves for path in _paths(move)])
+    return [_found(move, there) for move in moves]
+
+
+def _found(
+    move: PlannedMove, there: Mapping[str, DiskFile | RetaiaError]
+) -> tuple[Where, ...] | None:
+    try:
+        return tuple(_where(file, there) for file in move.files)
+    except RetaiaError:
+        return None

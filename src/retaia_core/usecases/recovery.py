@@ -7,7 +7,7 @@ from functools import partial
 
 from attrs import evolve, frozen
 
-from ..domain.actors import Actor, ActorKind
+from ..domain.actors import Actor
 from ..domain.assets import Asset, Flag
 from ..domain.identifiers import AssetId, BatchId, RelPath
 from ..domain.journal import JournalEntry, Phase
@@ -15,10 +15,10 @@ from ..domain.lifecycle import State
 from ..domain.moves import Batch, BatchStatus, MoveResult
 from ..domain.parked import Choice, Parked, Sighting, offers, result_of, settled_as
 from ..domain.undo import MOVING
-from ..errors import ForbiddenActor, StateConflict, Unavailable
+from ..errors import StateConflict, Unavailable
 from ..ports.originals import Originals
 from ..ports.store import Transaction
-from .lookups import need_asset
+from .lookups import need_asset, need_batch, need_person
 from .moves import Moves
 from .moving import journal_entry
 from .review import refuse_if_locked
@@ -92,8 +92,7 @@ class Recovery:
             ForbiddenActor: the actor is no person.
             StateConflict: the disk does not allow this choice, or the asset changed meanwhile.
         """
-        if actor.kind is not ActorKind.PERSON:
-            raise ForbiddenActor("only a person settles what could not be proven")
+        need_person(actor, "settles what could not be proven")
         _refuse_choice(parked, choice)
         now = self.moves.clock.now()
         asset = need_asset(tx, parked.asset.uuid)
@@ -230,6 +229,5 @@ def _look(originals: Originals, case: _Case) -> tuple[Sighting, ...]:
 
 def _reopen(tx: Transaction, batch_id: BatchId) -> None:
     """Open a batch again, so that what is pending in it is done."""
-    batch = tx.batch(batch_id)
-    assert batch is not None
+    batch = need_batch(tx, batch_id)
     tx.save_batch(evolve(batch, status=BatchStatus.QUEUED, finished_at=None))

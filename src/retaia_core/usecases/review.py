@@ -21,7 +21,7 @@ from ..domain.assets import (
 )
 from ..domain.identifiers import AssetId
 from ..domain.jobs import Job, JobStatus
-from ..domain.leases import LockKind
+from ..domain.leases import Lock, LockKind
 from ..domain.lifecycle import Action, State
 from ..domain.query import AssetPage, AssetQuery
 from ..errors import Purged, StateConflict, ValidationFailed
@@ -38,18 +38,24 @@ def refuse_if_locked(tx: Transaction, asset: Asset, now: datetime, *, jobs: bool
     """Refuse what must wait for a move or a purge (and, with ``jobs``, for held jobs).
 
     Raises:
-        StateConflict: the asset is locked; ``details`` says by what and until when.
+        StateConflict: the asset is locked; ``details`` says by what.
     """
     lock = tx.lock(asset.subject)
-    if lock is None or not lock.held(now):
-        return
-    if lock.kind is LockKind.JOB_LEASE and not jobs:
-        return
-    raise StateConflict(
-        f"the asset is under a {lock.kind} until {lock.expires_at:%H:%M:%S}Z; try again after it",
-        state=asset.state.value,
-        lock=lock.kind.value,
-    )
+    held = lock if lock is not None and lock.held(now) else None
+    if held is None or jobs or held.kind is not LockKind.JOB_LEASE:
+        refuse_if_held(asset, held)
+
+
+def refuse_if_held(asset: Asset, held: Lock | None) -> None:
+    """Refuse what must wait for whoever holds the asset.
+
+    Raises:
+        StateConflict: somebody does; ``details`` says by what.
+    """
+    if held is not None:
+        raise StateConflict(
+            f"{held.said()}; try again after it", state=asset.state.value, lock=held.kind.value
+        )
 
 
 @frozen(kw_only=True)

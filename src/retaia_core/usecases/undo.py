@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from attrs import evolve, frozen
 
 from ..domain.actors import Actor
 from ..domain.identifiers import AssetId, BatchId, StorageId, folder_of
-from ..domain.moves import Batch, DiskFile, MovePlan, MoveResult, World
-from ..domain.storage import Health, Storage
-from ..domain.undo import UndoWorld, last_move, old_places, plan_undo
-from ..errors import NotFound, StateConflict, StorageOffline, Unavailable
-from ..ports.originals import Originals
+from ..domain.moves import Batch, MovePlan, MoveResult, World
+from ..domain.storage import Storage
+from ..domain.undo import UndoWorld, last_move, old_places, part_of, plan_undo
+from ..errors import StateConflict
 from ..ports.store import Transaction
-from .moves import Moves
+from .lookups import held_locks, need_batch
+from .moves import Moves, said_of
+from .worlds import Sought, look_at_all, look_on_disk
 
 
 @frozen(kw_only=True)
@@ -24,68 +25,49 @@ class Undo:
 
     moves: Moves
 
-    async def preview(self, batch_id: BatchId) -> MovePlan:
-        """Plan what of a batch goes back, and change nothing.
+    async def preview(self, batch_id: BatchId, assets: Sequence[AssetId] | None = None) -> MovePlan:
+        """Plan what of a batch goes back, and change nothing; of ``assets`` only, where given.
 
         Raises:
-            NotFound: there is no such batch.
+            NotFound: there is no such batch, or it has nothing to do with one of the assets.
             StateConflict: it is an undo itself.
         """
-        storages = self.moves.storages
-        looked = {s.storage_id: await storages.look(s) for s in await storages.all()}
-        batch, world = await self.moves.store.read(partial(self._situation, batch_id))
+        looked = await look_at_all(self.moves.storages)
+        situation = partial(self._situation, batch_id, assets)
+        batch, world = await self.moves.store.read(situation)
         return await self.moves.storages.blocking(self._plan, batch, world, looked)
 
-    def _situation(self, batch_id: BatchId, tx: Transaction) -> tuple[Batch, UndoWorld]:
-        batch = tx.batch(batch_id)
-        if batch is None:
-            raise NotFound(f"there is no batch {batch_id!r}")
+    def _situation(
+        self, batch_id: BatchId, only: Sequence[AssetId] | None, tx: Transaction
+    ) -> tuple[Batch, UndoWorld]:
+        batch = need_batch(tx, batch_id)
         if batch.undoes:
             raise StateConflict(
                 f"this batch is the undo of {batch.undoes}, and is not undone itself; "
                 "apply the decisions again instead",
                 undoes=batch.undoes,
             )
+        if only is not None:
+            batch = part_of(batch, only)
         assets = tx.assets([result.asset for result in batch.results])
         newest = {a.uuid: last_move(tx.journal(subject=a.subject)) for a in assets.values()}
         places = {place: tx.asset_at(*place) for place in old_places(batch)}
-        held = {lock.subject: lock for lock in tx.locks(now=self.moves.clock.now(), expired=False)}
-        locked = {
-            a.uuid: f"{lock.holder} holds a {lock.kind} until {lock.expires_at:%H:%M:%S}Z"
-            for a in assets.values()
-            if (lock := held.get(a.subject)) is not None
-        }
+        held = held_locks(tx, self.moves.clock.now())
         world = UndoWorld(
             assets=assets,
             last={uuid: last for uuid, last in newest.items() if last is not None},
             known={place: asset.uuid for place, asset in places.items() if asset is not None},
-            disk=World(locked=locked),
+            disk=World(locked=said_of(held, assets.values())),
         )
         return batch, world
 
     def _plan(
-        self, batch: Batch, world: UndoWorld, storages: Mapping[StorageId, Storage]
+        self, batch: Batch, world: UndoWorld, looked: Mapping[StorageId, Storage]
     ) -> MovePlan:
         """See what stands at the places of now and of before, and plan."""
-        offline = {
-            s.storage_id: s.health_reason for s in storages.values() if s.health is Health.OFFLINE
-        }
-        files: dict[tuple[StorageId, str], DiskFile] = {}
-        taken: dict[tuple[StorageId, str], frozenset[str]] = {}
-        unreadable: dict[AssetId, str] = {}
-        for result in batch.results:
-            storage_id = result.move.storage_id
-            if storage_id in offline:
-                continue
-            try:
-                originals = self.moves.storages.open(storages[storage_id])
-                _look_at(originals, result, files, taken)
-            except StorageOffline as error:
-                offline[storage_id] = error.message
-            except Unavailable as error:
-                unreadable[result.asset] = error.message
-        disk = evolve(world.disk, files=files, taken=taken, unreadable=unreadable, offline=offline)
-        return plan_undo(batch, evolve(world, disk=disk))
+        sought = map(_sought, batch.results)
+        disk = look_on_disk(self.moves.storages, looked, sought)
+        return plan_undo(batch, evolve(world, disk=evolve(disk, locked=world.disk.locked)))
 
     def execute_in(
         self, actor: Actor, plan: MovePlan, expected_digest: str, tx: Transaction
@@ -114,19 +96,12 @@ class Undo:
         return await self.moves.store.transact(work)
 
 
-def _look_at(
-    originals: Originals,
-    result: MoveResult,
-    files: dict[tuple[StorageId, str], DiskFile],
-    taken: dict[tuple[StorageId, str], frozenset[str]],
-) -> None:
-    """See the files of one group, where they are and where they would go."""
-    storage_id = result.move.storage_id
-    for file in result.move.files:
-        for path in (file.source, file.target):
-            found = originals.stat(path)
-            if found is not None:
-                files[storage_id, path] = found
-        key = (storage_id, folder_of(file.source))
-        if key not in taken:
-            taken[key] = originals.names_in(key[1])
+def _sought(result: MoveResult) -> Sought:
+    """The places of a group, where it is and where it would go; its files lie in one folder."""
+    files = result.move.files
+    return Sought(
+        asset=result.asset,
+        storage_id=result.move.storage_id,
+        paths=tuple(path for file in files for path in (file.source, file.target)),
+        folder=folder_of(files[0].source),
+    )

@@ -1,0 +1,340 @@
+"""Doing a batch: one process at a time, chunk by chunk, every step in the journal before and after.
+
+A chunk is begun in one durable transaction that locks its assets and writes what is about to happen,
+and ended in another that writes what is on disk then. A crash between leaves intents without an
+outcome, which the next run looks at. Both check that the batch is still this run's: a process that slept
+past its time, and was overtaken, writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import groupby
+
+import anyio
+import anyio.lowlevel
+from attrs import define, evolve, field, frozen
+
+from ..domain.actors import SYSTEM
+from ..domain.assets import Asset
+from ..domain.identifiers import AssetId, BatchId, StorageId, Subject, asset_subject
+from ..domain.journal import Phase
+from ..domain.leases import Lock, LockKind, acquire, extend, release
+from ..domain.lifecycle import State
+from ..domain.moves import Batch, BatchStatus, MoveResult, Outcome, PlannedMove
+from ..errors import RetaiaError, StateConflict, StorageOffline, Unavailable
+from ..ports.clock import Clock
+from ..ports.originals import Originals
+from ..ports.store import Store, Transaction
+from .lookups import need_asset, need_batch
+from .moving import Seen, journal_entry, move_groups, outcome_of, settled
+from .storages import Storages
+from .trail import record, save_step
+
+RUN_LEASE = timedelta(seconds=30)
+"""How long a batch stays reserved for the process that runs it, after its last sign of life."""
+
+CHUNK = 64
+"""So many assets are begun together at most."""
+
+SLICE = timedelta(seconds=2)
+"""After this time what was moved is written down, however much of the chunk is left."""
+
+
+def batch_subject(batch_id: BatchId) -> Subject:
+    """A batch as the subject of events."""
+    return Subject(kind="batch", id=batch_id)
+
+
+class Overtaken(StateConflict):
+    """Another process does the batch now."""
+
+
+@frozen(kw_only=True)
+class Begun:
+    """A move whose intents are written, under the lock of this number."""
+
+    move: PlannedMove
+    fencing: int
+
+
+@define(kw_only=True)
+class Run:
+    """One run of a batch by one process. ``progress`` is told of every asset that is done."""
+
+    store: Store
+    clock: Clock
+    storages: Storages
+    batch_id: BatchId
+    token: str
+    progress: Callable[[MoveResult], None]
+    _until: datetime = field(init=False)
+    _begun: list[Begun] = field(factory=list, init=False)
+
+    async def go(self) -> None:
+        """Do what of the batch is not done yet, unless another process is at it.
+
+        Raises:
+            NotFound: there is no such batch.
+            StoreUnavailable: the database does not answer.
+        """
+        taken = await self.store.transact(self._take, durable=False)
+        if taken is None:
+            return
+        batch, self._until = taken
+        failure: RetaiaError | None = None
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._keep)
+                try:
+                    await self._do(batch)
+                except RetaiaError as error:
+                    failure = error
+                tasks.cancel_scope.cancel()
+        except anyio.get_cancelled_exc_class():
+            with anyio.CancelScope(shield=True):
+                await self.store.transact(self._let_go, durable=False)
+            raise
+        if isinstance(failure, Overtaken):
+            return
+        if failure is not None:
+            raise failure
+        await self.store.transact(self._let_go, durable=False)
+
+    # Having the batch to oneself
+
+    def _take(self, tx: Transaction) -> tuple[Batch, datetime] | None:
+        """Reserve the batch for this run, and until when; None where nothing is to do, or another does it."""
+        batch, now = need_batch(tx, self.batch_id), self.clock.now()
+        if batch.status is BatchStatus.DONE:
+            return None
+        subject = batch_subject(self.batch_id)
+        try:
+            lock = acquire(
+                tx.lock(subject),
+                subject,
+                kind=LockKind.ASSET_MOVE_LOCK,
+                holder="run",
+                token=self.token,
+                now=now,
+                duration=RUN_LEASE,
+            )
+        except StateConflict:
+            return None
+        tx.save_lock(lock)
+        running = evolve(batch, status=BatchStatus.RUNNING)
+        tx.save_batch(running)
+        return running, lock.expires_at
+
+    def _ours(self, tx: Transaction) -> Lock:
+        """The lock of the batch.
+
+        Raises:
+            Overtaken: it is another's by now.
+        """
+        lock = tx.lock(batch_subject(self.batch_id))
+        if lock is None or lock.token != self.token:
+            raise Overtaken("another process does this batch now; it goes on there")
+        return lock
+
+    def _extend(self, tx: Transaction) -> datetime:
+        """Give a sign of life: batch and begun assets stay ours for their full time; until when."""
+        now, lock = self.clock.now(), extend(self._ours(tx), self.clock.now(), RUN_LEASE)
+        tx.save_lock(lock)
+        for begun in self._begun:
+            held = tx.lock(asset_subject(begun.move.asset))
+            if held is not None and held.fencing == begun.fencing:
+                tx.save_lock(extend(held, now))
+        return lock.expires_at
+
+    async def _live(self) -> None:
+        self._until = await self.store.transact(self._extend, durable=False)
+
+    async def _keep(self) -> None:
+        """Give a sign of life while one step takes long."""
+        while True:
+            await anyio.sleep(RUN_LEASE.total_seconds() / 3)
+            try:
+                await self._live()
+            except Overtaken:
+                return  # Whatever comes next in the run notices it too.
+            except Unavailable:
+                continue  # While the database does not answer, the time that is left runs out.
+
+    def _let_go(self, tx: Transaction) -> None:
+        lock = tx.lock(batch_subject(self.batch_id))
+        if lock is not None and lock.token == self.token:
+            tx.save_lock(release(lock, self.clock.now()))
+
+    # Doing it
+
+    async def _do(self, batch: Batch) -> None:
+        tried: set[AssetId] = set()
+        while True:
+            waiting = [move for move in _pending(batch) if move.asset not in tried]
+            if not waiting:
+                return
+            tried.update(move.asset for move in waiting)
+            for storage_id, moves in groupby(waiting, key=lambda move: move.storage_id):
+                await self._do_in(storage_id, list(moves))
+            batch = await self.store.transact(self._finish)
+
+    def _finish(self, tx: Transaction) -> Batch:
+        """Close the batch where nothing is left to do; the batch as it is now."""
+        self._ours(tx)
+        batch, now = need_batch(tx, self.batch_id), self.clock.now()
+        if any(_pending(batch)):
+            return batch
+        done = evolve(batch, status=BatchStatus.DONE, finished_at=now)
+        tx.save_batch(done)
+        record(tx, batch_subject(self.batch_id), "batch.done", SYSTEM, now)
+        return done
+
+    async def _do_in(self, storage_id: StorageId, moves: Sequence[PlannedMove]) -> None:
+        """Do the moves of one storage; where it goes away, they stay queued."""
+        for start in range(0, len(moves), CHUNK):
+            try:
+                await self._do_chunk(storage_id, moves[start : start + CHUNK])
+            except StorageOffline:
+                return
+
+    async def _do_chunk(self, storage_id: StorageId, moves: Sequence[PlannedMove]) -> None:
+        originals = self.storages.open(await self.storages.online(storage_id))
+        self._until, self._begun, refused = await self.store.transact(partial(self._begin, moves))
+        try:
+            self._tell(refused)
+            while self._begun:
+                await self._do_slice(originals)
+                if self._begun:
+                    await self._live()
+        finally:
+            self._begun = []
+
+    async def _do_slice(self, originals: Originals) -> None:
+        """Move as much of the chunk as there is time for, and write down what became of it."""
+        begun = self._begun
+        # What was moved is written down, also where somebody wants to stop.
+        with anyio.CancelScope(shield=True):
+            moves, go_on = [one.move for one in begun], self._clock_out()
+            seen = await self.storages.blocking(move_groups, originals, moves, go_on)
+            tried = list(zip(begun, seen, strict=False))
+            ended = [(one, there) for one, there in tried if there is not None]
+            self._tell(await self.store.transact(partial(self._end, ended)))
+        self._begun = begun[len(tried) :]
+        await anyio.lowlevel.checkpoint()
+
+    def _tell(self, results: Iterable[MoveResult]) -> None:
+        for result in results:
+            self.progress(result)
+
+    def _clock_out(self) -> Callable[[int], bool]:
+        """Whether there is time for one file more, where so many groups were begun in this slice."""
+        ends = self.clock.now() + SLICE
+
+        def go_on(groups: int) -> bool:
+            now = self.clock.now()
+            return now < self._until and (groups == 1 or now < ends)
+
+        return go_on
+
+    # Writing it down
+
+    def _begin(
+        self, moves: Sequence[PlannedMove], tx: Transaction
+    ) -> tuple[datetime, list[Begun], list[MoveResult]]:
+        """Take the move locks and write down what is about to be done.
+
+        What is no longer queued is refused, and said; what somebody else holds waits for another run.
+        """
+        now, begun, refused = self.clock.now(), list[Begun](), list[MoveResult]()
+        lock = extend(self._ours(tx), now, RUN_LEASE)
+        tx.save_lock(lock)
+        assets = tx.assets([move.asset for move in moves])
+        for move in moves:
+            asset = assets[move.asset]
+            if asset.state is not State.MOVE_QUEUED:
+                refused.append(self._refuse(tx, move, asset, now))
+                continue
+            mine = self._lock(tx, asset, now)
+            if mine is None:
+                continue
+            begun.append(Begun(move=move, fencing=mine.fencing))
+            for file in move.files:
+                entry = journal_entry(self.batch_id, move, file, Phase.INTENT, mine.fencing, now)
+                tx.add_journal(entry)
+        return lock.expires_at, begun, refused
+
+    def _refuse(
+        self, tx: Transaction, move: PlannedMove, asset: Asset, now: datetime
+    ) -> MoveResult:
+        said = f"its state is {asset.state}, and nothing of it was touched"
+        result = MoveResult(asset=move.asset, outcome=Outcome.FAILED, move=move, error=said, at=now)
+        tx.save_move_result(self.batch_id, result)
+        return result
+
+    def _lock(self, tx: Transaction, asset: Asset, now: datetime) -> Lock | None:
+        """Take the move lock of an asset, also from an earlier run; None where another holds it."""
+        current = tx.lock(asset.subject)
+        if current is not None and current.holder == self.batch_id:
+            current = release(current, now)
+        try:
+            lock = acquire(
+                current,
+                asset.subject,
+                kind=LockKind.ASSET_MOVE_LOCK,
+                holder=self.batch_id,
+                token=self.token,
+                now=now,
+            )
+        except StateConflict:
+            return None
+        tx.save_lock(lock)
+        return lock
+
+    def _end(self, ended: Sequence[tuple[Begun, Seen]], tx: Transaction) -> list[MoveResult]:
+        """Write down what is on disk now, and let each asset's state follow it and nothing else."""
+        self._ours(tx)
+        now, results = self.clock.now(), list[MoveResult]()
+        for begun, seen in ended:
+            lock = tx.lock(asset_subject(begun.move.asset))
+            if lock is None or lock.fencing != begun.fencing:
+                continue  # Another took it over, and says what became of it.
+            results.append(self._end_one(tx, begun, seen, now))
+            tx.save_lock(release(lock, now))
+        return results
+
+    def _end_one(self, tx: Transaction, begun: Begun, seen: Seen, now: datetime) -> MoveResult:
+        move, error, outcome = begun.move, seen.error, outcome_of(seen.found)
+        asset = need_asset(tx, move.asset)
+        after = settled(asset, move, outcome, now)
+        if after.path != asset.path and (owner := tx.asset_at(asset.storage_id, after.path)):
+            outcome, error = Outcome.PARKED, f"asset {owner.uuid} is known at {after.path!r}"
+            after = settled(asset, move, outcome, now)
+        phase = Phase.DONE if outcome is Outcome.MOVED else Phase.FAILED
+        for file, where in zip(move.files, seen.found, strict=True):
+            evidence = {"found": where.value, "error": error}
+            tx.add_journal(
+                journal_entry(self.batch_id, move, file, phase, begun.fencing, now, **evidence)
+            )
+        save_step(
+            tx,
+            asset,
+            after,
+            f"{move.operation}.{outcome.lower()}",
+            SYSTEM,
+            now,
+            batch=self.batch_id,
+            error=error,
+            source=asset.path,
+            target=after.path,
+        )
+        result = MoveResult(asset=move.asset, outcome=outcome, move=move, error=error, at=now)
+        tx.save_move_result(self.batch_id, result)
+        return result
+
+
+def _pending(batch: Batch) -> Iterator[PlannedMove]:
+    """What of a batch is still to be done."""
+    return (r.move for r in batch.results if r.outcome is Outcome.PENDING)
