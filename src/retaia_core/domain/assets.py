@@ -26,6 +26,7 @@ class Flag(StrEnum):
     CHANGED = "changed"
     UNPROCESSABLE = "unprocessable"
     PARKED = "parked"
+    FIXITY_MISMATCH = "fixity_mismatch"
 
 
 @frozen(kw_only=True)

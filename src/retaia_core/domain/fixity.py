@@ -225,6 +225,31 @@ def noted(
     )
 
 
+def mismatched(fixity: Fixity, asset: Asset) -> tuple[FileFixity, ...]:
+    """The records of files that are part of the group now and whose content was found to be another."""
+    roles = {file.role for file in files_of(asset)}
+    return tuple(file for file in fixity.files if file.found is not None and file.role in roles)
+
+
+def news(before: FileFixity | None, after: FileFixity) -> str | None:
+    """The name of the event that another reading of a file is worth; None for what was expected.
+
+    A first digest and a match leave no event: the record itself says when, and a library has many files.
+    """
+    if after.found is not None and (before is None or before.found != after.found):
+        return "fixity.mismatch"
+    if after.outcome is Outcome.RENEWED:
+        return "fixity.renewed"
+    if after.outcome is Outcome.UNREADABLE:
+        known = before is not None and before.outcome is Outcome.UNREADABLE
+        return None if known else "fixity.unreadable"
+    if before is None or after.found is not None:
+        return None
+    if before.found is not None:
+        return "fixity.restored"
+    return "fixity.readable" if before.outcome is Outcome.UNREADABLE else None
+
+
 def accepted(record: FileFixity, by: str, now: datetime) -> FileFixity:
     """The record after a person said that what was found is right.
 
@@ -245,6 +270,19 @@ def accepted(record: FileFixity, by: str, now: datetime) -> FileFixity:
         outcome=Outcome.TAKEN,
         problem="",
     )
+
+
+def checksum_line(path: str, digest: str) -> str:
+    r"""One line of a list that ``sha256sum --check`` reads; odd names are escaped as it does.
+
+    >>> checksum_line("INBOX/a.mov", "sha256:00")
+    '00  INBOX/a.mov\n'
+    >>> checksum_line("a\nb.mov", "sha256:00")
+    '\\00  a\\nb.mov\n'
+    """
+    escaped = path.replace("\\", r"\\").replace("\n", r"\n").replace("\r", r"\r")
+    mark = "\\" if escaped != path else ""
+    return f"{mark}{digest.removeprefix(f'{ALGORITHM}:')}  {escaped}\n"
 
 
 def known_digest(fixity: Fixity | None, asset: Asset, path: str) -> str | None:
