@@ -172,14 +172,16 @@ class Run:
 
     async def _do(self, batch: Batch) -> None:
         tried: set[AssetId] = set()
+        waiting = list(_pending(batch))
         while True:
-            waiting = [move for move in _pending(batch) if move.asset not in tried]
-            if not waiting:
-                return
             tried.update(move.asset for move in waiting)
             for storage_id, moves in groupby(waiting, key=lambda move: move.storage_id):
                 await self._do_in(storage_id, list(moves))
+            # Also where nothing waited: a crash may have come between the last move and this.
             batch = await self.store.transact(self._finish)
+            waiting = [move for move in _pending(batch) if move.asset not in tried]
+            if not waiting:
+                return
 
     def _finish(self, tx: Transaction) -> Batch:
         """Close the batch where nothing is left to do; the batch as it is now."""
