@@ -45,6 +45,7 @@ class AssetStatements:
     one: Statement
     one_locked: Statement
     some: Statement
+    some_locked: Statement
     at: Statement
     in_folder: Statement
     like: Statement
@@ -64,6 +65,7 @@ class AssetStatements:
         """Compile them for one database."""
         here = _a.storage_id == bindparam("storage_id")
         one = _whole.where(_a.uuid == bindparam("uuid"))
+        some = _whole.where(dialect.any_of(_a.uuid, "uuids"))
         there = (here, _a.folder == bindparam("folder"))
         state = _whole.where(_a.state == bindparam("state"), _a.uuid > bindparam("after"))
         page = state.order_by(_a.uuid).limit(bindparam("limit"))
@@ -77,7 +79,8 @@ class AssetStatements:
         return cls(
             one=dialect.compile(one),
             one_locked=dialect.compile(one.with_for_update()),
-            some=dialect.compile(_whole.where(dialect.any_of(_a.uuid, "uuids"))),
+            some=dialect.compile(some),
+            some_locked=dialect.compile(some.order_by(_a.uuid).with_for_update()),
             at=dialect.compile(_whole.where(*there, _a.name == bindparam("name"), _living)),
             in_folder=dialect.compile(_whole.where(*there, _living).order_by(_a.name)),
             like=dialect.compile(
@@ -141,7 +144,8 @@ class AssetTransaction:
     def assets(self, uuids: Iterable[AssetId]) -> Mapping[AssetId, Asset]:
         wanted = list(dict.fromkeys(uuids))
         values = {"uuids": self._session.dialect.array(wanted)}
-        found = {a.uuid: a for a in map(asset_of, self._session.rows(self._assets.some, values))}
+        which = self._assets.some_locked if self._session.writing else self._assets.some
+        found = {a.uuid: a for a in map(asset_of, self._session.rows(which, values))}
         return {uuid: found[uuid] for uuid in wanted if uuid in found}
 
     def asset_at(self, storage_id: StorageId, path: str) -> Asset | None:

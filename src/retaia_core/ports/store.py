@@ -114,7 +114,9 @@ class Transaction(
         """Read one asset; in a write transaction nobody else can change it until the end."""
         ...
 
-    def assets(self, uuids: Iterable[AssetId]) -> Mapping[AssetId, Asset]: ...
+    def assets(self, uuids: Iterable[AssetId]) -> Mapping[AssetId, Asset]:
+        """Read some assets, in the order that is asked for; in a write transaction as `asset` does."""
+        ...
 
     def asset_at(self, storage_id: StorageId, path: str) -> Asset | None:
         """The asset whose main file has this path now (purged ones aside)."""
