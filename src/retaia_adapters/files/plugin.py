@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from retaia_core.domain.identifiers import StorageId
 from retaia_core.hooks import Provider, Role, hookimpl
+from retaia_core.ports.copies import Copies
 from retaia_core.ports.derived_storage import DerivedStorage
 from retaia_core.ports.originals import OriginalsDriver
 
+from .copies import FolderCopies
 from .derived import FilesystemDerived
 from .driver import FilesystemDriver
 
@@ -22,10 +24,15 @@ def _derived(root: str, storage_id: StorageId) -> DerivedStorage:
     return FilesystemDerived(Path(root), storage_id)
 
 
+def _copies(root: str, places: Mapping[str, str]) -> Copies:
+    return FolderCopies(Path(root), places)
+
+
 @hookimpl
 def retaia_providers() -> Iterable[Provider]:
-    """Originals and derived files by the name ``files``."""
+    """Originals, derived files and other copies by the name ``files``."""
     return [
         Provider(role=Role.ORIGINALS, name="files", factory=_driver),
         Provider(role=Role.DERIVED, name="files", factory=_derived),
+        Provider(role=Role.COPIES, name="files", factory=_copies),
     ]

@@ -17,6 +17,7 @@ class Role(StrEnum):
     ``STORE``                 ``(url: str, *, server: bool) -> ports.store.Store``
     ``ORIGINALS``             ``() -> ports.originals.OriginalsDriver``
     ``DERIVED``               ``(root: str, storage_id) -> ports.derived_storage.DerivedStorage``
+    ``COPIES``                ``(root: str, places: Mapping) -> ports.copies.Copies``
     ``SERVER``                ``() -> shell.server.ServerTransport``
     ``AGENT_TRANSPORT``       ``(url: str, secret: ClientSecret) -> ports.transport.Transport``
     ``DEVICE_LOGIN``          ``(url: str) -> ports.device_login.DeviceLogin``
@@ -32,6 +33,7 @@ class Role(StrEnum):
     STORE = "store"
     ORIGINALS = "originals"
     DERIVED = "derived"
+    COPIES = "copies"
     SERVER = "server"
     AGENT_TRANSPORT = "agent_transport"
     DEVICE_LOGIN = "device_login"

@@ -9,12 +9,15 @@ from retaia_core.domain.identifiers import StorageId
 from retaia_core.ports.derived_storage import DerivedStorage
 from retaia_core.ports.store import Store
 from retaia_core.testing.conformance import (
+    CopiesContract,
     DerivedStorageContract,
     OriginalsContract,
     StoreContract,
 )
+from retaia_core.testing.conformance.copies import PLACE, CopiesStage
 from retaia_core.testing.conformance.database import OpenStore
 from retaia_core.testing.conformance.originals import Stage
+from retaia_core.testing.memory_copies import MemoryCopies
 from retaia_core.testing.memory_files import MemoryDerived, MemoryOriginals
 from retaia_core.testing.memory_store import MemoryStore
 
@@ -61,3 +64,31 @@ class TestMemoryDerived(DerivedStorageContract):
     @pytest.fixture
     def derived(self) -> DerivedStorage:
         return MemoryDerived()
+
+
+class MemoryCopiesStage:
+    """A place in memory."""
+
+    def __init__(self) -> None:
+        self.copies = MemoryCopies(PLACE)
+
+    def put_original(self, path: str, content: bytes, mtime_ns: int) -> None:
+        """Originals are somewhere else."""
+
+    def put_copy(self, path: str, content: bytes, mtime_ns: int) -> None:
+        self.copies.add(PLACE, path, content)
+
+    def remove_copy(self, path: str) -> None:
+        del self.copies.places[PLACE][path]
+
+    def name_original(self, original: str, path: str) -> None:
+        self.copies.add(PLACE, path, b"", same_as=original)
+
+    def take_place_away(self) -> None:
+        self.copies.away.add(PLACE)
+
+
+class TestMemoryCopies(CopiesContract):
+    @pytest.fixture
+    def stage(self) -> CopiesStage:
+        return MemoryCopiesStage()

@@ -18,6 +18,7 @@ pytest.register_assert_rewrite(
         f"{__name__}.{module}"
         for module in (
             "claiming",
+            "copies",
             "derived_storage",
             "originals",
             "processor",
@@ -35,6 +36,7 @@ pytest.register_assert_rewrite(
     )
 )
 
+from .copies import CopiesContract  # noqa: E402
 from .derived_storage import DerivedStorageContract  # noqa: E402
 from .originals import OriginalsContract  # noqa: E402
 from .processor import ProcessorContract  # noqa: E402
@@ -42,6 +44,7 @@ from .secrets import SecretsContract  # noqa: E402
 from .store import StoreContract  # noqa: E402
 
 __all__ = [
+    "CopiesContract",
     "DerivedStorageContract",
     "OriginalsContract",
     "ProcessorContract",
