@@ -77,7 +77,19 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
             " (batch {batch})"
         ),
         "undo.settled": "{who} looked at the evidence and said of moving it back: {choice} (batch {batch})",
+        # Read again, byte for byte
+        "fixity.mismatch": (
+            "{who} read {path!r} and found another content than was recorded"
+            "[: {found} instead of {digest}]"
+        ),
+        "fixity.renewed": "{who} recorded the checksum of {path!r} anew, since the file is another now",
+        "fixity.restored": "{who} read {path!r} and found the recorded content again",
+        "fixity.unreadable": "{who} could not read the whole of {path!r}[: {problem}]",
+        "fixity.readable": "{who} could read {path!r} again",
+        "fixity.accepted": "{who} took the content that was found in {path!r} as right from now on",
         # Purged
+        "purge.checked": "{who} looked for other copies of {files!r}",
+        "purge.waived": "{who} waived the proof of another copy of {path!r}[: {reason}]",
         "purge.accepted": "{who} confirmed that {files} files ({bytes} bytes) are deleted for good",
         "purge.failed": "{who} could not delete all of its files[: {error}][; these still stand: {left!r}]",
         "purge.abandoned": "{who} gave an unfinished purge up, since the asset is {state} now",
@@ -125,8 +137,10 @@ def who(actor: str) -> str:
 
 
 def _text(value: object, *, quoted: bool) -> str:
-    """A value in a sentence: lists by commas, nested data by its keys."""
+    """A value in a sentence: lists by commas, a file by its path, other nested data by its keys."""
     if isinstance(value, Mapping):
+        if quoted and "path" in value:
+            return repr(str(value["path"]))
         return ", ".join(f"{key}={_text(item, quoted=False)}" for key, item in value.items())
     if isinstance(value, list | tuple):
         return ", ".join(_text(item, quoted=quoted) for item in value)
