@@ -494,3 +494,16 @@ class TestSettle:
         with pytest.raises(MoveRefused, match="differ"):
             moves.settle(REAL, str(source), str(target))
         assert (source.read_bytes(), target.read_bytes()) == (b"content", b"Content")
+
+    def test_a_copy_that_was_published_by_a_second_name_loses_its_first(
+        self, source: Path, tmp_path: Path
+    ) -> None:
+        """A crash between the two steps of a publication leaves no second name of the file behind."""
+        target = tmp_path / "ARCHIVE" / "A.mov"
+        target.parent.mkdir()
+        leftover = Path(moves.leftover_name(os.fspath(source), os.fspath(target)))
+        leftover.write_bytes(source.read_bytes())
+        os.link(leftover, target)
+        moves.settle(REAL, os.fspath(source), os.fspath(target))
+        assert [path.name for path in target.parent.iterdir()] == [target.name]
+        assert not source.exists()
