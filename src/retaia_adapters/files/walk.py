@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
 from retaia_core.domain.discovery import Skip, any_skipped, skip_reason
+from retaia_core.domain.identifiers import folder_of, name_of
 from retaia_core.domain.storage import DERIVED_FOLDER, EXPORTS_FOLDER, MARKER_NAME
 from retaia_core.ports.originals import Entry, FolderListing
 
@@ -78,7 +79,7 @@ class Walker:
 
     def _from(self, top: _Folder, known: Known) -> Iterator[FolderListing]:
         yield _listing(top, known(top.path))
-        waiting = [(top.path, name) for name in top.below]
+        waiting, start = [(top.path, name) for name in top.below], top.path
         del top  # Its files are not kept while the folders below are walked.
         while waiting:
             parent, name = waiting.pop()
@@ -89,11 +90,27 @@ class Walker:
                 continue  # It vanished since its parent was read.
             except OSError as error:
                 self._look_at(error)
-                self._failed.add(path)
-                yield _listing(self._read(parent), known(parent))
+                yield self._without(path, start, known)
                 continue
             yield _listing(folder, known(path))
             waiting.extend((path, inner) for inner in folder.below)
+
+    def _without(self, path: str, start: str, known: Known) -> FolderListing:
+        """The folder above one that cannot be read, which names it; that above, where it cannot either.
+
+        Raises:
+            OSError: what cannot be read is the root.
+        """
+        while path != start:
+            self._failed.add(path)
+            path = folder_of(path)
+            try:
+                return _listing(self._read(path), known(path))
+            except OSError as error:
+                self._look_at(error)
+                if not path:
+                    raise
+        return unreadable_tops(folder_of(path), [name_of(path)])
 
     def _read(self, path: str) -> _Folder:
         folder = _Folder(path)

@@ -354,6 +354,29 @@ def test_a_folder_that_opens_and_then_fails_is_named_by_its_parent_again(tmp_pat
     assert asked == ["?"]
 
 
+def test_a_folder_whose_parent_fails_as_well_is_named_by_the_one_above(tmp_path: Path) -> None:
+    """However far up the disk fails, the walk goes on with what is left, and names what is not."""
+    (tmp_path / "INBOX" / "a" / "b").mkdir(parents=True)
+    (tmp_path / "INBOX" / "c").mkdir()
+    broken: set[str] = set()
+
+    class Failing(Walker):
+        def _fill(self, folder: _Folder, place: int | str) -> None:
+            if folder.path in broken:
+                raise OSError(errno.EIO, "input/output error")
+            super()._fill(folder, place)
+
+    for last, named in (("INBOX/a", ("INBOX", "a")), ("INBOX", ("", "INBOX"))):
+        broken.clear()
+        found = []
+        for listing in Failing(REAL, os.fspath(tmp_path), lambda: None).walk(INBOX, lambda _: None):
+            found.append(listing)
+            if listing.folder == "INBOX/a":
+                broken |= {"INBOX/a/b", "INBOX/a", last}
+        assert (found[2].folder, [name for name, _ in found[2].skipped]) == (named[0], [named[1]])
+        assert found[-1].folder == "INBOX/c"
+
+
 class TestOffline:
     """A storage whose marker is absent, invalid or foreign is not walked, nor is one that goes away."""
 
