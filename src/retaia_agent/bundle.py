@@ -27,7 +27,7 @@ from retaia_core.ports.transport import BundleJob, JobResult, UploadedFile
 from .framing import Order, Said
 from .groups import task_group
 from .lease import GONE, Held
-from .mounts import SourceFile, SourceProblem, open_source
+from .mounts import SourceFile, SourceProblem, find_sidecars, open_source
 from .polling import LeaseOver, RegistrationRefused
 from .worker import Broken, Worker, WorkerMissing, WorkerPool
 from .workspace import bundle_folder, output_problem
@@ -140,6 +140,7 @@ class BundleRun:
                 workspace=folder,
                 facts=self.held.bundle.facts,
                 derived_inputs=inputs,
+                sidecars=await self._find_sidecars(),
             )
             await self._produce_and_deliver(order)
 
@@ -308,6 +309,10 @@ class BundleRun:
     async def _open_source(self) -> Path:
         check = partial(open_source, self.means.mounts, self._source)
         return await anyio.to_thread.run_sync(check, abandon_on_cancel=True)
+
+    async def _find_sidecars(self) -> tuple[Path, ...]:
+        find = partial(find_sidecars, self.means.mounts, self._source, self.held.bundle.sidecars)
+        return await anyio.to_thread.run_sync(find, abandon_on_cancel=True)
 
     async def _fetch_inputs(self, folder: Path) -> dict[str, tuple[Path, ...]]:
         """Download the derived files that the jobs ask for; a job whose input is not there fails."""

@@ -59,6 +59,7 @@ class Order:
     workspace: Path
     facts: Facts = field(factory=dict)
     derived_inputs: Mapping[str, tuple[Path, ...]] = field(factory=dict)
+    sidecars: tuple[Path, ...] = ()
 
 
 @frozen(kw_only=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -96,6 +96,25 @@ def open_source(mounts: Mapping[str, Path], source: SourceFile) -> Path:
     found = _resolve(root, source.path)
     _check_same(found, source)
     return found
+
+
+def find_sidecars(
+    mounts: Mapping[str, Path], source: SourceFile, sidecars: Iterable[str]
+) -> tuple[Path, ...]:
+    """The sidecars of a source that was opened: those that are there and may be read.
+
+    One that is not, or that leads out of its storage, is left out: the scan will say what became of it.
+    """
+    root = mounts[source.storage_id]
+    found = []
+    for path in sidecars:
+        try:
+            place = _resolve(root, path)
+        except SourceProblem:
+            continue
+        if place.is_file() and os.access(place, os.R_OK):
+            found.append(place)
+    return tuple(found)
 
 
 def check_marker(root: Path, storage_id: str) -> None:

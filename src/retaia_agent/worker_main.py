@@ -163,6 +163,7 @@ def _outcomes(
         workspace=workspace,
         facts=order.facts,
         derived_inputs=order.derived_inputs,
+        sidecars=order.sidecars,
     )
     return processor.process(work, Reporter(channel))
 

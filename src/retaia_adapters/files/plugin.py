@@ -10,10 +10,12 @@ from retaia_core.hooks import Provider, Role, hookimpl
 from retaia_core.ports.copies import Copies
 from retaia_core.ports.derived_storage import DerivedStorage
 from retaia_core.ports.originals import OriginalsDriver
+from retaia_core.ports.processor import Processor
 
 from .copies import FolderCopies
 from .derived import FilesystemDerived
 from .driver import FilesystemDriver
+from .fingerprint import FingerprintProcessor
 
 
 def _driver() -> OriginalsDriver:
@@ -26,6 +28,12 @@ def _derived(root: str, storage_id: StorageId) -> DerivedStorage:
 
 def _copies(root: str, places: Mapping[str, str]) -> Copies:
     return FolderCopies(Path(root), places)
+
+
+@hookimpl
+def retaia_processors() -> Iterable[Processor]:
+    """Digests of whole files, which need nothing but this package."""
+    return (FingerprintProcessor(),)
 
 
 @hookimpl

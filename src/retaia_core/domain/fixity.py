@@ -23,12 +23,6 @@ ALGORITHM = "sha256"
 ORIGINAL = "original"
 """The role of a group's main file; a sidecar's is what its name adds to the main file's stem."""
 
-FINGERPRINT = "fingerprint_source"
-"""The job type by which agents take digests."""
-
-DEFAULT_RATE = 100_000_000
-"""Bytes a second that are read where nothing else is said."""
-
 SAME_MTIME_NS = 1_000_000_000
 """Network filesystems round times, up to a whole second; an agent's smaller difference is no change."""
 

@@ -9,6 +9,7 @@ from attrs import field, frozen
 from ..errors import ValidationFailed
 from .identifiers import Capability
 from .media import MediaType
+from .pacing import DEFAULT_RATE
 
 
 @frozen(kw_only=True)
@@ -29,7 +30,8 @@ class JobType:
     ``result_domain`` (``transcript``, ``suggestions``, or a name of the plugin's own) say what else it
     may write. ``fatal`` and ``retryable`` are failure codes. ``review`` says that it belongs to what a
     person needs for a decision. ``after`` names job types of the same subject that must be completed
-    first, ``derived_inputs`` kinds that must be there.
+    first, ``derived_inputs`` kinds that must be there. ``priority`` is that of its jobs: high goes first.
+    ``any_profile`` says that, where it is switched on, every asset gets it, whatever its profile names.
     """
 
     name: str
@@ -44,6 +46,8 @@ class JobType:
     derived_inputs: tuple[str, ...] = ()
     review: bool = True
     needs_audio: bool = False
+    priority: int = 0
+    any_profile: bool = False
 
     def capability_for(self, media_type: MediaType | None) -> Capability:
         """What an agent must offer for this media type.
@@ -75,6 +79,9 @@ _PROXY_OUTPUT: Mapping[MediaType | None, tuple[str, ...]] = {
     MediaType.AUDIO: ("proxy_audio",),
     MediaType.PHOTO: ("proxy_photo",),
 }
+FINGERPRINT = "fingerprint_source"
+"""The job type by which agents take digests of whole files (see `domain.fixity`)."""
+
 _UNREADABLE = ("SOURCE_UNREADABLE", "SOURCE_TRUNCATED", "SOURCE_TOO_LARGE")
 _RESOURCES = ("TIMEOUT", "OUT_OF_MEMORY", "WORKSPACE_FULL")
 
@@ -126,6 +133,16 @@ JOB_TYPES: tuple[JobType, ...] = (
         fatal=("NOT_ENOUGH_INPUT",),
         retryable=("PROVIDER_UNAVAILABLE",),
         review=False,
+    ),
+    JobType(
+        name=FINGERPRINT,
+        capabilities=_any("media.fingerprint@1"),
+        result_domain="fixity",
+        retryable=("SOURCE_CHANGED", "IO_ERROR", "TIMEOUT"),
+        parameters={"bytes_per_second": Parameter(type=int, default=DEFAULT_RATE)},
+        review=False,
+        priority=-10,
+        any_profile=True,
     ),
     JobType(
         name="generate_video_proxies",

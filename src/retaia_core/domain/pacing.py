@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from attrs import frozen
 
+DEFAULT_RATE = 100_000_000
+"""Bytes a second that are read where nothing else is said."""
+
 
 @frozen(kw_only=True)
 class Bucket:

@@ -26,6 +26,7 @@ class JobRequest:
     parameters: Mapping[str, object] = field(factory=dict)
     after: tuple[str, ...] = ()
     derived_inputs: tuple[str, ...] = ()
+    priority: int = 0
 
 
 def _request(asset: Asset, profile: Profile, job_type: JobType) -> JobRequest:
@@ -37,6 +38,7 @@ def _request(asset: Asset, profile: Profile, job_type: JobType) -> JobRequest:
         parameters=parse_parameters(job_type, profile.parameters.get(job_type.name, {})),
         after=job_type.after,
         derived_inputs=job_type.derived_inputs,
+        priority=job_type.priority,
     )
 
 
@@ -61,11 +63,13 @@ def later_jobs(
     switched_on: frozenset[str],
 ) -> tuple[JobRequest, ...]:
     """The jobs that become eligible after PROCESSED, where they are switched on."""
+    everywhere = (row.name for row in job_types.values() if row.any_profile)
     return tuple(
         _request(asset, profile, job_types[name])
-        for name in profile.optional
+        for name in dict.fromkeys((*profile.optional, *everywhere))
         if not job_types[name].review
         and name in switched_on
+        and name not in profile.forbidden
         and not (job_types[name].needs_audio and "audio_codec" not in asset.facts)
     )
 

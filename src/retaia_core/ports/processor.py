@@ -35,6 +35,7 @@ class Work:
 
     ``source`` must only be read. ``workspace`` is an empty folder of this call; files named in
     outcomes lie in it. ``derived_inputs`` are the derived files that the tasks asked for, by kind.
+    ``sidecars`` are those files of the group that could be found; they too must only be read.
     """
 
     source: Path
@@ -43,6 +44,7 @@ class Work:
     workspace: Path
     facts: Facts = field(factory=dict)
     derived_inputs: Mapping[str, tuple[Path, ...]] = field(factory=dict)
+    sidecars: tuple[Path, ...] = ()
 
 
 @frozen(kw_only=True)

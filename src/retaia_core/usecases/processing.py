@@ -13,6 +13,7 @@ from ..domain.actors import SYSTEM
 from ..domain.agents import AgentRecord
 from ..domain.assets import Asset, Flag, advanced
 from ..domain.identifiers import AssetId, JobId
+from ..domain.job_types import FINGERPRINT
 from ..domain.jobs import (
     Failure,
     Job,
@@ -33,6 +34,7 @@ from ..ports.clock import Clock, Ids
 from ..ports.store import Claim, ClaimableQuery, Claimed, Store, Transaction
 from .agents import Agents, agent_actor
 from .blocking import Blocking, in_thread
+from .fixity import note_fingerprints
 from .known_results import Reuse, apply_known, cloned, jobs_by_key, remember, usable
 from .lifecycle_hooks import HookRunner
 from .lookups import asset_of, need_asset, need_job, need_living
@@ -291,6 +293,8 @@ class Processing:
             return done, asset
         with_result = merged(asset, job, facts, refs, submission.warnings, submission.data, now)
         saved = tx.save_asset(with_result)
+        if job.job_type == FINGERPRINT:
+            saved = note_fingerprints(tx, saved, submission.data, actor, now)
         remember(tx, saved, job, facts, refs, submission.warnings, agent, now)
         return done, after_job(tx, saved, Cause.COMPLETED, now)
 

@@ -43,6 +43,7 @@ def _jobs(
             parameters=request.parameters,
             required=request.required,
             review=request.review,
+            priority=request.priority,
             depends_on=tuple(by_type[name] for name in request.after if name in by_type),
             derived_inputs=request.derived_inputs,
             waiting=waits(request.after, request.derived_inputs, asset, known),

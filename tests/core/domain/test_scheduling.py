@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from retaia_core.domain.actors import SYSTEM
 from retaia_core.domain.assets import Asset, advanced
 from retaia_core.domain.identifiers import ProfileName
-from retaia_core.domain.job_types import JOB_TYPES
+from retaia_core.domain.job_types import FINGERPRINT, JOB_TYPES
 from retaia_core.domain.jobs import Failure, Job, JobStatus, claimed, completed, failed, lost
 from retaia_core.domain.lifecycle import Action, State
 from retaia_core.domain.media import MediaType
@@ -149,11 +149,20 @@ class TestLaterJobs:
         asked = [r.job_type for r in later_jobs(one, profile, TYPES, switched_on)]
         assert asked == [
             name
-            for name in profile.optional
+            for name in (*profile.optional, FINGERPRINT)
             if name in switched_on
             and not TYPES[name].review
             and (audio or not TYPES[name].needs_audio)
         ]
+
+    @pytest.mark.parametrize("profile", PROFILES, ids=lambda p: str(p.name))
+    def test_what_is_for_any_profile_waits_for_everything_else(self, profile: Profile) -> None:
+        """Digests are taken of every asset, named by its profile or not, after what a person waits for."""
+        switched_on = frozenset({FINGERPRINT})
+        (request,) = later_jobs(of_profile(profile), profile, TYPES, switched_on)
+        assert (request.required, request.review, request.priority) == (False, False, -10)
+        unwanted = evolve(profile, forbidden=(*profile.forbidden, FINGERPRINT))
+        assert later_jobs(of_profile(profile), unwanted, TYPES, switched_on) == ()
 
 
 class TestWaiting:
