@@ -62,7 +62,10 @@ class Begun:
 
 @define(kw_only=True)
 class Run:
-    """One run of a batch by one process. ``progress`` is told of every asset that is done."""
+    """One run of a batch by one process. ``progress`` is told of every asset that is done.
+
+    While one step takes long, a sign of life is given every ``beat``.
+    """
 
     store: Store
     clock: Clock
@@ -70,8 +73,10 @@ class Run:
     batch_id: BatchId
     token: str
     progress: Callable[[MoveResult], None]
+    beat: timedelta = RUN_LEASE / 3
     _until: datetime = field(init=False)
     _begun: list[Begun] = field(factory=list, init=False)
+    _left: set[AssetId] = field(factory=set, init=False)  # tried, and left for another run
 
     async def go(self) -> None:
         """Do what of the batch is not done yet, unless another process is at it.
@@ -155,7 +160,7 @@ class Run:
     async def _keep(self) -> None:
         """Give a sign of life while one step takes long."""
         while True:
-            await anyio.sleep(RUN_LEASE.total_seconds() / 3)
+            await anyio.sleep(self.beat.total_seconds())
             try:
                 await self._live()
             except Overtaken:
@@ -171,15 +176,14 @@ class Run:
     # Doing it
 
     async def _do(self, batch: Batch) -> None:
-        tried: set[AssetId] = set()
         waiting = list(_pending(batch))
         while True:
-            tried.update(move.asset for move in waiting)
+            self._left.update(move.asset for move in waiting)
             for storage_id, moves in groupby(waiting, key=lambda move: move.storage_id):
                 await self._do_in(storage_id, list(moves))
             # Also where nothing waited: a crash may have come between the last move and this.
             batch = await self.store.transact(self._finish)
-            waiting = [move for move in _pending(batch) if move.asset not in tried]
+            waiting = [move for move in _pending(batch) if move.asset not in self._left]
             if not waiting:
                 return
 
@@ -229,6 +233,7 @@ class Run:
 
     def _tell(self, results: Iterable[MoveResult]) -> None:
         for result in results:
+            self._left.discard(result.asset)
             self.progress(result)
 
     def _clock_out(self) -> Callable[[int], bool]:

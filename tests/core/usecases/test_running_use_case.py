@@ -1,0 +1,421 @@
+"""Doing a batch in chunks, over ports in memory: two processes at once, time that runs out, odd assets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from typing import TypeVar
+
+import anyio
+import anyio.from_thread
+import anyio.lowlevel
+import pytest
+from attrs import evolve
+from retaia_tests.house import PERSON, House
+
+from retaia_core.domain.identifiers import BatchId, asset_subject
+from retaia_core.domain.journal import Phase
+from retaia_core.domain.leases import Lock, LockKind
+from retaia_core.domain.lifecycle import Action, State
+from retaia_core.domain.moves import Batch, BatchStatus, MoveResult, Outcome
+from retaia_core.domain.parked import Choice
+from retaia_core.errors import NotFound, StoreUnavailable, Unavailable
+from retaia_core.ports.store import Transaction, Work
+from retaia_core.testing.memory_store import MemoryStore
+from retaia_core.usecases import running
+from retaia_core.usecases.running import RUN_LEASE, Run, batch_subject
+
+T = TypeVar("T")
+LATE = RUN_LEASE + timedelta(seconds=1)
+
+
+@pytest.fixture
+async def house() -> House:
+    house = House()
+    await house.start()
+    return house
+
+
+async def accept(house: House, names: str = "AB") -> Batch:
+    """A batch of photos that nobody has begun yet."""
+    for name in names:
+        asset = await house.pending(f"INBOX/{name}.jpg", name.encode())
+        await house.review.decide(PERSON, asset.uuid, Action.KEEP)
+    plan = await house.moves.preview()
+    return await house.moves.execute(PERSON, plan, plan.digest)
+
+
+def once(house: House, operation: str, path: str, then: Callable[[], object]) -> None:
+    """Let something happen just before an operation's first time; in the thread that works."""
+
+    def fault(name: str, where: str) -> None:
+        if (name, where) == (operation, path):
+            house.originals.fault = None
+            then()
+
+    house.originals.fault = fault
+
+
+async def phases(house: House, batch: Batch) -> list[tuple[str, Phase]]:
+    """The journal of a batch, in its order."""
+    journal = await house.store.read(lambda tx: tx.journal(batch_id=batch.batch_id))
+    return [(entry.source, entry.phase) for entry in journal]
+
+
+async def lock_of_run(house: House, batch_id: BatchId) -> Lock:
+    """The lock of a batch's run."""
+    lock = await house.store.read(lambda tx: tx.lock(batch_subject(batch_id)))
+    assert lock is not None
+    return lock
+
+
+class TestOvertaken:
+    """*Every lock carries a fencing number that only grows; every write after a lock checks it.*."""
+
+    async def test_who_slept_between_begin_and_end_writes_nothing(self, house: House) -> None:
+        """A process that slept past its time, and was overtaken, finds that and leaves no trace."""
+        batch = await accept(house)
+
+        def sleep() -> None:
+            house.clock.advance(LATE)
+            anyio.from_thread.run(house.moves.recover)
+
+        once(house, "rename", "INBOX/A.jpg", sleep)
+        told: list[MoveResult] = []
+        done = await house.moves.run(batch.batch_id, told.append)
+        assert told == []
+        assert [r.outcome for r in done.results] == [Outcome.MOVED] * 2
+        written = await phases(house, batch)
+        assert [p for _, p in written] == [Phase.INTENT] * 4 + [Phase.DONE] * 2
+        for result in done.results:
+            events = await house.operations.history(result.asset)
+            assert [e.name for e in events].count("move.moved") == 1
+        assert set(house.originals.files) == {"ARCHIVE/A.jpg", "ARCHIVE/B.jpg"}
+
+    async def test_who_wakes_before_a_rename_touches_nothing(self, house: House) -> None:
+        """Where the batch was done and taken back meanwhile, no file is moved by the one who slept."""
+        batch = await accept(house)
+
+        async def do_and_undo() -> None:
+            await house.moves.recover()
+            plan = await house.undo.preview(batch.batch_id)
+            undo = await house.undo.execute(PERSON, plan, plan.digest)
+            await house.moves.run(undo.batch_id)
+
+        def sleep() -> None:
+            house.clock.advance(LATE)
+            anyio.from_thread.run(do_and_undo)
+
+        once(house, "stat", "INBOX/A.jpg", sleep)
+        await house.moves.run(batch.batch_id)
+        assert set(house.originals.files) == {"INBOX/A.jpg", "INBOX/B.jpg"}
+        states = [(await house.review.asset(r.asset)).state for r in batch.results]
+        assert states == [State.DECIDED_KEEP] * 2
+
+    async def test_one_asset_that_another_holds_by_now(self, house: House) -> None:
+        """An asset whose lock has a newer number is left to its holder; the others are ended."""
+        batch = await accept(house)
+        first = batch.results[0].asset
+
+        def steal(tx: Transaction) -> None:
+            lock = tx.lock(asset_subject(first))
+            assert lock is not None
+            tx.save_lock(evolve(lock, fencing=lock.fencing + 1, holder="another", token="another"))
+
+        steal_it = partial(anyio.from_thread.run, house.store.transact, steal)
+        once(house, "rename", "INBOX/B.jpg", steal_it)
+        done = await house.moves.run(batch.batch_id)
+        assert [r.outcome for r in done.results] == [Outcome.PENDING, Outcome.MOVED]
+        assert done.status is BatchStatus.RUNNING
+
+    async def test_two_at_once(self, house: House) -> None:
+        """While one process does a batch, another leaves it alone and reports how far it is."""
+        batch = await accept(house)
+        seen: list[Batch] = []
+
+        def look() -> None:
+            seen.append(anyio.from_thread.run(house.moves.run, batch.batch_id))
+
+        once(house, "rename", "INBOX/A.jpg", look)
+        done = await house.moves.run(batch.batch_id)
+        assert [r.outcome for r in seen[0].results] == [Outcome.PENDING] * 2
+        assert done.status is BatchStatus.DONE
+        assert len(await phases(house, batch)) == 4
+
+    async def test_no_such_batch(self, house: House) -> None:
+        """What was never accepted is not done."""
+        with pytest.raises(NotFound):
+            await house.moves.run(BatchId("none"))
+
+
+class TestTime:
+    """Locks never run out under work, and what was done is written down soon."""
+
+    async def test_a_slow_disk(self, house: House) -> None:
+        """What was moved is written down while the rest of its chunk waits; the locks are kept alive."""
+        batch = await accept(house, "ABCDEFGHIJKL")
+        story: list[str] = []
+
+        def slow(operation: str, path: str) -> None:
+            if operation == "rename":
+                story.append(path)
+                house.clock.advance(timedelta(seconds=29))
+
+        house.originals.fault = slow
+        done = await house.moves.run(batch.batch_id, lambda r: story.append("done"))
+        assert story[:4] == ["INBOX/A.jpg", "done", "INBOX/B.jpg", "done"]
+        assert {r.outcome for r in done.results} == {Outcome.MOVED}
+        locks = await house.store.read(lambda tx: tx.locks(now=house.clock.now(), expired=True))
+        assert list(locks) == []
+
+    async def test_one_file_that_takes_longer_than_the_lease(self, house: House) -> None:
+        """Where nobody took over meanwhile the work goes on, and nothing is done twice."""
+        batch = await accept(house, "ABC")
+
+        def slow(operation: str, path: str) -> None:
+            if operation == "rename":
+                house.clock.advance(LATE)
+
+        house.originals.fault = slow
+        done = await house.moves.run(batch.batch_id)
+        assert done.status is BatchStatus.DONE
+        assert len(house.originals.renames) == 3
+
+    async def test_a_sign_of_life(self, house: House) -> None:
+        """While one step takes long the batch stays reserved."""
+        batch = await accept(house)
+        beats: list[timedelta] = []
+
+        async def wait() -> None:
+            held = await lock_of_run(house, batch.batch_id)
+            house.clock.advance(RUN_LEASE / 2)
+            later = held
+            with anyio.fail_after(10):
+                while later == held:
+                    await anyio.lowlevel.checkpoint()
+                    later = await lock_of_run(house, batch.batch_id)
+            beats.append(later.expires_at - held.expires_at)
+
+        once(house, "rename", "INBOX/A.jpg", partial(anyio.from_thread.run, wait))
+        run = Run(
+            store=house.store, clock=house.clock, storages=house.storages, token="run",
+            batch_id=batch.batch_id, progress=lambda result: None, beat=timedelta(milliseconds=1),
+        )  # fmt: skip
+        await run.go()
+        assert beats == [RUN_LEASE / 2]
+
+    async def test_who_stops_gives_the_batch_back(self, house: House) -> None:
+        """Where a person interrupts, what was moved is written down, and anybody may go on at once."""
+        batch = await accept(house, "ABC")
+
+        def slow(operation: str, path: str) -> None:
+            house.clock.advance(timedelta(seconds=1))
+
+        house.originals.fault = slow
+        with anyio.CancelScope() as scope:
+            await house.moves.run(batch.batch_id, lambda result: scope.cancel())
+        assert scope.cancelled_caught
+        outcomes = [r.outcome for r in (await house.moves.report(batch.batch_id)).results]
+        assert outcomes == [Outcome.MOVED, Outcome.PENDING, Outcome.PENDING]
+        house.originals.fault = None
+        assert (await house.moves.run(batch.batch_id)).status is BatchStatus.DONE
+
+
+class Failing(MemoryStore):
+    """A database that does not answer for a while, once it was told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down = False
+        self.asked = anyio.Event()
+
+    async def transact(self, work: Work[T], *, durable: bool = True) -> T:
+        if self.down:
+            self.asked.set()
+            raise StoreUnavailable("the database does not answer")
+        return await super().transact(work, durable=durable)
+
+
+class TestWhatCannotBeDone:
+    """*One asset's failure never stops the others; the report states each outcome.*."""
+
+    async def test_an_asset_that_somebody_holds(self, house: House) -> None:
+        """It waits, and the batch with it; the others move, and the next run does the rest."""
+        batch = await accept(house)
+        first = await house.review.asset(batch.results[0].asset)
+        now = house.clock.now()
+        held = Lock(
+            subject=first.subject, kind=LockKind.ASSET_PURGE_LOCK, holder="x", token="t", fencing=9,
+            expires_at=now + timedelta(seconds=300),
+        )  # fmt: skip
+        await house.store.transact(lambda tx: tx.save_lock(held))
+        done = await house.moves.run(batch.batch_id)
+        assert [r.outcome for r in done.results] == [Outcome.PENDING, Outcome.MOVED]
+        house.clock.advance(timedelta(seconds=301))
+        assert await house.moves.recover() == 1
+        assert (await house.moves.report(batch.batch_id)).status is BatchStatus.DONE
+
+    async def test_an_asset_that_is_not_queued_any_more(self, house: House) -> None:
+        """What an old backup or a hand in the database made of it is reported, and it is not touched."""
+        batch = await accept(house)
+        first = await house.review.asset(batch.results[0].asset)
+        odd = evolve(first, state=State.DECISION_PENDING, verdict=None)
+        await house.store.transact(lambda tx: tx.save_asset(odd))
+        done = await house.moves.run(batch.batch_id)
+        assert [r.outcome for r in done.results] == [Outcome.FAILED, Outcome.MOVED]
+        assert "DECISION_PENDING" in done.results[0].error
+        assert "INBOX/A.jpg" in house.originals.files
+
+    @pytest.mark.parametrize("operation", ["stat", "rename"])
+    async def test_a_file_that_cannot_be_looked_at(self, house: House, operation: str) -> None:
+        """What cannot be verified stays open, with its intents; when it can be, it is finished."""
+        batch = await accept(house)
+
+        def refuse(name: str, path: str) -> None:
+            if name == operation and path == "INBOX/A.jpg":
+                house.originals.fault = blind
+                raise Unavailable("permission denied")
+
+        def blind(name: str, path: str) -> None:
+            if name == "stat" and path == "INBOX/A.jpg":
+                raise Unavailable("permission denied")
+
+        house.originals.fault = refuse
+        done = await house.moves.run(batch.batch_id)
+        assert [r.outcome for r in done.results] == [Outcome.PENDING, Outcome.MOVED]
+        house.originals.fault = None
+        await house.moves.recover()
+        assert (await house.moves.report(batch.batch_id)).status is BatchStatus.DONE
+
+    async def test_names_that_cannot_be_made_durable(self, house: House) -> None:
+        """Nothing is called moved before a crash cannot undo it."""
+        batch = await accept(house)
+
+        def refuse(name: str, path: str) -> None:
+            if name == "sync":
+                raise OSError("I/O error")
+
+        house.originals.fault = refuse
+        done = await house.moves.run(batch.batch_id)
+        assert [r.outcome for r in done.results] == [Outcome.PENDING] * 2
+        house.originals.fault = None
+        await house.moves.recover()
+        done = await house.moves.report(batch.batch_id)
+        assert [r.outcome for r in done.results] == [Outcome.MOVED] * 2
+        assert house.originals.unsynced == set()
+
+    async def test_a_retry_while_the_batch_runs(self, house: House) -> None:
+        """What a person lets try again meanwhile is done by the same run; the batch is not closed before."""
+        batch = await accept(house)
+        whole = house.originals.files["INBOX/A.jpg"]
+        house.originals.add("INBOX/A.jpg", b"another")
+
+        async def settle() -> None:
+            house.originals.files["INBOX/A.jpg"] = whole
+            await house.recovery.settle(PERSON, batch.results[0].asset, Choice.RETRY)
+
+        def later(operation: str, path: str) -> None:
+            house.clock.advance(timedelta(seconds=1))  # So that A is written down before B.
+            if (operation, path) == ("rename", "INBOX/B.jpg"):
+                house.originals.fault = None
+                anyio.from_thread.run(settle)
+
+        house.originals.fault = later
+        told: list[Outcome] = []
+        done = await house.moves.run(batch.batch_id, lambda result: told.append(result.outcome))
+        assert told == [Outcome.PARKED, Outcome.MOVED, Outcome.MOVED]
+        assert done.status is BatchStatus.DONE
+        assert set(house.originals.files) == {"ARCHIVE/A.jpg", "ARCHIVE/B.jpg"}
+
+    async def test_more_than_one_chunk(self, house: House) -> None:
+        """A batch of more than one chunk is one batch to whoever looks at it."""
+        names = [f"{n:03d}" for n in range(running.CHUNK + 1)]
+        for name in names:
+            house.originals.add(f"INBOX/{name}.jpg", name.encode())
+        await house.scan()
+        await house.scan()
+        found = await house.store.read(lambda tx: tx.assets_in_states([State.READY]))
+
+        def decide(tx: Transaction) -> None:
+            for asset in found:
+                tx.save_asset(evolve(asset, state=State.DECISION_PENDING))
+
+        await house.store.transact(decide)
+        for asset in found:
+            await house.review.decide(PERSON, asset.uuid, Action.REJECT)
+        plan = await house.moves.preview()
+        batch = await house.moves.execute(PERSON, plan, plan.digest)
+        done = await house.moves.run(batch.batch_id)
+        assert {r.outcome for r in done.results} == {Outcome.MOVED}
+        assert len(done.results) == running.CHUNK + 1
+        written = [phase for _, phase in await phases(house, batch)]
+        chunk = running.CHUNK
+        assert written == (
+            [Phase.INTENT] * chunk + [Phase.DONE] * chunk + [Phase.INTENT, Phase.DONE]
+        )
+
+
+async def test_a_database_that_does_not_answer() -> None:
+    """The error reaches whoever runs the batch, as itself; nothing is lost, and the next run goes on."""
+    store = Failing()
+    house = House(store=store)
+    await house.start()
+    batch = await accept(house)
+
+    def cut(operation: str, path: str) -> None:
+        if operation == "rename":
+            store.down = True
+
+    house.originals.fault = cut
+    with pytest.raises(StoreUnavailable):
+        await house.moves.run(batch.batch_id)
+    store.down, house.originals.fault = False, None
+    house.clock.advance(LATE)
+    await house.moves.recover()
+    done = await house.moves.report(batch.batch_id)
+    assert [r.outcome for r in done.results] == [Outcome.MOVED] * 2
+
+
+async def test_a_run_outlives_a_database_that_comes_back() -> None:
+    """A sign of life that could not be given is given later."""
+    store = Failing()
+    house = House(store=store)
+    await house.start()
+    batch = await accept(house)
+
+    async def down_for_a_while() -> None:
+        store.down = True
+        with anyio.fail_after(10):
+            await store.asked.wait()
+        store.down = False
+
+    once(house, "rename", "INBOX/A.jpg", partial(anyio.from_thread.run, down_for_a_while))
+    run = Run(
+        store=store, clock=house.clock, storages=house.storages, token="run",
+        batch_id=batch.batch_id, progress=lambda result: None, beat=timedelta(milliseconds=1),
+    )  # fmt: skip
+    await run.go()
+    assert (await house.moves.report(batch.batch_id)).status is BatchStatus.DONE
+
+
+async def test_a_heart_that_was_overtaken_stops() -> None:
+    """Where another took the batch over, no sign of life is given any more."""
+    house = House()
+    await house.start()
+    batch = await accept(house)
+
+    async def overtake() -> None:
+        house.clock.advance(LATE)
+        await house.moves.recover()
+        held = await lock_of_run(house, batch.batch_id)
+        await anyio.sleep(0.02)
+        assert await lock_of_run(house, batch.batch_id) == held
+
+    once(house, "rename", "INBOX/A.jpg", partial(anyio.from_thread.run, overtake))
+    run = Run(
+        store=house.store, clock=house.clock, storages=house.storages, token="run",
+        batch_id=batch.batch_id, progress=lambda result: None, beat=timedelta(hours=1),
+    )  # fmt: skip
+    await run.go()
+    assert (await house.moves.report(batch.batch_id)).status is BatchStatus.DONE
