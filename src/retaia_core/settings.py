@@ -64,10 +64,16 @@ class StoreSettings:
 
 @frozen(kw_only=True)
 class StorageSettings:
-    """``[storage]``: who opens originals and derived files."""
+    """``[storage]``: who opens originals and derived files, and when a storage counts as offline.
+
+    It has to answer a look within ``answer_within`` seconds. With less than ``reserve`` MiB of free space
+    a disk counts as full.
+    """
 
     originals: str = "files"
     derived: str = "files"
+    answer_within: float = field(default=10.0, metadata=_positive())
+    reserve: int = field(default=64, metadata=_not_negative())
 
 
 @frozen(kw_only=True)

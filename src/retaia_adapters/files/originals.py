@@ -11,13 +11,22 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 
 from retaia_core.domain.discovery import SeenFile
+from retaia_core.domain.health import Problem
 from retaia_core.domain.identifiers import StorageId, folder_of, name_of, parse_rel_path
 from retaia_core.domain.moves import DiskFile
 from retaia_core.domain.storage import MARKER_NAME, Layout
 from retaia_core.errors import StorageOffline, Unavailable, ValidationFailed
-from retaia_core.ports.originals import FolderListing, MoveRefused, Originals, RemovalRefused
+from retaia_core.ports.originals import (
+    FolderListing,
+    Moved,
+    MoveRefused,
+    Originals,
+    Progress,
+    RemovalRefused,
+    no_progress,
+)
 
-from . import fsio, moves, removal
+from . import crossing, fsio, health, moves, removal
 from .disk import REAL, Disk
 from .marker import marker_problem
 from .walk import Walker, relative_inside, unreadable_tops
@@ -47,6 +56,10 @@ class FilesystemOriginals(Originals):
         """Look at the marker now; None where it is ours, else why the storage is offline."""
         return marker_problem(Path(self._root), self._storage_id, self._disk)
 
+    def probe(self, *, reserve: int, write: bool) -> Problem | None:
+        """Look at marker, folders, room and writability now; see `health.probe`."""
+        return health.probe(self._disk, self._root, self._storage_id, reserve=reserve, write=write)
+
     def walk(self, layout: Layout, known: Callable[[str], str | None]) -> Iterator[FolderListing]:
         """Yield every folder of inbox, archive and rejects, parents first, in order of names.
 
@@ -54,7 +67,7 @@ class FilesystemOriginals(Originals):
         lies under a mount point.
         """
         self._require_online()
-        walker = Walker(self._disk, self._root, self._require_online)
+        walker = Walker(self._disk, self._root, self._look_again)
         # An inbox that is the whole root has archive and rejects inside.
         tops = ("",) if layout.inbox == "." else (layout.inbox, layout.archive, layout.rejects)
         unreadable: dict[str, list[str]] = defaultdict(list)
@@ -175,11 +188,11 @@ class FilesystemOriginals(Originals):
         finally:
             self._disk.close(handle)
 
-    def rename(self, source: str, target: str) -> None:
+    def rename(self, source: str, target: str, progress: Progress = no_progress) -> Moved:
         """Move a file without ever replacing another; folders of the target are made.
 
-        See `moves` for how. Times are kept to the precision of the target's filesystem. On one
-        filesystem the new name is durable after `sync` only.
+        See `moves` for how. On one filesystem the new name is durable after `sync` only. What was
+        copied to another one stays, to be taken up, where the storage goes away or ``progress`` raises.
 
         Raises:
             MoveRefused: the target is taken, the source is not there, or a path is refused; nothing was
@@ -189,7 +202,24 @@ class FilesystemOriginals(Originals):
         """
         old, new = self._pair(source, target)
         try:
-            moves.move(self._disk, old, new, watch=self._passed)
+            return moves.move(self._disk, old, new, watch=self._passed, progress=progress)
+        except OSError:
+            self._require_online()
+            with contextlib.suppress(OSError):
+                crossing.clear(self._disk, old, new)
+            raise
+
+    def clear(self, source: str, target: str) -> None:
+        """Remove what an interrupted `rename` to another filesystem left; harmless where nothing is.
+
+        Raises:
+            MoveRefused: a path is refused.
+            StorageOffline: the storage went away.
+            OSError: it cannot be removed.
+        """
+        old, new = self._pair(source, target)
+        try:
+            crossing.clear(self._disk, old, new)
         except OSError:
             self._require_online()
             raise
@@ -257,7 +287,7 @@ class FilesystemOriginals(Originals):
         except ValidationFailed as error:
             raise MoveRefused(error.message) from error
 
-    def _passed(self, step: moves.Step) -> None:
+    def _passed(self, step: crossing.Step) -> None:
         """Called at every step of a move; a subclass may look on."""
 
     def _absolute(self, path: str) -> str:
@@ -312,6 +342,11 @@ class FilesystemOriginals(Originals):
             raise self._offline(problem)
         self._trusted = stamp
 
+    def _look_again(self) -> None:
+        """Read the marker anew: what memory says of it may be older than the error just met."""
+        self._trusted = None
+        self._require_online()
+
     def _offline(self, reason: str) -> StorageOffline:
         return StorageOffline(
             f"storage {self._storage_id!r} is offline: {reason}",
@@ -330,13 +365,5 @@ def _fingerprint(disk: Disk, handle: int, size: int) -> str:
     for start in starts if size > 3 * FINGERPRINT_BLOCK else (0,):
         disk.lseek(handle, start, os.SEEK_SET)
         length = FINGERPRINT_BLOCK if size > 3 * FINGERPRINT_BLOCK else size
-        digest.update(_exactly(disk, handle, length))
+        digest.update(fsio.exactly(disk, handle, length))
     return digest.hexdigest()
-
-
-def _exactly(disk: Disk, handle: int, length: int) -> bytes:
-    """Read so many bytes, or what there is; the system may give them in several bites."""
-    taken = bytearray()
-    while len(taken) < length and (block := disk.read(handle, length - len(taken))):
-        taken += block
-    return bytes(taken)

@@ -280,7 +280,9 @@ def build_application(services: Services, options: ServerOptions, spawn: Spawn) 
                 sessions=services.sessions,
                 features=services.features,
             ),
-            monitoring=Monitoring(store=services.store, clock=services.clock),
+            monitoring=Monitoring(
+                store=services.store, clock=services.clock, vitals=services.vitals
+            ),
             hub=Hub(store=services.store),
         ),
         handlers=HANDLERS,

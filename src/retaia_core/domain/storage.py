@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from itertools import permutations
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from ..errors import ValidationFailed
 from .identifiers import RelPath, StorageId, parse_rel_path, parse_storage_id
@@ -140,9 +140,23 @@ class Health(StrEnum):
     OFFLINE = "OFFLINE"
 
 
+class Trouble(StrEnum):
+    """The kinds of what takes a storage offline; see `health`."""
+
+    MARKER = "marker"
+    SILENT = "silent"
+    READ_ONLY = "read_only"
+    FULL = "full"
+    FAILING = "failing"
+
+
 @frozen(kw_only=True)
 class Storage:
-    """A storage that a person adopted. ``root`` is the server's own mount point, never on the wire."""
+    """A storage that a person adopted. ``root`` is the server's own mount point, never on the wire.
+
+    ``trouble`` is the kind of what took it offline. ``strikes`` are the troubles in a row, and before
+    ``look_after`` it is not looked at.
+    """
 
     storage_id: StorageId
     root: str
@@ -153,14 +167,8 @@ class Storage:
     health: Health = Health.ONLINE
     health_reason: str = ""
     health_since: datetime | None = None
+    trouble: Trouble | None = None
+    strikes: int = 0
+    look_after: datetime | None = None
     scans: int = 0
     last_scan_at: datetime | None = None
-
-
-def with_health(storage: Storage, *, problem: str | None, now: datetime) -> Storage:
-    """Record what a look at the marker found; the time changes only when the answer does."""
-    health = Health.ONLINE if problem is None else Health.OFFLINE
-    reason = problem or ""
-    if (health, reason) == (storage.health, storage.health_reason):
-        return storage
-    return evolve(storage, health=health, health_reason=reason, health_since=now)

@@ -13,9 +13,10 @@ from typing import NamedTuple, Protocol
 from attrs import field, frozen
 
 from ..domain.discovery import SeenFile, Skip
+from ..domain.health import Problem
 from ..domain.identifiers import StorageId
 from ..domain.moves import DiskFile
-from ..domain.storage import Layout, Marker
+from ..domain.storage import Layout, Marker, Trouble
 from ..errors import RetaiaError, StorageOffline
 
 
@@ -54,11 +55,41 @@ class FolderFound:
 
 
 class MoveRefused(Exception):
-    """A rename or publication was not done, and the disk is as before; ``reason`` says why."""
+    """A rename or publication was not done, and the disk is as before; ``reason`` says why.
 
-    def __init__(self, reason: str) -> None:
+    Where there was no room, ``needed_bytes`` and ``free_bytes`` (None where that is not known) say how
+    much.
+    """
+
+    def __init__(
+        self, reason: str, *, needed_bytes: int | None = None, free_bytes: int | None = None
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.needed_bytes = needed_bytes
+        self.free_bytes = free_bytes
+
+
+@frozen(kw_only=True)
+class Moved:
+    """How a file was moved: by another name alone, or (``copied_bytes``) to another filesystem.
+
+    A copy was read back: ``checksum`` (as `Originals.checksum` gives it; empty where nothing was copied)
+    is of what the target's disk holds. ``not_kept`` names what of the file its filesystem could not take
+    over, such as ``owner`` or ``extended attribute user.rating``.
+    """
+
+    copied_bytes: int = 0
+    checksum: str = ""
+    not_kept: tuple[str, ...] = ()
+
+
+Progress = Callable[[int, int], None]
+"""Called with the bytes done and those to be done: of a copy each byte, written and read back, twice."""
+
+
+def no_progress(done: int, total: int) -> None:
+    """Nobody waits."""
 
 
 class RemovalRefused(Exception):
@@ -75,6 +106,15 @@ class Originals(Protocol):
     def check(self) -> str | None:
         """Look at the marker now; None where it is ours, else why the storage is offline."""
         ...
+
+    def probe(self, *, reserve: int, write: bool) -> Problem | None:
+        """Look at all that work needs now: the marker, folders that answer, a disk that takes writes.
+
+        None where everything is well. A disk with less than ``reserve`` bytes of free space is full.
+        With ``write`` something small is written among the derived files, and removed.
+        """
+        reason = self.check()
+        return None if reason is None else Problem(trouble=Trouble.MARKER, reason=reason)
 
     def walk(self, layout: Layout, known: Callable[[str], str | None]) -> Iterator[FolderListing]:
         """Yield every folder of inbox, archive and rejects, depth first, in a stable order.
@@ -136,17 +176,27 @@ class Originals(Protocol):
         """
         ...
 
-    def rename(self, source: str, target: str) -> None:
+    def rename(self, source: str, target: str, progress: Progress = no_progress) -> Moved:
         """Move a file without ever replacing another; folders of the target are made.
 
         On one filesystem a rename that cannot replace, durable after `sync` of both folders only; else
         copy, fsync, verify by checksum, publish without replacing, fsync the folder, remove the source.
-        Times and permissions are kept.
+        Size and mtime are kept, permissions and other attributes where the target's filesystem can.
+
+        ``progress`` may raise (but no `OSError`) to stop a copy. What was copied then, or before a crash
+        or the loss of the storage, is taken up by the next try of the same move; see `clear`.
 
         Raises:
             MoveRefused: the target is taken, or the source is not there; nothing was changed.
             StorageOffline: the storage went away.
             OSError: it failed in the middle; what stands on disk is to be looked at.
+        """
+        ...
+
+    def clear(self, source: str, target: str) -> None:
+        """Remove what a copy that was cut left beside the target; harmless where there is nothing.
+
+        For a move that will not be tried again: `rename` and `settle` leave nothing where they end.
         """
         ...
 

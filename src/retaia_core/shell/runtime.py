@@ -12,7 +12,7 @@ from typing import cast
 
 import anyio
 import anyio.abc
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, field
 
 from ..domain.assets import Flag
 from ..domain.identifiers import AssetId, JobId, StorageId
@@ -20,39 +20,27 @@ from ..domain.jobs import Job, JobStatus
 from ..domain.lifecycle import State
 from ..domain.scans import ScanReport
 from ..domain.storage import Health
-from ..errors import RetaiaError, SettingsError, Unauthorized
+from ..errors import SettingsError, Unauthorized
 from ..hooks.roles import Role
 from ..ports.agent import AgentEvent, AgentOptions, AgentShell
 from ..ports.device_login import ClientSecret
 from ..ports.store import Transaction
 from ..ports.transport import Transport
 from ..settings import Settings
-from ..usecases.scan_tally import ScanOptions
+from .attendance import Attendance
+from .chores import WATCH_SECONDS, Chores
 from .credentials import FILE, embedded_secret, local_name, local_person
+from .notices import Notice, Watch, ignore
 from .server import ServerOptions, ServerTransport
 from .services import Services
 from .wiring import scan_options
 
+__all__ = ["Notice", "Runtime", "Watch", "agent_options", "sign_in_link"]
+
 log = logging.getLogger("retaia")
 
-WATCH_SECONDS = 5.0
 COLLECT_SECONDS = 3600.0
 KEEP_REPLAYS = timedelta(hours=24)
-
-
-@frozen(kw_only=True)
-class Notice:
-    """Something that happened, for whoever watches: a name and plain data."""
-
-    name: str
-    data: Mapping[str, object] = field(factory=dict)
-
-
-Watch = Callable[[Notice], None]
-
-
-def _ignore(notice: Notice) -> None:
-    """Watch nothing."""
 
 
 @define(kw_only=True)
@@ -66,15 +54,31 @@ class Runtime:
     services: Services
     settings: Settings
     credentials: ClientSecret
-    watch: Watch = _ignore
+    watch: Watch = ignore
     invite: bool = False
     storage_ids: tuple[StorageId, ...] | None = None
     url: str = ""
-    reports: dict[StorageId, ScanReport] = field(factory=dict)
     _embedded: ClientSecret = field(init=False)
+    _attendance: Attendance = field(init=False)
+    _chores: Chores = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._embedded = embedded_secret(self.credentials, self.services.ids)
+        services = self.services
+        self._embedded = embedded_secret(self.credentials, services.ids)
+        self._chores = Chores(clock=services.clock, vitals=services.vitals)
+        self._attendance = Attendance(
+            services=services,
+            chores=self._chores,
+            options=scan_options(self.settings),
+            interval=self.settings.scan.interval,
+            watch=self.watch,
+            only=self.storage_ids,
+        )
+
+    @property
+    def reports(self) -> Mapping[StorageId, ScanReport]:
+        """What the last scan of each storage found."""
+        return self._attendance.reports
 
     async def run(self, *, agent: bool, until_idle: bool = False) -> None:
         """Serve, scan and watch; with ``agent``, process too."""
@@ -82,13 +86,13 @@ class Runtime:
         await self._let_agents_in(embedded=agent)
         await self._recover(agent=agent)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._every, WATCH_SECONDS, self._watch_over)
-            tasks.start_soon(self._every, COLLECT_SECONDS, self._collect)
+            for name, (seconds, work) in self._watchdog().items():
+                tasks.start_soon(self._chores.always, name, seconds, work)
             await tasks.start(self._serve)
             await self._welcome()
             if agent:
                 tasks.start_soon(self._agent)
-            tasks.start_soon(self._scan_always)
+            tasks.start_soon(self._attendance.run)
             if until_idle:
                 await self._until_idle()
                 tasks.cancel_scope.cancel()
@@ -117,13 +121,17 @@ class Runtime:
 
     async def _recover(self, *, agent: bool) -> None:
         """What a crash interrupted is brought to a proven end before anything else begins."""
+        once, services = self._chores.once, self.services
         if agent:
-            name = self._agent_name
-            await self.services.processing.take_back(self._embedded.client_id, name)
+            client, name = self._embedded.client_id, self._agent_name
+            await once("leases", partial(services.processing.take_back, client, name))
+        await once("batches", self._recover_batches)
+        await once("purges", partial(services.purges.recover, held=True))
+
+    async def _recover_batches(self) -> None:
         recovered = await self.services.moves.recover()
         if recovered:
             self.watch(Notice(name="recovered", data={"batches": recovered}))
-        await self.services.purges.recover(held=True)
 
     # Serving
 
@@ -162,57 +170,23 @@ class Runtime:
             metrics=self.settings.observe.metrics,
         )
 
-    # Scanning
-
-    async def _storages(self) -> tuple[StorageId, ...]:
-        if self.storage_ids is not None:
-            return self.storage_ids
-        return tuple(s.storage_id for s in await self.services.storages.all())
-
-    async def _scan_always(self) -> None:
-        options = scan_options(self.settings)
-        while True:
-            for storage_id in await self._storages():
-                await self._scan(storage_id, options)
-            await anyio.sleep(self._pause())
-
-    def _pause(self) -> float:
-        """Sooner while files wait to be proven stable, so that a newcomer does not wait for a cycle."""
-        interval = self.settings.scan.interval
-        waiting = any(report.waiting for report in self.reports.values())
-        return min(interval, 5.0) if waiting else interval
-
-    async def _scan(self, storage_id: StorageId, options: ScanOptions) -> None:
-        def progress(seen: int) -> None:
-            self.watch(Notice(name="scanning", data={"storage": storage_id, "seen": seen}))
-
-        try:
-            report = await self.services.discovery.scan(storage_id, options, progress)
-        except RetaiaError as error:
-            log.warning("scan of %s failed: %s", storage_id, error)
-            self.watch(Notice(name="scan_failed", data={"error": str(error)}))
-            return
-        self.reports[storage_id] = report
-        self.services.observer.scanned(report)
-        self.watch(Notice(name="scanned", data={"report": report}))
-
     # Watching over
 
-    async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
-        while True:
-            await anyio.sleep(seconds)
-            try:
-                await work()
-            except RetaiaError as error:
-                log.warning("%s; tried again in %g s", error, seconds)
+    def _watchdog(self) -> Mapping[str, tuple[float, Callable[[], Awaitable[object]]]]:
+        """What is done again and again, each by itself, so that none waits for another: seconds, work."""
+        services = self.services
+        return {
+            "leases": (WATCH_SECONDS, self._recover_leases),
+            "offers": (WATCH_SECONDS, services.processing.offer_processed),
+            "batches": (WATCH_SECONDS, services.moves.recover),
+            "purges": (WATCH_SECONDS, services.purges.recover),
+            "collection": (COLLECT_SECONDS, self._collect),
+        }
 
-    async def _watch_over(self) -> None:
+    async def _recover_leases(self) -> None:
         over = await self.services.processing.recover_leases()
         if over:
             self.watch(Notice(name="leases_expired", data={"count": over}))
-        await self.services.processing.offer_processed()
-        await self.services.moves.recover()
-        await self.services.purges.recover()
 
     async def _collect(self) -> None:
         await self.services.uploads.collect()
@@ -262,7 +236,7 @@ class Runtime:
                 return
 
     async def _scanned(self) -> bool:
-        wanted = await self._storages()
+        wanted = await self._attendance.storages()
         reports = [self.reports.get(storage_id) for storage_id in wanted]
         return all(r is not None and (r.problem or not r.waiting) for r in reports)
 
@@ -293,7 +267,7 @@ class Runtime:
         """Whether one of the assets lies where an agent can get at it now."""
         storages = await self.services.storages.all()
         online = {s.storage_id for s in storages if s.health is Health.ONLINE}
-        mine = set(await self._storages()) & online
+        mine = set(await self._attendance.storages()) & online
         assets = await self.services.store.read(
             lambda tx: tx.assets([AssetId(subject) for subject in subjects])
         )

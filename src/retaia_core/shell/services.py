@@ -27,6 +27,7 @@ from ..usecases.sessions import Sessions
 from ..usecases.storages import Storages
 from ..usecases.undo import Undo
 from ..usecases.uploads import Uploads
+from ..usecases.vitals import Vitals
 from .people import People
 from .security_log import LoggedSecurity
 
@@ -60,3 +61,4 @@ class Services:
     devices: Devices
     security: SecurityLog = field(factory=LoggedSecurity)
     observer: Observer = field(factory=SilentObserver)
+    vitals: Vitals = field(factory=Vitals)

@@ -30,6 +30,7 @@ from ..usecases.devices import Devices
 from ..usecases.discovery import Discovery
 from ..usecases.features import Features
 from ..usecases.lifecycle_hooks import HookRunner
+from ..usecases.looking import Looking
 from ..usecases.moves import Moves
 from ..usecases.operations import Operations
 from ..usecases.previews import Previews
@@ -49,14 +50,19 @@ from .security_log import LoggedSecurity
 from .services import Services
 
 
-def _derived_opener(plugins: Plugins, settings: Settings) -> Callable[[Storage], DerivedStorage]:
+def _derived_opener(
+    plugins: Plugins, settings: Settings, storages: Storages
+) -> Callable[[Storage], DerivedStorage]:
     factory = plugins.provider(Role.DERIVED, settings.storage.derived).factory
 
     @cache
     def at(root: str, storage_id: StorageId) -> DerivedStorage:
         return cast("DerivedStorage", factory(root, storage_id))
 
-    return lambda storage: at(storage.root, storage.storage_id)
+    if settings.storage.derived != settings.storage.originals:
+        # Their trouble is not the storage's.
+        return lambda storage: at(storage.root, storage.storage_id)
+    return lambda storage: storages.watch(storage, at(storage.root, storage.storage_id))
 
 
 def _notifier(plugins: Plugins, settings: Settings) -> Notifier:
@@ -77,9 +83,18 @@ def wire(settings: Settings, plugins: Plugins, store: Store) -> Services:
     catalog = plugins.catalog()
     provider = plugins.provider(Role.ORIGINALS, settings.storage.originals)
     driver = cast("OriginalsDriver", provider.factory())
-    open_derived = _derived_opener(plugins, settings)
     agents = Agents(store=store, clock=clock, ids=ids, catalog=catalog)
-    storages = Storages(store=store, clock=clock, ids=ids, driver=driver, catalog=catalog)
+    storages = Storages(
+        store=store,
+        clock=clock,
+        ids=ids,
+        driver=driver,
+        catalog=catalog,
+        looking=Looking(
+            answer_within=settings.storage.answer_within, reserve=settings.storage.reserve * 2**20
+        ),
+    )
+    open_derived = _derived_opener(plugins, settings, storages)
     hooks = HookRunner(
         store=store,
         clock=clock,

@@ -70,7 +70,7 @@ class Discovery:
             storage = await self.storages.online(storage_id)
             tally = await self._scan(storage, options, progress)
         except StorageOffline as error:
-            await self.storages.note(storage_id, error.message)
+            await self.storages.look(storage)
             return ScanReport(
                 storage_id=storage_id,
                 number=storage.scans,

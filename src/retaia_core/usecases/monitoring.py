@@ -19,6 +19,7 @@ from ..errors import StoreError, Unavailable
 from ..ports.clock import Clock
 from ..ports.observer import Levels
 from ..ports.store import Store, Transaction
+from .vitals import Ailment, Vitals
 
 ANSWER_WITHIN_S = 5.0
 """A store that takes longer for a small question does not answer."""
@@ -75,10 +76,20 @@ def _look(tx: Transaction) -> _Look:
 
 
 def _storages_check(storages: Sequence[Storage]) -> Check:
-    offline = [s.storage_id for s in storages if s.health is not Health.ONLINE]
+    offline = [f"{s.storage_id} ({s.health_reason})" for s in storages if _is_offline(s)]
     said = f"offline: {', '.join(offline)}" if offline else f"{len(storages)} online"
     reachable = not storages or len(offline) < len(storages)
     return Check(name="storages", ok=reachable, required=True, message=said)
+
+
+def _is_offline(storage: Storage) -> bool:
+    return storage.health is not Health.ONLINE
+
+
+def _watchdog_check(ailing: Mapping[str, Ailment]) -> Check:
+    said = [f"{name} fails since {a.since:%H:%M:%S}Z: {a.said}" for name, a in ailing.items()]
+    message = "; ".join(said) or "every chore was done"
+    return Check(name="watchdog", ok=not ailing, required=False, message=message)
 
 
 def _checks(look: _Look, alive: int) -> tuple[Check, ...]:
@@ -98,6 +109,7 @@ class Monitoring:
 
     store: Store
     clock: Clock
+    vitals: Vitals = field(factory=Vitals)
     _levels: Levels | None = field(default=None, init=False)
     _fresh_until: float = field(default=0.0, init=False)
     _counting: anyio.Lock = field(factory=anyio.Lock, init=False)
@@ -106,7 +118,8 @@ class Monitoring:
         """Whether the server can do its work: its store, its tables, a storage to work on.
 
         Agents are looked at and not required: without one, decisions and moves go on. One storage that
-        is online is enough, since a file of another is refused for itself.
+        is online is enough, since a file of another is refused for itself. A chore that fails is tried
+        again, and does not take the server away from people.
         """
         try:
             with anyio.fail_after(ANSWER_WITHIN_S):
@@ -116,7 +129,8 @@ class Monitoring:
         except (Unavailable, StoreError) as error:
             return _unready(error.message)
         now = self.clock.now()
-        return Readiness(checks=_checks(look, sum(a.alive(now) for a in look.agents)))
+        checks = _checks(look, sum(a.alive(now) for a in look.agents))
+        return Readiness(checks=(*checks, _watchdog_check(self.vitals.ailing)))
 
     async def workload(self) -> Workload:
         """Jobs by type and status, and why the pending ones wait."""

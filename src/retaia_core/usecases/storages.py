@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from attrs import evolve, frozen
+from attrs import Factory, evolve, field, frozen
 
 from ..catalog import Catalog
 from ..domain.actors import Actor, ActorKind
+from ..domain.health import Problem, makes_room, may_look, must_write, with_health
 from ..domain.identifiers import StorageId, Subject, parse_storage_id
-from ..domain.storage import Health, Layout, Marker, Storage, with_health
-from ..errors import ForbiddenActor, NotFound, StateConflict, StorageOffline
+from ..domain.storage import Health, Layout, Marker, Storage
+from ..errors import ForbiddenActor, NotFound, StateConflict
 from ..ports.clock import Clock, Ids
 from ..ports.derived_storage import DerivedStorage
 from ..ports.originals import FolderFound, Originals, OriginalsDriver
 from ..ports.store import Store, Transaction
 from .blocking import Blocking, in_thread
+from .looking import Looking, Looks, in_thread_of_its_own
 from .trail import record
+from .watched import Watcher, offline, watched_derived, watched_originals
 
 OpenOriginals = Callable[[Storage], Originals]
 OpenDerived = Callable[[Storage], DerivedStorage]
@@ -40,6 +43,12 @@ def need_storage(tx: Transaction, storage_id: StorageId) -> Storage:
     return storage
 
 
+def _looks(storages: Storages) -> Looks:
+    """Looks are given up on in threads of their own, unless blocking work runs somewhere special."""
+    here = storages.blocking
+    return Looks(run=in_thread_of_its_own if here is in_thread else here)
+
+
 @frozen(kw_only=True)
 class Storages:
     """The stories about storages."""
@@ -50,10 +59,29 @@ class Storages:
     driver: OriginalsDriver
     catalog: Catalog
     blocking: Blocking = in_thread
+    looking: Looking = field(factory=Looking)
+    looks: Looks = field(default=Factory(_looks, takes_self=True), repr=False)
+    _met: dict[StorageId, Problem] = field(factory=dict, init=False, repr=False)
 
     def open(self, storage: Storage) -> Originals:
-        """Open the originals of a storage."""
-        return self.driver.open(storage.root, storage.storage_id)
+        """Open the originals of a storage for one piece of work; errors of the whole disk are noted."""
+        originals = self.driver.open(storage.root, storage.storage_id)
+        return watched_originals(originals, self._watcher(storage))
+
+    def watch(self, storage: Storage, derived: DerivedStorage) -> DerivedStorage:
+        """The derived files that lie on a storage, for one piece of work, watched like its originals."""
+        return watched_derived(derived, self._watcher(storage))
+
+    def _watcher(self, storage: Storage) -> Watcher:
+        return Watcher(
+            storage_id=storage.storage_id,
+            tell=self._met.__setitem__,
+            ask=partial(self._probe, storage, write=True),
+        )
+
+    def _probe(self, storage: Storage, *, write: bool) -> Problem | None:
+        originals = self.driver.open(storage.root, storage.storage_id)
+        return originals.probe(reserve=self.looking.reserve, write=write)
 
     async def survey(self, root: str) -> FolderFound:
         """Look at a folder without changing it."""
@@ -91,7 +119,7 @@ class Storages:
         now = self.clock.now()
         known = tx.storage(marker.storage_id)
         if known is not None and known.root != root and known.health is Health.ONLINE:
-            problem = self.open(known).check()
+            problem = self.driver.open(known.root, known.storage_id).check()
             if problem is None:
                 raise StateConflict(
                     f"storage {marker.storage_id!r} is known at another folder and online there"
@@ -123,35 +151,50 @@ class Storages:
         """
         return await self.store.read(lambda tx: need_storage(tx, storage_id))
 
-    async def look(self, storage: Storage) -> Storage:
-        """Look at the marker now, and remember the answer where it is another one."""
-        problem = await self.blocking(self.open(storage).check)
+    async def look(self, storage: Storage, *, at_once: bool = False) -> Storage:
+        """Look at a storage now, and remember the answer where it is another one.
+
+        What work met since the last look counts before any look. While it is too early for another
+        look, the storage stays offline as it is, unless a person wants it ``at_once``.
+        """
+        met = self._met.pop(storage.storage_id, None)
+        if met is not None:
+            return await self._keep(storage, met)
+        if not (at_once or may_look(storage, self.clock.now())):
+            return storage
+        answer = partial(self._probe, storage, write=must_write(storage))
+        within = self.looking.answer_within
+        return await self._keep(storage, await self.looks.ask(storage.storage_id, answer, within))
+
+    async def _keep(self, storage: Storage, problem: Problem | None) -> Storage:
+        if with_health(storage, problem=problem, now=self.clock.now()) == storage:
+            return storage
         return await self.note(storage.storage_id, problem)
 
-    async def note(self, storage_id: StorageId, problem: str | None) -> Storage:
+    async def note(self, storage_id: StorageId, problem: Problem | None) -> Storage:
         """Remember that a storage is online, or why it is not."""
         return await self.store.transact(partial(self._note, storage_id, problem), durable=False)
 
-    def _note(self, storage_id: StorageId, problem: str | None, tx: Transaction) -> Storage:
+    def _note(self, storage_id: StorageId, problem: Problem | None, tx: Transaction) -> Storage:
         now = self.clock.now()
         storage = need_storage(tx, storage_id)
         after = with_health(storage, problem=problem, now=now)
         if after != storage:
             tx.save_storage(after)
+        if after.health_since != storage.health_since:
             name = "storage.online" if problem is None else "storage.offline"
             system = Actor(kind=ActorKind.SYSTEM, id="retaia")
-            record(tx, storage_subject(storage_id), name, system, now, reason=problem or "")
+            subject = storage_subject(storage_id)
+            record(tx, subject, name, system, now, reason=after.health_reason)
         return after
 
-    async def online(self, storage_id: StorageId) -> Storage:
-        """The storage, having looked at its marker now.
+    async def online(self, storage_id: StorageId, *, to_make_room: bool = False) -> Storage:
+        """The storage, having looked at it now; one that is only full will do ``to_make_room``.
 
         Raises:
-            StorageOffline: the marker is absent, invalid or foreign.
+            StorageOffline: it cannot be trusted or worked on now.
         """
         storage = await self.look(await self.get(storage_id))
-        if storage.health is Health.OFFLINE:
-            raise StorageOffline(
-                f"storage {storage_id} is offline: {storage.health_reason}; nothing was touched"
-            )
-        return storage
+        if storage.health is Health.ONLINE or (to_make_room and makes_room(storage)):
+            return storage
+        raise offline(storage_id, f"{storage.health_reason}; nothing was touched")

@@ -9,7 +9,7 @@ import anyio
 import httpx
 import pytest
 from attrs import evolve
-from retaia_tests.house import FACTS, House
+from retaia_tests.house import FACTS, UNPLUGGED, House
 from retaia_tests.http_house import STORES, Served, serve_in_process
 
 from retaia_core.domain.identifiers import Capability
@@ -158,7 +158,7 @@ class TestHolding:
         """A claim on a storage that cannot be trusted now is 503 with the reason, retryable."""
         asset = await served.house.ready("INBOX/A.jpg")
         await served.register()
-        await served.house.storages.note(served.house.originals.storage_id, "unplugged")
+        await served.house.storages.note(served.house.originals.storage_id, UNPLUGGED)
         answer = await served.agent.post(f"/assets/{asset.uuid}/claim-bundle")
         assert answer.status_code == 503
         assert answer.json()["details"]["reason"] == "STORAGE_OFFLINE"

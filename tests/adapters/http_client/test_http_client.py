@@ -9,7 +9,7 @@ from pathlib import Path
 import anyio
 import httpx
 import pytest
-from retaia_tests.house import FACTS, JPEG, MP4, House
+from retaia_tests.house import FACTS, JPEG, MP4, UNPLUGGED, House
 from retaia_tests.http_house import AGENT_TOKEN, Served, serve_in_process
 
 from retaia_adapters.http_client.plugin import retaia_providers
@@ -236,7 +236,7 @@ class TestErrors:
     async def test_an_offline_storage(self, house: House, transport: HttpTransport) -> None:
         """A storage that cannot be trusted now is told apart from a server that is away."""
         asset = await house.ready("INBOX/A.jpg")
-        await house.storages.note(house.originals.storage_id, "unplugged")
+        await house.storages.note(house.originals.storage_id, UNPLUGGED)
         with pytest.raises(StorageOffline, match="unplugged"):
             await transport.claim_bundle(asset.uuid)
 

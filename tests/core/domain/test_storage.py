@@ -11,18 +11,14 @@ from hypothesis import strategies as st
 
 from retaia_core.domain.identifiers import RelPath, StorageId
 from retaia_core.domain.storage import (
-    Health,
     Layout,
     Marker,
     parse_layout,
     parse_marker,
     render_marker,
-    with_health,
 )
 from retaia_core.errors import ValidationFailed
 from retaia_core.testing import strategies
-from retaia_core.testing.clock import START
-from retaia_core.testing.samples import after, storage
 
 DOCUMENT: dict[str, Any] = {
     "version": 1,
@@ -136,19 +132,3 @@ class TestTheLayout:
         assert layout.inside_inbox(top) is None
         assert layout.inside_inbox(f"{top}/x/A.mov") is None
         assert layout.inside_inbox(f"{top}2/A.mov") == f"{top}2/A.mov"
-
-
-class TestHealth:
-    """*An absent, invalid or foreign marker means: this storage is offline … until it is back.*."""
-
-    def test_it_changes_with_the_answer_alone(self) -> None:
-        """The time is that of the first look with this answer; the same answer changes nothing."""
-        gone = with_health(storage(), problem="no marker", now=START)
-        assert (gone.health, gone.health_reason) == (Health.OFFLINE, "no marker")
-        assert gone.health_since == START
-        assert with_health(gone, problem="no marker", now=after(9)) is gone
-        worse = with_health(gone, problem="foreign marker", now=after(10))
-        assert (worse.health_since, worse.health_reason) == (after(10), "foreign marker")
-        back = with_health(worse, problem=None, now=after(11))
-        assert (back.health, back.health_reason) == (Health.ONLINE, "")
-        assert back.health_since == after(11)

@@ -7,7 +7,7 @@ from datetime import timedelta
 import anyio
 import pytest
 from attrs import evolve
-from retaia_tests.house import FACTS, JPEG, PERSON, House
+from retaia_tests.house import FACTS, JPEG, PERSON, UNPLUGGED, House
 
 from retaia_core.domain.assets import Flag
 from retaia_core.domain.jobs import JobStatus
@@ -75,7 +75,7 @@ class TestClaims:
         """Nothing is offered or claimed of a storage that is offline or of a file that is gone."""
         asset = await house.ready("INBOX/A.jpg")
         agent = await house.agent()
-        await house.storages.note(house.originals.storage_id, "unplugged")
+        await house.storages.note(house.originals.storage_id, UNPLUGGED)
         assert await house.processing.offered(agent) == ()
         with pytest.raises(StorageOffline, match="unplugged"):
             await house.processing.claim_bundle(agent, asset.uuid)

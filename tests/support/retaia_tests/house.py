@@ -13,9 +13,10 @@ from retaia_core.domain.actors import Actor, ActorKind
 from retaia_core.domain.agents import AgentRecord
 from retaia_core.domain.assets import Asset
 from retaia_core.domain.features import server_flags
+from retaia_core.domain.health import Problem
 from retaia_core.domain.identifiers import AssetId, JobId, StorageId
 from retaia_core.domain.scans import ScanReport
-from retaia_core.domain.storage import Layout, Marker, Storage
+from retaia_core.domain.storage import Layout, Marker, Storage, Trouble
 from retaia_core.hooks.lifecycle import LifecycleHook
 from retaia_core.ports.originals import FolderFound, Originals, OriginalsDriver
 from retaia_core.ports.secrets import Secrets
@@ -50,6 +51,7 @@ from retaia_core.usecases.uploads import Uploads
 
 PERSON = Actor(kind=ActorKind.PERSON, id="local/ana")
 ROOT = "/footage"
+UNPLUGGED = Problem(trouble=Trouble.MARKER, reason="unplugged")
 JPEG = b"\xff\xd8\xff\xe0" + b"picture" * 10
 MP4 = (
     (16).to_bytes(4, "big")
@@ -109,8 +111,13 @@ class House:
     notifier: MemoryNotifier = field(factory=MemoryNotifier)
     twin: Store | None = None
     sessions: Sessions = field(init=False)
+    storages: Storages = field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self.storages = Storages(
+            store=self.store, clock=self.clock, ids=self.ids,
+            driver=MemoryDriver(self.originals), catalog=self.catalog,
+        )  # fmt: skip
         self.sessions = Sessions(
             store=self.store, clock=self.clock, ids=self.ids, secrets=self.secrets
         )
@@ -138,13 +145,6 @@ class House:
         return people_of(
             store=self.store, clock=self.clock, ids=self.ids, secrets=self.secrets,
             sessions=self.sessions, security=self.security, notifier=self.notifier,
-        )  # fmt: skip
-
-    @property
-    def storages(self) -> Storages:
-        return Storages(
-            store=self.store, clock=self.clock, ids=self.ids,
-            driver=MemoryDriver(self.originals), catalog=self.catalog,
         )  # fmt: skip
 
     @property

@@ -1,0 +1,37 @@
+"""How the chores of a running server do, for whoever asks whether it is well."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from attrs import define, field, frozen
+
+
+@frozen(kw_only=True)
+class Ailment:
+    """A chore that fails: since when, and what it said last."""
+
+    since: datetime
+    said: str
+
+
+@define(eq=False)
+class Vitals:
+    """Which chores fail at present; each is tried again all the same."""
+
+    _ailing: dict[str, Ailment] = field(factory=dict, init=False)
+
+    def well(self, chore: str) -> None:
+        """A chore was done."""
+        self._ailing.pop(chore, None)
+
+    def failed(self, chore: str, said: str, now: datetime) -> None:
+        """A chore failed."""
+        before = self._ailing.get(chore)
+        self._ailing[chore] = Ailment(since=before.since if before else now, said=said)
+
+    @property
+    def ailing(self) -> Mapping[str, Ailment]:
+        """The chores that fail at present."""
+        return dict(self._ailing)
