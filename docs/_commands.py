@@ -10,9 +10,10 @@ from cyclopts import App
 from cyclopts.argument import Argument
 
 from retaia_adapters.cli.app import build_app
-from retaia_adapters.cli.exits import Exit
 from retaia_adapters.demo.command import HELP as DEMO_HELP
 from retaia_adapters.demo.command import demo
+from retaia_adapters.http_client.remote import build_app as build_remote
+from retaia_core.hooks.exits import Exit
 from retaia_core.settings import PREFIX, SECTIONS, allowed_of
 
 EXITS = {
@@ -39,6 +40,8 @@ MEANINGS = {
     "store.provider": "the plugin that opens the database",
     "storage.originals": "the plugin that opens originals",
     "storage.derived": "the plugin that keeps derived files",
+    "storage.answer_within": "seconds that a storage has to answer a look; else it is offline",
+    "storage.reserve": "MiB of free space below which a disk counts as full; 0 asks for none",
     "scan.interval": "seconds between two scans",
     "scan.quiet_period": "seconds that a file must have been left alone to be stable",
     "scan.video_legacy_sidecars": "attach `.lrv` and `.thm` files to videos too",
@@ -84,6 +87,12 @@ one. `retaia --version` prints the version, and `retaia --install-completion` in
 _SEVERAL = """\
 Where a command does several things, one refusal does not stop the others; the code says that there was
 one."""
+
+_REMOTE = """\
+Every operation of the API of a server elsewhere is a command, with the names and options of the
+[client](../howto/client.md)'s methods: `retaia remote assets decide UUID KEEP`. Objects are typed as JSON,
+answers are JSON documents, a series is one document a line. `RETAIA_SERVER` and `RETAIA_TOKEN` name a server
+and a token instead of a login. `retaia remote GROUP OPERATION --help` has the options."""
 
 _SOURCES = """\
 Settings are read from one TOML file and from the environment; a variable wins over the file, and an option
@@ -132,6 +141,7 @@ def command_line() -> str:
         _SEVERAL,
         "## Commands",
         *(_section(name, leaf, dict(shared)) for name, leaf in commands),
+        *_remote(),
     ]
     return "\n\n".join(parts)
 
@@ -181,6 +191,21 @@ def _demo() -> tuple[str, App]:
     app = App(name="demo", help=DEMO_HELP)
     app.default(demo)
     return "retaia demo", app
+
+
+def _remote() -> Iterator[str]:
+    """The commands for a server elsewhere; those that call operations by name alone."""
+    app = build_remote()
+    for word in ("login", "logout"):
+        yield _section(f"retaia remote {word}", app[word], {})
+    groups = [word for word in app if app[word].default_command is None and word[0] != "-"]
+    rows = (
+        (f"`{group}`", ", ".join(f"`{name}`" for name in app[group] if name[0] != "-"))
+        for group in groups
+    )
+    yield "### `retaia remote GROUP OPERATION`"
+    yield _REMOTE
+    yield table(("group", "operations"), rows)
 
 
 def _arguments(app: App) -> list[Argument]:

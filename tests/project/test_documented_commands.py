@@ -12,6 +12,7 @@ from cyclopts import App
 
 from retaia_adapters.cli.app import build_app
 from retaia_adapters.demo.command import demo
+from retaia_adapters.http_client.remote import build_app as build_remote
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -39,11 +40,12 @@ def calls(page: Path) -> set[str]:
 
 
 def whole() -> App:
-    """The command line with the demonstration's command."""
+    """The command line with the commands of the built-in plugins."""
     app = build_app()
     extra = App(name="demo")
     extra.default(demo)
     app.command(extra)
+    app.command(build_remote(), name="remote")
     return app
 
 

@@ -1,10 +1,11 @@
-"""The agent transport ``http``, as the plugin host sees it; importing this loads no library."""
+"""The agent transport ``http`` and the command ``remote``; importing this loads no library."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 
-from retaia_core.hooks import Provider, Role, hookimpl
+from retaia_core.hooks import Command, Provider, Role, hookimpl
 from retaia_core.ports.device_login import ClientSecret
 
 
@@ -22,6 +23,22 @@ def _device_login(url: str) -> object:
     from .device_login import HttpDeviceLogin
 
     return HttpDeviceLogin(url)
+
+
+def _remote(arguments: list[str]) -> int:
+    try:
+        from .remote import run
+    except ModuleNotFoundError as error:
+        said = f"retaia remote needs the Python package {error.name!r}"
+        sys.stderr.write(f"{said}; install it with: pip install 'retaia[cli,http]'\n")
+        return 2
+    return run(arguments)
+
+
+@hookimpl
+def retaia_commands() -> Iterable[Command]:
+    said = "Call a server elsewhere: every operation of its API is a command."
+    return (Command(name="remote", help=said, run=_remote),)
 
 
 @hookimpl
