@@ -18,6 +18,9 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import BinaryIO, Final, Protocol, cast
 
+if sys.platform == "darwin":
+    import fcntl
+
 
 class Unsupported(Exception):
     """The filesystem does not have this way of renaming; nothing was changed."""
@@ -143,7 +146,11 @@ class Disk(Protocol):
 
     def fchmod(self, handle: int, mode: int, /) -> None: ...
     def fchown(self, handle: int, user: int, group: int, /) -> None: ...
-    def listxattr(self, handle: int, /) -> list[str]: ...
+
+    def listxattr(self, handle: int, /) -> list[str]:
+        """The names of extended attributes; ``ENOTSUP`` where the filesystem has none."""
+        ...
+
     def getxattr(self, handle: int, name: str, /) -> bytes: ...
     def setxattr(self, handle: int, name: str, value: bytes, /) -> None: ...
 
@@ -186,7 +193,18 @@ def _rename_no_replace() -> Callable[[str, str], None]:
 
 
 def _not_here(*_: object) -> None:
-    raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+    raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+
+def _fsync(handle: int, /) -> None:
+    if sys.platform == "darwin":
+        # There, fsync leaves what was written in the drive's own memory.
+        try:
+            fcntl.fcntl(handle, fcntl.F_FULLFSYNC)
+        except OSError:
+            os.fsync(handle)
+    else:
+        os.fsync(handle)
 
 
 def _link(source: str, target: str, /) -> None:
@@ -237,7 +255,7 @@ class RealDisk:
     write = staticmethod(os.write)
     lseek = staticmethod(os.lseek)
     ftruncate = staticmethod(os.ftruncate)
-    fsync = staticmethod(os.fsync)
+    fsync = staticmethod(_fsync)
     drop_cache = staticmethod(_drop_cache)
     reader = staticmethod(_reader)
 

@@ -34,9 +34,9 @@ GONE = frozenset(
 """Errors of a disk or share that went away: what was asked may have been done or not."""
 
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
-_NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.EOPNOTSUPP})
-_PLAIN = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
-_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_NO_SYNC = frozenset({errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.EOPNOTSUPP})
+PLAIN = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+NOFOLLOW = getattr(os, "ONOFOLLOW", 0)
 _NOATIME = getattr(os, "O_NOATIME", 0)
 _NONBLOCK = getattr(os, "O_NONBLOCK", 0)
 
@@ -120,10 +120,20 @@ def sync_folder(disk: Disk, path: str) -> None:
     try:
         disk.fsync(handle)
     except OSError as error:
-        if error.errno not in _NO_FOLDER_SYNC:
+        if error.errno not in _NO_SYNC:
             raise
     finally:
         disk.close(handle)
+
+
+def sync_file(disk: Disk, path: str) -> None:
+    """Make a file's content durable, where the system lets a reader ask for that."""
+    with reading(disk, path) as handle:
+        try:
+            disk.fsync(handle)
+        except OSError as error:
+            if error.errno not in _NO_SYNC:
+                raise
 
 
 def make_folders(disk: Disk, path: str) -> None:
@@ -151,7 +161,7 @@ def open_to_read(disk: Disk, path: str) -> int:
     Raises:
         OSError: it cannot be opened, or is a link or no regular file (a pipe does not block).
     """
-    flags = os.O_RDONLY | _PLAIN | _NONBLOCK | _NOFOLLOW
+    flags = os.O_RDONLY | PLAIN | _NONBLOCK | NOFOLLOW
     try:
         handle = disk.open(path, flags | _NOATIME)
     except PermissionError:
@@ -175,7 +185,7 @@ def reading(disk: Disk, path: str) -> Iterator[int]:
 @contextlib.contextmanager
 def writing_new(disk: Disk, path: str, *, mode: int = 0o666) -> Iterator[int]:
     """Create a file that must not be there yet; it is removed again where the block fails."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | _PLAIN | _NOFOLLOW
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | PLAIN | NOFOLLOW
     handle = disk.open(path, flags, mode)
     try:
         try:
@@ -198,6 +208,14 @@ def blocks(disk: Disk, handle: int) -> Iterator[bytes]:
     """The content of an open file from where it stands, block by block."""
     while block := disk.read(handle, BLOCK_BYTES):
         yield block
+
+
+def exactly(disk: Disk, handle: int, length: int) -> bytes:
+    """Read so many bytes, or what there is; the system may give them in several bites."""
+    taken = bytearray()
+    while len(taken) < length and (block := disk.read(handle, length - len(taken))):
+        taken += block
+    return bytes(taken)
 
 
 def remove_if_there(disk: Disk, path: str) -> None:

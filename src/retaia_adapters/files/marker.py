@@ -22,7 +22,7 @@ from retaia_core.ports.originals import FolderFound
 
 from . import fsio
 from .disk import REAL, Disk
-from .moves import rename_without_replacing
+from .renaming import rename_without_replacing
 
 MARKER_LIMIT = 64 * 1024
 """A marker is a few hundred bytes; more than this is something else."""

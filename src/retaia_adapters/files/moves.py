@@ -131,6 +131,7 @@ def settle(disk: Disk, source: str, target: str) -> None:
     two_names = is_one_file(disk, source, target) and before.st_nlink > 1
     if not two_names and _digest(disk, source) != _digest(disk, target):
         raise MoveRefused("source and target are both there, and differ")
+    fsio.sync_file(disk, target)
     fsio.sync_folder(disk, os.path.dirname(target))
     fsio.remove_if_there(disk, source)
     fsio.sync_folder(disk, os.path.dirname(source))
@@ -138,10 +139,9 @@ def settle(disk: Disk, source: str, target: str) -> None:
 
 
 def _digest(disk: Disk, path: str) -> bytes:
-    """The digest of what a disk, rather than memory, holds of a file; it is durable there then."""
+    """The digest of what the disk, rather than memory, holds of a file."""
     digest = hashlib.sha256()
     with fsio.reading(disk, path) as handle:
-        fsio.sync_content(disk, handle)
         with contextlib.suppress(OSError):
             disk.drop_cache(handle, 0, 0)
         for block in fsio.blocks(disk, handle):

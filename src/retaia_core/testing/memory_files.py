@@ -25,7 +25,16 @@ from ..domain.storage import (
 from ..domain.uploads import Part
 from ..errors import NotFound, StorageOffline, Unavailable, ValidationFailed
 from ..ports.derived_storage import DerivedStorage, Stored
-from ..ports.originals import Entry, FolderListing, MoveRefused, Originals, RemovalRefused
+from ..ports.originals import (
+    Entry,
+    FolderListing,
+    Moved,
+    MoveRefused,
+    Originals,
+    Progress,
+    RemovalRefused,
+    no_progress,
+)
 
 Fault = Callable[[str, str], None]
 """Called with an operation's name and path before it happens; what it raises is what happens."""
@@ -211,7 +220,7 @@ class MemoryOriginals(Originals):
             return None
         return file.content
 
-    def rename(self, source: str, target: str) -> None:
+    def rename(self, source: str, target: str, progress: Progress = no_progress) -> Moved:
         self._enter("rename", source)
         if source not in self.files:
             raise MoveRefused(f"{source!r} is not there")
@@ -220,6 +229,10 @@ class MemoryOriginals(Originals):
         self.files[parse_rel_path(target)] = self.files.pop(source)
         self.renames.append((source, target))
         self.unsynced |= {folder_of(source), folder_of(target)}
+        return Moved()
+
+    def clear(self, source: str, target: str) -> None:
+        self._enter("clear", source)
 
     def sync(self, folders: Iterable[str]) -> None:
         self._require_online()

@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 from retaia_tests import components
 
-from retaia_adapters.files import moves
+from retaia_adapters.files import moves, renaming
+from retaia_adapters.files.crossing import Step
 from retaia_adapters.files.disk import REAL, Disk, RealDisk, Unsupported
-from retaia_adapters.files.moves import Step, move
+from retaia_adapters.files.moves import move
 from retaia_core.ports.originals import MoveRefused
 
 CONTENT = os.urandom(3 * 2**20 + 17)
@@ -250,7 +251,7 @@ def test_a_reservation_that_another_program_used_is_left_to_it(tmp_path: Path) -
     """What is written into the reserved name is neither replaced nor removed."""
     source, target = tmp_path / "A.mov", tmp_path / "B.mov"
     source.write_bytes(b"ours")
-    with moves._reserved(REAL, os.fspath(target)) as still_ours:
+    with renaming._reserved(REAL, os.fspath(target)) as still_ours:
         assert still_ours()
         target.write_bytes(b"theirs")
         assert not still_ours()
@@ -263,7 +264,7 @@ def test_a_reservation_that_fails_is_removed_only_while_it_is_ours(tmp_path: Pat
     target = tmp_path / "B.mov"
 
     def fail(written: bytes) -> None:
-        with moves._reserved(REAL, os.fspath(target)):
+        with renaming._reserved(REAL, os.fspath(target)):
             target.write_bytes(written)
             raise KeyError
 

@@ -1,0 +1,313 @@
+"""Moving one file to another filesystem: until its copy is proven and published, the source stands.
+
+The copy grows under a hidden name beside the target. What a crash leaves of it is taken up by the next
+try of the same move: under a name of its own, so that a first try that was only asleep can publish
+nothing any more, and as far as it is byte for byte the beginning of the source. What was written is
+read back from the disk and compared before it gets the target's name, and the source goes last.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+
+from attrs import define
+
+from retaia_core.ports.originals import Moved, MoveRefused, Progress
+
+from . import fsio
+from .disk import Disk, Stat
+from .renaming import rename_without_replacing
+
+SYNC_EVERY = 256 * 1024 * 1024
+"""After so many bytes a copy is synced, so that a loss of power costs no more than them."""
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+_NO_ATTRIBUTES = frozenset({errno.ENOTSUP, errno.EOPNOTSUPP})
+
+
+class Step(StrEnum):
+    """The points that a move passes, in order; `COPIED` to `PUBLISHED` only across filesystems."""
+
+    COPIED = "copied"
+    VERIFIED = "verified"
+    PUBLISHED = "published"
+    DONE = "done"
+
+
+Watch = Callable[[Step], None]
+
+
+def unwatched(step: Step) -> None:
+    """Nobody looks on."""
+
+
+def move_across(disk: Disk, source: str, target: str, *, watch: Watch, progress: Progress) -> Moved:
+    """Move a regular file to a name on another filesystem, where nothing stands.
+
+    ``progress`` hears of the bytes done and of those to be done, each of which is written and read back.
+    What it raises stops the move, which can be taken up again.
+
+    Raises:
+        MoveRefused: the target is taken, there is no room, the source changed, or the target's
+            filesystem cannot take it; nothing was changed, and nothing temporary is left.
+        OSError: the disk went away; another try takes up what was copied.
+    """
+    if fsio.is_taken(disk, target):
+        clear(disk, source, target)
+        raise MoveRefused("the target is taken")
+    return _Crossing(disk=disk, source=source, target=target, watch=watch, progress=progress).run()
+
+
+def leftover_prefix(source: str, target: str) -> str:
+    """How the hidden names of the copies of one move begin, beside the target."""
+    mark = hashlib.blake2b(f"{source}\0{target}".encode(errors="surrogateescape"), digest_size=8)
+    return f".retaia-{mark.hexdigest()}."
+
+
+def clear(disk: Disk, source: str, target: str) -> None:
+    """Remove what interrupted tries of a move left beside the target."""
+    for path in _leftovers(disk, source, target):
+        fsio.remove_if_there(disk, path)
+
+
+def _leftovers(disk: Disk, source: str, target: str) -> list[str]:
+    folder, prefix = os.path.dirname(target), leftover_prefix(source, target)
+    try:
+        names = disk.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return [os.path.join(folder, name) for name in sorted(names) if name.startswith(prefix)]
+
+
+@define(kw_only=True)
+class _Crossing:
+    disk: Disk
+    source: str
+    target: str
+    watch: Watch
+    progress: Progress
+    needed: int = 0
+
+    def run(self) -> Moved:
+        name = f"{leftover_prefix(self.source, self.target)}{self.disk.token_hex(4)}.part"
+        temporary = os.path.join(os.path.dirname(self.target), name)
+        try:
+            self._take_over(temporary)
+            before, moved = self._copy(temporary)
+            self._publish(before, temporary)
+        except (MoveRefused, OSError) as error:
+            refusal = self._refusal(error)
+            if isinstance(refusal, MoveRefused):
+                # Where the disk goes away meanwhile, that is what is told.
+                fsio.remove_if_there(self.disk, temporary)
+            raise refusal from error
+        fsio.sync_folder(self.disk, os.path.dirname(self.target))
+        self.watch(Step.PUBLISHED)
+        self._remove_source(before)
+        self.watch(Step.DONE)
+        return moved
+
+    def _take_over(self, temporary: str) -> None:
+        """Give what an earlier try left, if anything, the name that is this try's alone."""
+        left = _leftovers(self.disk, self.source, self.target)
+        for path in left[:1]:
+            with contextlib.suppress(FileNotFoundError):
+                self.disk.replace(path, temporary)
+        for path in left[1:]:
+            fsio.remove_if_there(self.disk, path)
+
+    def _refusal(self, error: Exception) -> Exception:
+        """Nothing was changed, unless the disk went away while it was asked."""
+        if isinstance(error, FileExistsError):
+            return MoveRefused("the target is taken")
+        if not isinstance(error, OSError) or error.errno in fsio.GONE:
+            return error
+        if error.errno in _NO_ROOM:
+            return self._no_room(fsio.said(error))
+        return MoveRefused(fsio.said(error))
+
+    def _no_room(self, said: str) -> MoveRefused:
+        free = self.disk.free_bytes(os.path.dirname(self.target))
+        told = "" if free is None else f", and has {free} left"
+        return MoveRefused(
+            f"{said}: the target's disk must take {self.needed} bytes more{told}",
+            needed_bytes=self.needed,
+            free_bytes=free,
+        )
+
+    def _copy(self, temporary: str) -> tuple[Stat, Moved]:
+        """A copy that is whole, durable and proven, under its temporary name.
+
+        The source is closed then: of a file that is open, a file server only hides the name.
+        """
+        with fsio.reading(self.disk, self.source) as original, self._opened(temporary) as copy:
+            before = self.disk.fstat(original)
+            self._require_room(before, copy)
+            digest = self._fill(original, copy, before)
+            not_kept = _keep_attributes(self.disk, original, copy, before)
+            self.disk.fsync(copy)
+            self.watch(Step.COPIED)
+            if self._read_back(copy, before) != digest:
+                raise MoveRefused("the copy read back differs from the source")
+            self._require_time(copy, before)
+        self.watch(Step.VERIFIED)
+        return before, Moved(
+            copied_bytes=before.st_size, checksum=f"sha256:{digest.hex()}", not_kept=not_kept
+        )
+
+    @contextlib.contextmanager
+    def _opened(self, temporary: str) -> Iterator[int]:
+        """The copy under its temporary name, as far as it goes; only where nobody else has it too."""
+        flags = os.O_RDWR | fsio.PLAIN | fsio.NOFOLLOW
+        try:
+            handle = self._taken_up(temporary, flags)
+        except OSError as error:
+            if error.errno in fsio.GONE:
+                raise
+            fsio.remove_if_there(self.disk, temporary)
+            handle = self.disk.open(temporary, flags | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            yield handle
+        finally:
+            self.disk.close(handle)
+
+    def _taken_up(self, temporary: str, flags: int) -> int:
+        handle = self.disk.open(temporary, flags)
+        found = self.disk.fstat(handle)
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+            self.disk.close(handle)
+            raise OSError(errno.EEXIST, "not a copy of ours alone")
+        with contextlib.suppress(OSError):
+            self.disk.drop_cache(handle, 0, 0)
+        return handle
+
+    def _require_room(self, before: Stat, copy: int) -> None:
+        self.needed = max(0, before.st_size - self.disk.fstat(copy).st_size)
+        free = self.disk.free_bytes(os.path.dirname(self.target))
+        if free is not None and free < self.needed:
+            raise self._no_room(os.strerror(errno.ENOSPC).lower())
+
+    def _fill(self, original: int, copy: int, before: Stat) -> bytes:
+        """Make the copy the whole of the original, from where they differ; the original's digest."""
+        digest = hashlib.sha256()
+        done = unsynced = 0
+        equal = True
+        for block in fsio.blocks(self.disk, original):
+            if equal and fsio.exactly(self.disk, copy, len(block)) != block:
+                equal = False
+                self._cut(copy, done)
+            if not equal:
+                fsio.write_whole(self.disk, copy, block)
+                unsynced += len(block)
+            digest.update(block)
+            done += len(block)
+            if unsynced >= SYNC_EVERY:
+                self.disk.fsync(copy)
+                unsynced = 0
+            self.progress(done, 2 * before.st_size)
+        if equal:
+            self._cut(copy, done)
+        return digest.digest()
+
+    def _cut(self, copy: int, length: int) -> None:
+        """End the copy here, and go on from here."""
+        self.disk.ftruncate(copy, length)
+        self.disk.lseek(copy, length, os.SEEK_SET)
+
+    def _require_time(self, copy: int, before: Stat) -> None:
+        """A file is known by its size and time; a filesystem of coarse times would make it another."""
+        found = self.disk.fstat(copy).st_mtime_ns
+        if found != before.st_mtime_ns:
+            raise MoveRefused(
+                "the target's filesystem cannot keep the file's time of change, by which it is known: "
+                f"{before.st_mtime_ns} ns became {found} ns"
+            )
+
+    def _read_back(self, copy: int, before: Stat) -> bytes:
+        """The digest of what was written, read from the disk rather than from memory where possible."""
+        with contextlib.suppress(OSError):
+            self.disk.drop_cache(copy, 0, 0)
+        self.disk.lseek(copy, 0, os.SEEK_SET)
+        digest = hashlib.sha256()
+        done = before.st_size
+        for block in fsio.blocks(self.disk, copy):
+            digest.update(block)
+            done += len(block)
+            self.progress(done, 2 * before.st_size)
+        return digest.digest()
+
+    def _publish(self, before: Stat, temporary: str) -> None:
+        if not self._untouched(before):
+            raise MoveRefused("the source changed while it was copied")
+        try:
+            rename_without_replacing(self.disk, temporary, self.target)
+        except FileNotFoundError as error:
+            raise MoveRefused("another try of the same move is under way") from error
+
+    def _untouched(self, before: Stat) -> bool:
+        """Whether the file still stands at its name, with the size and time it had."""
+        try:
+            here = self.disk.lstat(self.source)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        same = (here.st_size, here.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+        return same and fsio.is_same(here, before)
+
+    def _remove_source(self, before: Stat) -> None:
+        if not self._untouched(before):
+            raise OSError(errno.EBUSY, "the source changed after it was copied; both were left")
+        fsio.remove_if_there(self.disk, self.source)
+        fsio.sync_folder(self.disk, os.path.dirname(self.source))
+
+
+def _keep_attributes(disk: Disk, original: int, copy: int, before: Stat) -> tuple[str, ...]:
+    """Carry over owner, extended attributes, permissions and times; what could not be, in words."""
+    with _where_it_can():
+        disk.fchown(copy, before.st_uid, before.st_gid)
+    lost = _keep_extended(disk, original, copy)
+    with _where_it_can():
+        disk.fchmod(copy, stat.S_IMODE(before.st_mode))
+    disk.utime(copy, (before.st_atime_ns, before.st_mtime_ns))
+    now = disk.fstat(copy)
+    kept: tuple[tuple[str, Callable[[Stat], object]], ...] = (
+        ("owner", lambda found: found.st_uid),
+        ("group", lambda found: found.st_gid),
+        ("permissions", lambda found: stat.S_IMODE(found.st_mode)),
+    )
+    return (*(name for name, of in kept if of(now) != of(before)), *lost)
+
+
+def _keep_extended(disk: Disk, original: int, copy: int) -> list[str]:
+    """Carry over extended attributes; the names of those that could not be."""
+    try:
+        names = disk.listxattr(original)
+    except OSError as error:
+        if error.errno in fsio.GONE:
+            raise
+        # A filesystem without any has lost none; a system that cannot tell may have.
+        return [] if error.errno in _NO_ATTRIBUTES else ["extended attributes"]
+    lost = []
+    for name in names:
+        kept = False
+        with _where_it_can():
+            disk.setxattr(copy, name, disk.getxattr(original, name))
+            kept = True
+        if not kept:
+            lost.append(f"extended attribute {fsio.printable(name)}")
+    return lost
+
+
+@contextlib.contextmanager
+def _where_it_can() -> Iterator[None]:
+    """Do without what the target's filesystem cannot; an error of a disk that went away is none of it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in fsio.GONE:
+            raise
