@@ -150,7 +150,7 @@ class Proofs:
             by=str(actor),
             at=now,
         )
-        record(tx, asset.subject, WAIVED, actor, now, **waiver_data(waiver))
+        record(tx, asset.subject, WAIVED, actor, now, waiver=waiver_data(waiver))
         return waiver
 
     async def waive(self, actor: Actor, uuid: AssetId, path: str, reason: str) -> Waiver:
@@ -298,7 +298,7 @@ def known_of(tx: Transaction, asset: Asset) -> Known:
             for data in _items(event.data["files"]):
                 checks[data["path"]] = _check_from(data)
         elif event.name == WAIVED:
-            waiver = waiver_from(event.data)
+            waiver = waiver_from(_mapping(event.data["waiver"]))
             waivers[waiver.path] = waiver
     return Known(
         remembered=Remembered(checks=checks, waivers=waivers), fixity=tx.fixity(asset.uuid)
@@ -403,4 +403,9 @@ def _check_from(data: Mapping[str, Any]) -> Check:
 
 def _items(value: object) -> Sequence[Any]:
     assert isinstance(value, Sequence)
+    return value
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    assert isinstance(value, Mapping)
     return value

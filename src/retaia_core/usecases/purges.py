@@ -11,6 +11,7 @@ from attrs import evolve, frozen
 from ..domain.actors import SYSTEM, Actor, ActorKind
 from ..domain.assets import Asset
 from ..domain.discovery import SeenFile
+from ..domain.fixity import known_digest
 from ..domain.identifiers import AssetId, asset_subject
 from ..domain.jobs import withdrawn
 from ..domain.journal import Phase
@@ -253,11 +254,16 @@ class Purges:
         lock = tx.lock(subject)
         if lock is None or lock.fencing != purging.fencing:
             raise StateConflict(TOO_LATE)
+        asset = need_asset(tx, purging.asset)
+        fixity = tx.fixity(asset.uuid)
         for file in purging.files:
             phase = Phase.FAILED if file.path in removal.left else Phase.DONE
-            tx.add_journal(journal_entry(purging, file, phase, now, error=removal.error))
+            known = known_digest(fixity, asset, file.path)
+            digest = file.proof.digest if file.proof else known or ""
+            entry = journal_entry(purging, file, phase, now, error=removal.error, digest=digest)
+            tx.add_journal(entry)
         result = PurgeResult(
-            asset=need_asset(tx, purging.asset),
+            asset=asset,
             removed=tuple(f for f in purging.files if f.path not in removal.left),
             left=tuple(f for f in purging.files if f.path in removal.left),
             error=removal.error,
