@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from retaia_tests import components
 
-from retaia_adapters.files import moves, renaming
+from retaia_adapters.files import crossing, moves, renaming
 from retaia_adapters.files.crossing import Step
 from retaia_adapters.files.disk import REAL, Disk, RealDisk, Unsupported
 from retaia_adapters.files.moves import move
@@ -502,7 +502,8 @@ class TestSettle:
         """A crash between the two steps of a publication leaves no second name of the file behind."""
         target = tmp_path / "ARCHIVE" / "A.mov"
         target.parent.mkdir()
-        leftover = Path(moves.leftover_name(os.fspath(source), os.fspath(target)))
+        prefix = crossing.leftover_prefix(os.fspath(source), os.fspath(target))
+        leftover = target.with_name(f"{prefix}0123.part")
         leftover.write_bytes(source.read_bytes())
         os.link(leftover, target)
         moves.settle(REAL, os.fspath(source), os.fspath(target))
