@@ -128,7 +128,7 @@ def _move_group(originals: Originals, move: PlannedMove, go_on: Callable[[], boo
         raise
     except (MoveRefused, OSError, RetaiaError) as error:
         said = error.reason if isinstance(error, MoveRefused) else str(error)
-        return _undo(originals, done, said)
+        return _undo(originals, done, said, go_on)
     return ""
 
 
@@ -145,10 +145,14 @@ def _move_one(
         raise MoveRefused(f"{file.source!r} is not as the plan says")
 
 
-def _undo(originals: Originals, done: Sequence[PlannedFile], said: str) -> str:
+def _undo(
+    originals: Originals, done: Sequence[PlannedFile], said: str, go_on: Callable[[], bool]
+) -> str:
     for file in reversed(done):
         if file.source == file.target:
             continue
+        if not go_on():
+            raise TimeOver  # What failed may have taken long, and another may have moved them since.
         try:
             originals.rename(file.target, file.source)
         except (MoveRefused, OSError, RetaiaError) as error:

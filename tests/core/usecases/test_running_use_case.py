@@ -113,6 +113,23 @@ class TestOvertaken:
         states = [(await house.review.asset(r.asset)).state for r in batch.results]
         assert states == [State.DECIDED_KEEP] * 2
 
+    async def test_who_wakes_in_the_middle_of_a_group_moves_nothing_back(
+        self, house: House
+    ) -> None:
+        """Where the rest of a group was moved by another meanwhile, the one who slept leaves it so."""
+        house.originals.add("INBOX/A.xmp", b"sidecar")
+        batch = await accept(house, "A")
+
+        def sleep() -> None:
+            house.clock.advance(LATE)
+            anyio.from_thread.run(house.moves.recover)
+
+        once(house, "rename", "INBOX/A.xmp", sleep)
+        await house.moves.run(batch.batch_id)
+        assert set(house.originals.files) == {"ARCHIVE/A.jpg", "ARCHIVE/A.xmp"}
+        asset = await house.review.asset(batch.results[0].asset)
+        assert (asset.state, asset.path) == (State.ARCHIVED, "ARCHIVE/A.jpg")
+
     async def test_one_asset_that_another_holds_by_now(self, house: House) -> None:
         """An asset whose lock has a newer number is left to its holder; the others are ended."""
         batch = await accept(house)
