@@ -167,8 +167,13 @@ class SimulatedDisk(Disk):
         self._done(code)
 
     def unlink(self, path: str, /) -> None:
-        code = self._changing("unlink", path, REMOVE)
-        node = self._file(path)
+        try:
+            code = self._changing("unlink", path, REMOVE)
+            node = self._file(path)
+        except OSError as error:
+            if error.errno != errno.ENOENT:
+                self._world.watch.kept_by_force.add(path)
+            raise
         self._world.watch.removing(self._process, path, node)
         folder, name = self._tree.parent(path)
         node.device.drop(folder, name)

@@ -65,6 +65,9 @@ class Ending:
             if name.startswith(".derived/") or name == ".retaia":
                 continue
             if name.rpartition("/")[2].startswith(".retaia-"):
+                if path in world.watch.kept_by_force:
+                    world.stats["temporary file kept by force"] += 1
+                    continue
                 world.violate(f"{name!r} was left behind")
             places.setdefault(node.content, []).append(name)
         self._contents(places)
@@ -92,7 +95,7 @@ class Ending:
             here = places.get(content, [])
             if not here and content not in world.watch.gone:
                 world.violate(f"{what} is lost")
-            if len(here) > 1 and not set(here) <= parked:
+            if len(here) > 1 and not set(here) <= parked and content not in world.watch.touched:
                 world.violate(f"{what} stands twice: {', '.join(here)}")
 
     def _asset(self, asset: Asset, places: dict[bytes, list[str]]) -> None:
@@ -106,7 +109,10 @@ class Ending:
                 world.violate(f"{asset.path!r} is PURGED, and stands at {here[0]!r}")
             return
         if content in world.watch.gone and not here:
-            world.violate(f"{asset.path!r} is gone, and its state is {asset.state}")
+            # Something of it could not be removed, which was reported; it can be purged again.
+            if asset.state is not State.REJECTED:
+                world.violate(f"{asset.path!r} was purged, and its state is {asset.state}")
+            return
         if Flag.PARKED in asset.flags:
             world.stats["parked"] += 1
             return

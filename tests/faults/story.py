@@ -17,13 +17,13 @@ from retaia_core.domain.media import MediaType
 from retaia_core.domain.moves import Batch
 from retaia_core.domain.parked import offers
 from retaia_core.domain.storage import Layout
-from retaia_core.errors import NotFound, RetaiaError
+from retaia_core.errors import RetaiaError
 from retaia_core.usecases.processing import BundleClaim
 from retaia_core.usecases.results import DerivedClaim, Submission
 
 from .filesystem import FILE, Node
 from .watch import ROOT, relative
-from .world import CATALOG, STORAGE, Dropped, Process, World, expected
+from .world import CATALOG, STORAGE, Dropped, Process, World
 
 T = TypeVar("T")
 JPEG = b"\xff\xd8\xff\xe0" + b"picture" * 10
@@ -98,12 +98,16 @@ class Story:
         tree.make_folders(f"{ROOT}/{folder}")
         original = self.put(f"{ROOT}/{path}", self.content("original"))
         assert original is not None
+        group = {original.content}
         names = ((), (f"{stem}.xmp",), (f"{stem}.jpg.xmp",))[choices.below(3)]
         sidecars = []
         for name in names:
             node = self.put(f"{ROOT}/{folder}/{name}", self.content("sidecar"))
             assert node is not None
             sidecars.append((f"{folder}/{name}", node))
+            group.add(node.content)
+        for content in group:
+            self.world.watch.groups[content] = group
         if choices.chance(0.3):
             return  # A scan finds it.
         self._know(path, original, sidecars)
@@ -136,6 +140,9 @@ class Story:
 
         tx = WatchedTransaction(world.database.tables, writes=True)
         tx.add_assets([asset])
+        storage = tx.storage(asset.storage_id)
+        assert storage is not None
+        tx.save_storage(evolve(storage, scans=1))  # It was found by one.
         world.database.committed([], durable=True)
 
     def _put_in_the_way(self, used: set[str]) -> None:
@@ -368,7 +375,7 @@ class Story:
         if not files:
             return
         path, node = choices.one_of(files)
-        world.watch.touched.add(node.content)
+        world.watch.touch(node.content)
         if what == 1:
             world.note(world.outside, f"a stranger changes {relative(path)!r}")
             world.stats["rogue change"] += 1
@@ -401,4 +408,3 @@ def CountedUuid(world: World) -> str:  # noqa: N802
     return world.processes[world.machines[0]].ids.uuid()
 
 
-_unused = (NotFound, evolve, expected)

@@ -37,13 +37,18 @@ class Watch:
         """The content of each asset's original, by its UUID."""
         self.touched: set[bytes] = set()
         """Content that somebody outside moved, changed or removed."""
-        self.purging: set[str] = set()
-        """Paths whose removal a person ordered."""
+        self.groups: dict[bytes, set[bytes]] = {}
+        """Which contents go together."""
+        self.kept_by_force: set[str] = set()
+        """Temporary files that could not be removed when it was tried."""
         self.gone: set[bytes] = set()
         """Content that a purge removed."""
-        self.closed: dict[tuple[str, str, str, int], Phase] = {}
         self._journal: list[tuple[int, JournalEntry]] = []
         self._durable = 0
+
+    def touch(self, content: bytes) -> None:
+        """Somebody outside did something to a file."""
+        self.touched |= self.groups.get(content, {content})
 
     # The disk
 
