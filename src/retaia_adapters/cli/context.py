@@ -123,7 +123,7 @@ async def find_asset(services: Services, name: str) -> AssetReport:
         return await services.operations.asset(parse_asset_id(name))
     except ValidationFailed:
         pass  # No UUID: it is a path.
-    for storage_id, path in await _candidates(services, name):
+    for storage_id, path in await candidates(services, name):
         try:
             return await services.operations.at(storage_id, path)
         except NotFound:
@@ -163,7 +163,7 @@ def _spellings(name: str) -> tuple[Path, ...]:
     return tuple(dict.fromkeys((absolute, absolute.parent.resolve() / absolute.name)))
 
 
-async def _candidates(services: Services, name: str) -> list[tuple[StorageId, str]]:
+async def candidates(services: Services, name: str) -> list[tuple[StorageId, str]]:
     """Where a path might lie: below a storage's root, else relative to one."""
     found: list[tuple[StorageId, str]] = []
     spellings = _spellings(name)

@@ -16,12 +16,21 @@ from attrs import field, frozen
 
 @frozen(kw_only=True)
 class Answer:
-    """What a command said: exit code, JSON document (None where it printed none), and standard error."""
+    """What a command said: exit code, JSON document (None where it printed none), and standard error.
+
+    The document of ``history`` is the list of its lines.
+    """
 
     code: int
     document: Any
     output: str
     errors: str
+
+
+def _read(arguments: tuple[str, ...], output: str) -> Any:
+    if arguments[0] == "history" and "--check" not in arguments and not output.startswith("{\n"):
+        return [json.loads(line) for line in output.splitlines()]
+    return json.loads(output) if output else None
 
 
 @frozen(kw_only=True)
@@ -44,7 +53,7 @@ class Machine:
             self.command(*arguments), env=self.environment, cwd=cwd or self.home,
             capture_output=True, text=True, timeout=timeout, check=False, stdin=subprocess.DEVNULL,
         )  # fmt: skip
-        document = json.loads(done.stdout) if "--json" in arguments and done.stdout else None
+        document = _read(arguments, done.stdout) if "--json" in arguments else None
         return Answer(
             code=done.returncode, document=document, output=done.stdout, errors=done.stderr
         )
