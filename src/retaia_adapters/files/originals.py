@@ -6,8 +6,10 @@ import contextlib
 import errno
 import hashlib
 import os
+import stat
+import sys
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from retaia_core.domain.discovery import SeenFile
@@ -15,7 +17,7 @@ from retaia_core.domain.health import Problem
 from retaia_core.domain.identifiers import StorageId, folder_of, name_of, parse_rel_path
 from retaia_core.domain.moves import DiskFile
 from retaia_core.domain.storage import MARKER_NAME, Layout
-from retaia_core.errors import StorageOffline, Unavailable, ValidationFailed
+from retaia_core.errors import RetaiaError, StorageOffline, Unavailable, ValidationFailed
 from retaia_core.ports.originals import (
     FolderListing,
     Moved,
@@ -106,6 +108,42 @@ class FilesystemOriginals(Originals):
         except OSError as error:
             raise self._unavailable(path, error) from error
         return DiskFile(size=found.st_size, mtime_ns=found.st_mtime_ns)
+
+    def look(self, paths: Iterable[str]) -> Mapping[str, DiskFile | RetaiaError]:
+        """What stands at several paths, as `stat` says of each; a folder's own place is judged once."""
+        self._require_online()
+        inside: dict[str, list[str]] = defaultdict(list)
+        for path in paths:
+            inside[folder_of(path)].append(path)
+        found: dict[str, DiskFile | RetaiaError] = {}
+        for some in inside.values():
+            self._look_in_folder(some, found)
+        self._require_online()
+        return found
+
+    def _look_in_folder(
+        self, paths: Sequence[str], found: dict[str, DiskFile | RetaiaError]
+    ) -> None:
+        """Look at paths of one folder; what is no plain file with a plain name is left to `stat`."""
+        try:
+            folder = os.path.dirname(self._absolute(paths[0]))
+        except (OSError, ValidationFailed):
+            found.update(super().look(paths))
+            return
+        odd: list[str] = []
+        for path in paths:
+            try:
+                seen = self._disk.lstat(os.path.join(folder, name_of(parse_rel_path(path))))
+            except FileNotFoundError:
+                continue
+            except (OSError, ValidationFailed):
+                odd.append(path)
+                continue
+            if stat.S_ISREG(seen.st_mode):
+                found[path] = DiskFile(size=seen.st_size, mtime_ns=seen.st_mtime_ns)
+            else:
+                odd.append(path)
+        found.update(super().look(odd))
 
     def names_in(self, folder: str) -> frozenset[str]:
         """All names in a folder, hidden ones too; empty where there is no such folder.
@@ -298,13 +336,32 @@ class FilesystemOriginals(Originals):
         """
         if not path:
             return self._root
-        absolute = os.path.join(self._root, *parse_rel_path(path).split("/"))
-        real_parent = self._disk.realpath(os.path.dirname(absolute))
-        if relative_inside(self._disk.realpath(self._root), real_parent) is None:
-            raise ValidationFailed(
-                f"the path {path!r} is refused: a link leads out of the storage", field="path"
-            )
+        parts = parse_rel_path(path).split("/")
+        absolute = os.path.join(self._root, *parts)
+        if self._may_lead_out(parts[:-1]):
+            real_parent = self._disk.realpath(os.path.dirname(absolute))
+            if relative_inside(self._disk.realpath(self._root), real_parent) is None:
+                raise ValidationFailed(
+                    f"the path {path!r} is refused: a link leads out of the storage", field="path"
+                )
         return absolute
+
+    def _may_lead_out(self, folders: Sequence[str]) -> bool:
+        """Whether a link may stand among folders, each in the one before; else they are inside the root."""
+        if sys.platform == "win32":
+            return True  # A junction is no link to a mere look.
+        place = self._root
+        for folder in folders:
+            place = f"{place}/{folder}"
+            try:
+                found = self._disk.lstat(place)
+            except FileNotFoundError:
+                return False
+            except OSError:
+                return True
+            if stat.S_ISLNK(found.st_mode):
+                return True
+        return False
 
     def _behind_link(self, absolute: str) -> str:
         """Where a link inside the root leads; the path itself where it is none, or leads out."""

@@ -45,6 +45,20 @@ def test_no_path_leads_out_of_the_root(originals: FilesystemOriginals, path: str
     assert originals.fingerprint(SeenFile(path=RelPath(path), size=6, mtime_ns=0)) is None
 
 
+@pytest.mark.usefixtures("escape")
+def test_many_looks_at_once(root: Path, originals: FilesystemOriginals) -> None:
+    """Links, folders and refused paths among many are answered as each alone, and hinder no other."""
+    (root / "INBOX" / "A.mov").write_bytes(b"1")
+    (root / "INBOX" / "L.mov").symlink_to("A.mov")
+    (root / "INBOX" / "more").symlink_to(root / "ARCHIVE")
+    (root / "ARCHIVE" / "B.mov").write_bytes(b"22")
+    wanted = ["INBOX/A.mov", "INBOX/L.mov", "INBOX/more/B.mov", "INBOX/A.mov/x", "INBOX/none"]
+    found = originals.look([*OUTSIDE, *wanted])
+    assert {type(found.pop(path)) for path in OUTSIDE} == {ValidationFailed}
+    assert found == {p: there for p in wanted if (there := originals.stat(p)) is not None}
+    assert set(found) == set(wanted[:3])
+
+
 @pytest.mark.parametrize("path", OUTSIDE)
 def test_nothing_is_moved_out_of_the_root_or_into_it(
     root: Path, originals: FilesystemOriginals, escape: Path, path: str

@@ -259,6 +259,18 @@ class _WalkRules(_Suite):
         assert stage.originals.names_in("ARCHIVE") == {"a.mov", ".b", "day"}
         assert stage.originals.names_in("nowhere") == frozenset()
 
+    def test_many_looks_are_as_many_single_ones(self, stage: Stage) -> None:
+        """Several paths are looked at as each by itself; one that is refused has its error."""
+        for number in range(3):
+            stage.put(f"INBOX/day/{number}.mov", b"x" * number, MTIME + number)
+        wanted = [*(f"INBOX/day/{number}.mov" for number in range(5)), "INBOX/day", "none/a.mov"]
+        found = stage.originals.look(wanted)
+        assert found == {p: there for p in wanted if (there := stage.originals.stat(p)) is not None}
+        assert found["INBOX/day/2.mov"] == DiskFile(size=2, mtime_ns=MTIME + 2)
+        stage.set_marker(None)
+        with pytest.raises(StorageOffline):
+            stage.originals.look(wanted)
+
     def test_nothing_stands_at_an_unknown_path(self, stage: Stage) -> None:
         """A path without a file has no size and no mtime."""
         assert stage.originals.stat("INBOX/a.mov") is None
