@@ -16,6 +16,7 @@ import attrs
 from attrs import field, frozen
 
 from .domain.features import AI, BULK_DECISIONS
+from .domain.pacing import DEFAULT_RATE
 from .errors import SettingsError
 
 PREFIX = "RETAIA_"
@@ -91,6 +92,18 @@ class ProcessingSettings:
 
     enabled: tuple[str, ...] = ()
     blocking_hooks: tuple[str, ...] = ()
+
+
+@frozen(kw_only=True)
+class FixitySettings:
+    """``[fixity]``: digests of whole files, which tell whether their content is still what it was.
+
+    With ``fingerprint`` agents take them once a file is prepared for review. They, and ``retaia verify``,
+    read ``bytes_per_second`` at most (0: no limit).
+    """
+
+    fingerprint: bool = True
+    bytes_per_second: int = field(default=DEFAULT_RATE, metadata=_not_negative())
 
 
 _SWITCHABLE = (BULK_DECISIONS, AI)
@@ -183,6 +196,7 @@ class Settings:
     storage: StorageSettings = field(factory=StorageSettings)
     scan: ScanSettings = field(factory=ScanSettings)
     processing: ProcessingSettings = field(factory=ProcessingSettings)
+    fixity: FixitySettings = field(factory=FixitySettings)
     features: FeatureSettings = field(factory=FeatureSettings)
     agent: AgentSettings = field(factory=AgentSettings)
     notify: NotifySettings = field(factory=NotifySettings)
@@ -202,6 +216,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "storage": StorageSettings,
     "scan": ScanSettings,
     "processing": ProcessingSettings,
+    "fixity": FixitySettings,
     "features": FeatureSettings,
     "agent": AgentSettings,
     "notify": NotifySettings,

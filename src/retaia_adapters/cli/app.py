@@ -23,6 +23,7 @@ from . import (
     purge,
     recover,
     user,
+    verify,
 )
 from .exits import Exit
 from .output import Output
@@ -46,6 +47,7 @@ def build_app() -> App:
         batches,
         recover,
         purge,
+        verify,
         operation,
         doctor,
         user,

@@ -118,7 +118,7 @@ def scan(
             options = scan_options(evolve(settings, scan=scan_settings))
             reports = [
                 await services.discovery.scan(storage_id, options)
-                for storage_id in await _chosen(services, storage)
+                for storage_id in await chosen_storages(services, storage)
             ]
         out.result({"scans": plain(reports)})
         for report in reports:
@@ -128,7 +128,12 @@ def scan(
     return perform(common, work)
 
 
-async def _chosen(services: Services, name: str | None) -> list[StorageId]:
+async def chosen_storages(services: Services, name: str | None) -> list[StorageId]:
+    """The storage that a person names by id or folder; all of them where none is named.
+
+    Raises:
+        NotFound: there is no such storage.
+    """
     storages = await services.storages.all()
     if name is None:
         return [s.storage_id for s in storages]

@@ -9,6 +9,7 @@ from attrs import field, frozen
 
 from .actors import ActorKind
 from .assets import Asset, Flag
+from .fixity import Fixity
 from .jobs import Job, JobStatus
 from .journal import Event
 from .leases import Lock
@@ -97,6 +98,21 @@ def _notes(asset: Asset, lock: Lock | None, storage: Storage | None, now: dateti
     return said
 
 
+def _content_notes(fixity: Fixity | None) -> list[str]:
+    """What reading the files whole found wrong with them."""
+    if fixity is None:
+        return []
+    said = [
+        f"the content of {file.path!r} is not what it was on {file.verified_at or file.taken_at:%Y-%m-%d}, "
+        f"though nobody wrote to it (found {file.checked_at:%Y-%m-%d %H:%M}Z)"
+        for file in fixity.mismatched
+    ]
+    return said + [
+        f"{file.path!r} could not be read at {file.checked_at:%Y-%m-%d %H:%M}Z ({file.problem})"
+        for file in fixity.unreadable
+    ]
+
+
 def _purge_note(events: Sequence[Event]) -> list[str]:
     """What became of the purge that was tried last, where it left something."""
     last = next((e for e in reversed(events) if e.name.startswith("purge.")), None)
@@ -125,6 +141,37 @@ def _next(asset: Asset, batch: object) -> tuple[str, ...]:
     return tuple(steps[action] for action in allowed if action in steps)
 
 
+def _content_evidence(fixity: Fixity | None) -> dict[str, object]:
+    """The digests that tell what was found, where something was."""
+    wrong = (*fixity.mismatched, *fixity.unreadable) if fixity else ()
+    if not wrong:
+        return {}
+    return {
+        "content": {
+            file.path: {
+                "expected": file.digest,
+                "found": file.found,
+                "problem": file.problem or None,
+                "taken_at": file.taken_at.isoformat(),
+                "verified_at": file.verified_at and file.verified_at.isoformat(),
+                "checked_at": file.checked_at.isoformat(),
+            }
+            for file in wrong
+        }
+    }
+
+
+def _content_next(asset: Asset) -> tuple[str, ...]:
+    """What a person can do about content that is another."""
+    if Flag.FIXITY_MISMATCH not in asset.flags:
+        return ()
+    verify = f"`retaia verify {asset.uuid}"
+    return (
+        f"put a good copy back in its place with its old time, and look again ({verify}`)",
+        f"or, where the content is right, say so ({verify} --accept`)",
+    )
+
+
 def explain_asset(
     asset: Asset,
     *,
@@ -132,6 +179,7 @@ def explain_asset(
     events: Sequence[Event] = (),
     lock: Lock | None = None,
     storage: Storage | None = None,
+    fixity: Fixity | None = None,
     offered: frozenset[str] = frozenset(),
     now: datetime,
 ) -> Explanation:
@@ -140,6 +188,7 @@ def explain_asset(
     ``offered`` are the capabilities that live agents declared.
     """
     notes = _notes(asset, lock, storage, now)
+    notes += _content_notes(fixity)
     if asset.state is State.REJECTED:
         notes += _purge_note(events)
     text = "; ".join([_sentence(asset, jobs, offered, now), *notes])
@@ -162,6 +211,7 @@ def explain_asset(
             "failures": failures,
             "event": last.name if last else None,
             "batch": _batch(asset, events),
+            **_content_evidence(fixity),
         },
-        next=_next(asset, _batch(asset, events)),
+        next=(*_next(asset, _batch(asset, events)), *_content_next(asset)),
     )

@@ -16,6 +16,7 @@ from ..usecases.clients import Clients
 from ..usecases.devices import Devices
 from ..usecases.discovery import Discovery
 from ..usecases.features import Features
+from ..usecases.fixity import Verification
 from ..usecases.moves import Moves
 from ..usecases.operations import Operations
 from ..usecases.previews import Previews
@@ -53,6 +54,7 @@ class Services:
     undo: Undo
     recovery: Recovery
     purges: Purges
+    fixity: Verification
     operations: Operations
     features: Features
     sessions: Sessions

@@ -10,8 +10,10 @@ from typing import cast
 
 from attrs import asdict, evolve
 
+from ..catalog import Catalog
 from ..domain.features import server_flags
 from ..domain.identifiers import StorageId
+from ..domain.job_types import FINGERPRINT, Parameter
 from ..domain.sidecars import LEGACY_VIDEO
 from ..domain.storage import Storage
 from ..hooks.manager import Plugins, load_plugins
@@ -29,6 +31,7 @@ from ..usecases.clients import Clients
 from ..usecases.devices import Devices
 from ..usecases.discovery import Discovery
 from ..usecases.features import Features
+from ..usecases.fixity import Verification
 from ..usecases.lifecycle_hooks import HookRunner
 from ..usecases.looking import Looking
 from ..usecases.moves import Moves
@@ -73,6 +76,20 @@ def _notifier(plugins: Plugins, settings: Settings) -> Notifier:
     return cast("Notifier", provider.factory(**options))
 
 
+def _switched_on(settings: Settings) -> frozenset[str]:
+    """The job types that are asked for once an asset is prepared."""
+    digests = {FINGERPRINT} if settings.fixity.fingerprint else set()
+    return frozenset(settings.processing.enabled) | digests
+
+
+def _paced(catalog: Catalog, settings: Settings) -> Catalog:
+    """The tables, with the settings' pace as that of the jobs that read whole files."""
+    row = catalog.job_types[FINGERPRINT]
+    pace = Parameter(type=int, default=settings.fixity.bytes_per_second)
+    paced = evolve(row, parameters={**row.parameters, "bytes_per_second": pace})
+    return evolve(catalog, job_types={**catalog.job_types, FINGERPRINT: paced})
+
+
 def wire(settings: Settings, plugins: Plugins, store: Store) -> Services:
     """Build every use case over one store.
 
@@ -80,7 +97,7 @@ def wire(settings: Settings, plugins: Plugins, store: Store) -> Services:
         PluginError: a provider that the settings name is not installed, or tables contradict.
     """
     clock, ids = SystemClock(), RandomIds()
-    catalog = plugins.catalog()
+    catalog = _paced(plugins.catalog(), settings)
     provider = plugins.provider(Role.ORIGINALS, settings.storage.originals)
     driver = cast("OriginalsDriver", provider.factory())
     agents = Agents(store=store, clock=clock, ids=ids, catalog=catalog)
@@ -134,7 +151,7 @@ def wire(settings: Settings, plugins: Plugins, store: Store) -> Services:
             agents=agents,
             open_derived=open_derived,
             hooks=hooks,
-            switched_on=frozenset(settings.processing.enabled),
+            switched_on=_switched_on(settings),
         ),
         uploads=Uploads(
             store=store, clock=clock, ids=ids, catalog=catalog, open_derived=open_derived
@@ -148,6 +165,7 @@ def wire(settings: Settings, plugins: Plugins, store: Store) -> Services:
         purges=Purges(
             store=store, clock=clock, ids=ids, storages=storages, open_derived=open_derived
         ),
+        fixity=Verification(store=store, clock=clock, storages=storages),
         operations=Operations(store=store, clock=clock),
         features=Features(store=store, clock=clock, ids=ids, server=flags),
         sessions=sessions,

@@ -77,6 +77,7 @@ class Operations:
             events=tx.events(asset.subject),
             lock=tx.lock(asset.subject),
             storage=tx.storage(asset.storage_id),
+            fixity=tx.fixity(asset.uuid),
             offered=offered,
             now=now,
         )

@@ -21,7 +21,7 @@ AssetState = Literal[
     "REJECTED",
     "PURGED",
 ]
-AssetFlag = Literal["missing", "changed", "unprocessable", "parked"]
+AssetFlag = Literal["missing", "changed", "unprocessable", "parked", "fixity_mismatch"]
 MediaType = Literal["VIDEO", "PHOTO", "AUDIO"]
 Decision = Literal["KEEP", "REJECT", "CLEAR"]
 JobStatus = Literal["pending", "claimed", "completed", "failed"]
