@@ -88,9 +88,9 @@ def _path_problem(raw: str) -> str | None:
         return "it has a NUL byte"
     if raw.startswith(("/", "\\")) or _DRIVE.match(raw):
         return "it is absolute"
-    if any(part in ("", ".") for part in parts):
+    if "" in parts or "." in parts:
         return "it has an empty part or '.'"
-    if any(step == ".." for part in parts for step in part.split("\\")):
+    if ".." in raw and any(step == ".." for part in parts for step in part.split("\\")):
         return "it has '..'"
     try:
         raw.encode("utf-8")
