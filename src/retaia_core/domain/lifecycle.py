@@ -267,7 +267,8 @@ def transition(standing: Standing, action: Action, actor: ActorKind) -> State:
             state=standing.state,
             allowed=allowed,
         )
-    missing = f" unless {rules[0].condition}" if rules else ""
+    mine = [rule for rule in rules if rule.actor is actor]
+    missing = f" unless {mine[0].condition}" if mine else ""
     raise StateConflict(
         f"{action} is not open in state {standing.state}{missing}; "
         f"open now: {', '.join(allowed) or 'nothing'}",

@@ -9,12 +9,14 @@ from attrs import evolve
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from retaia_core.domain.actors import Actor, ActorKind
+from retaia_core.domain.actors import SYSTEM, Actor, ActorKind
 from retaia_core.domain.assets import Asset, AttachedSidecar, Flag
 from retaia_core.domain.identifiers import RelPath
 from retaia_core.domain.lifecycle import State, Verdict
 from retaia_core.domain.moves import DiskFile
+from retaia_core.domain.proof import CopyProof, Evidence, Waiver
 from retaia_core.domain.purge import (
+    POLICY,
     PurgeBlock,
     PurgePlan,
     PurgeRole,
@@ -169,6 +171,107 @@ class TestPlan:
             assert path in {block.path for block in plan.blocked}
 
 
+PROOF = CopyProof(
+    path="REJECTS/A.jpg", size=10, mtime_ns=5, digest="sha256:" + "a" * 64, place="nas",
+    copy="INBOX/A.jpg", stamp="1", at=START,
+)  # fmt: skip
+WAIVER = Waiver(
+    path="REJECTS/A.jpg", size=10, mtime_ns=5, reason="enough", by="person:ana", at=START
+)
+EVIDENCES = st.sampled_from(
+    [
+        Evidence(lacking="nobody looked"),
+        Evidence(proof=PROOF),
+        Evidence(waiver=WAIVER),
+        Evidence(proof=PROOF, waiver=WAIVER),
+        Evidence(waiver=WAIVER, lacking="rotten", damaged="rotten"),
+        None,
+    ]
+)
+
+
+@st.composite
+def situations(draw: st.DrawFn) -> tuple[Asset, PurgeWorld]:
+    """A rejected asset, mostly, and a disk that is mostly as it was seen."""
+    one = draw(standing_assets(st.sampled_from([State.REJECTED] * 4 + [State.ARCHIVED])))
+    seen = world(one)
+    files = dict(seen.files)
+    for path in draw(st.sets(st.sampled_from(sorted(files)), max_size=2)):
+        other = draw(st.sampled_from([None, DiskFile(size=99, mtime_ns=99)]))
+        files.pop(path)
+        if other is not None:
+            files[path] = other
+    evidence = {path: draw(EVIDENCES) for path in seen.files}
+    fixed = {
+        "files": files,
+        "fingerprint": draw(st.sampled_from([one.fingerprint] * 3 + ["other", None])),
+        "removed": draw(st.sampled_from([frozenset(), frozenset(seen.files)])),
+        "evidence": {path: known for path, known in evidence.items() if known},
+        "require_proof": draw(st.booleans()),
+        **{
+            name: draw(st.sampled_from(["", "", "", "said"]))
+            for name in ("locked", "offline", "unreadable")
+        },
+    }
+    return one, evolve(seen, **fixed)
+
+
+def hindered(one: Asset, path: str, seen: PurgeWorld) -> set[PurgeBlock]:
+    """What stands in the way of one file, rule by rule."""
+    shapes = {one.path: (one.size, one.mtime_ns)}
+    shapes |= {s.path: (s.size, s.mtime_ns) for s in one.sidecars}
+    found = seen.files.get(path)
+    if found is None:
+        known = path in seen.removed or Flag.MISSING in one.flags
+        return set() if known else {PurgeBlock.MISSING}
+    if (found.size, found.mtime_ns) != shapes[path]:
+        return {PurgeBlock.CHANGED}
+    if path == one.path and one.fingerprint is not None and seen.fingerprint != one.fingerprint:
+        return {PurgeBlock.CHANGED if seen.fingerprint else PurgeBlock.UNREADABLE}
+    evidence = seen.evidence.get(path, Evidence())
+    if evidence.damaged:
+        return {PurgeBlock.DAMAGED}
+    proven = evidence.proof or evidence.waiver
+    return {PurgeBlock.UNPROVEN} if seen.require_proof and not proven else set()
+
+
+class TestProof:
+    """*A purge may be made to require proof*; what goes goes on it."""
+
+    @given(situations())
+    def test_it_blocks_exactly_when(self, situation: tuple[Asset, PurgeWorld]) -> None:
+        """A plan goes through if and only if no rule stands in its way; each rule has its reason."""
+        one, seen = situation
+        plan = plan_purge(one, seen)
+        standing = {
+            PurgeBlock.NOT_REJECTED: one.state is not State.REJECTED,
+            PurgeBlock.LOCKED: seen.locked,
+            PurgeBlock.PARKED: Flag.PARKED in one.flags,
+            PurgeBlock.CHANGED: Flag.CHANGED in one.flags,
+            PurgeBlock.STORAGE_OFFLINE: seen.offline,
+            PurgeBlock.UNREADABLE: seen.unreadable,
+        }
+        expected = {reason for reason, holds in standing.items() if holds}
+        if not expected:
+            group = [one.path, *(s.path for s in one.sidecars)]
+            expected = set().union(*(hindered(one, path, seen) for path in group))
+        assert set(reasons(plan)) == expected
+        if not expected:
+            assert {f.path for f in plan.files} == {*seen.files, *seen.derived}
+
+    @given(situations())
+    def test_what_a_file_goes_on(self, situation: tuple[Asset, PurgeWorld]) -> None:
+        """A proof where there is one, else a waiver where there is one; and the digest covers it."""
+        one, seen = situation
+        plan = plan_purge(one, seen)
+        for file in plan.files:
+            known = seen.evidence.get(file.path, Evidence())
+            assert file.proof == known.proof
+            assert file.waiver == (None if known.proof else known.waiver)
+        bare = evolve(plan, files=tuple(evolve(f, proof=None, waiver=None) for f in plan.files))
+        assert (bare.digest == plan.digest) == (bare == plan)
+
+
 class TestPurged:
     """*Leaves a minimal audit record*; terminal."""
 
@@ -182,6 +285,12 @@ class TestPurged:
         assert not any(
             (after.tags, after.notes, after.facts, after.derived, after.sidecars, after.fields)
         )
+
+    def test_the_policy(self) -> None:
+        """It purges by its own name, and the rest of the system does not."""
+        assert purged(rejected(), POLICY, START).state is State.PURGED
+        with pytest.raises(StateConflict, match="the automatic purge policy is on"):
+            purged(rejected(), SYSTEM, START)
 
     def test_who_and_when(self) -> None:
         """No agent purges, and nothing but a rejected asset is purged."""
