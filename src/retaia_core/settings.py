@@ -7,6 +7,7 @@ problem is reported at once, each with its source, key, value and what is allowe
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from attrs import field, frozen
 
 from .domain.features import AI, BULK_DECISIONS
 from .domain.pacing import DEFAULT_RATE
+from .domain.purge_policy import AFTER_DAYS
 from .errors import SettingsError
 
 PREFIX = "RETAIA_"
@@ -84,6 +86,38 @@ class ScanSettings:
     interval: float = field(default=60.0, metadata=_positive())
     quiet_period: float = field(default=300.0, metadata=_not_negative())
     video_legacy_sidecars: bool = False
+
+
+def _is_place(named: tuple[str, str]) -> bool:
+    name, folder = named
+    return (
+        bool(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name)) and Path(folder).is_absolute()
+    )
+
+
+@frozen(kw_only=True)
+class PurgeSettings:
+    """``[purge]``: on which proof rejected files are deleted, and whether any go by themselves.
+
+    With ``require_proof`` ``copy``, a file goes only when another copy of it was found equal in one of
+    the places ``copies`` (folders by name), or a person waived that by name. With ``policy`` ``on``,
+    what was rejected ``after_days`` days ago is purged as if a person had asked for it.
+    """
+
+    require_proof: str = field(default="none", metadata=_one_of("none", "copy"))
+    copies: Mapping[str, str] = field(
+        factory=dict,
+        metadata={
+            "allowed": "a table of names (letters, digits, . _ -) and absolute folders",
+            "check": lambda value: all(map(_is_place, value.items())),
+        },
+    )
+    provider: str = "files"
+    policy: str = field(default="off", metadata=_one_of("off", "on"))
+    after_days: int = field(
+        default=AFTER_DAYS,
+        metadata={"allowed": "1 to 36500", "check": lambda value: 1 <= value <= 36500},
+    )
 
 
 @frozen(kw_only=True)
@@ -196,6 +230,7 @@ class Settings:
     storage: StorageSettings = field(factory=StorageSettings)
     scan: ScanSettings = field(factory=ScanSettings)
     processing: ProcessingSettings = field(factory=ProcessingSettings)
+    purge: PurgeSettings = field(factory=PurgeSettings)
     fixity: FixitySettings = field(factory=FixitySettings)
     features: FeatureSettings = field(factory=FeatureSettings)
     agent: AgentSettings = field(factory=AgentSettings)
@@ -216,6 +251,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "storage": StorageSettings,
     "scan": ScanSettings,
     "processing": ProcessingSettings,
+    "purge": PurgeSettings,
     "fixity": FixitySettings,
     "features": FeatureSettings,
     "agent": AgentSettings,

@@ -57,8 +57,32 @@ class TestReading:
         assert settings.agent.mounts == {"nas": "/mnt/nas"}
         assert settings.scan.video_legacy_sidecars is True
 
+    def test_purges(self, tmp_path: Path) -> None:
+        """No proof and no policy unless a person says so; places keep their order."""
+        bare = load_settings(data_dir=tmp_path, environ={}).purge
+        assert (bare.require_proof, bare.policy, bare.after_days) == ("none", "off", 180)
+        text = '[purge]\nrequire_proof = "copy"\n[purge.copies]\ntape-2 = "/b"\nnas = "/a"\n'
+        purge = load_settings(data_dir=tmp_path, file=write(tmp_path, text), environ={}).purge
+        assert (purge.require_proof, list(purge.copies)) == ("copy", ["tape-2", "nas"])
+
 
 class TestRefusals:
+    @pytest.mark.parametrize(
+        ("key", "value"),
+        [
+            ("REQUIRE_PROOF", "yes"),
+            ("POLICY", "true"),
+            ("AFTER_DAYS", "0"),
+            ("AFTER_DAYS", "36501"),
+            ("COPIES", "nas=backup"),
+            ("COPIES", "a b=/backup"),
+        ],
+    )
+    def test_a_purge_is_never_set_by_mistake(self, tmp_path: Path, key: str, value: str) -> None:
+        """What is not allowed is refused, and never taken for something near it."""
+        with pytest.raises(SettingsError, match=f"RETAIA_PURGE_{key}"):
+            load_settings(data_dir=tmp_path, environ={f"RETAIA_PURGE_{key}": value})
+
     def test_every_problem_is_named_at_once(self, tmp_path: Path) -> None:
         """One error names source, key, value and what is allowed, for each problem."""
         file = write(tmp_path, "[server]\nport = 99999\nhots = 'x'\n[cloud]\na = 1\n")
