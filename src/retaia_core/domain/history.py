@@ -93,6 +93,9 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
         "purge.accepted": "{who} confirmed that {files} files ({bytes} bytes) are deleted for good",
         "purge.failed": "{who} could not delete all of its files[: {error}][; these still stand: {left!r}]",
         "purge.abandoned": "{who} gave an unfinished purge up, since the asset is {state} now",
+        "purge.skipped": "{who} would have purged it, but: {problem}",
+        "purge_policy.day": "{who} was on, to purge what was rejected {after_days} days ago",
+        "purge_policy.off": "{who} was switched off; its days count anew when it is on again",
         "asset.purged": "{who} deleted all of its files for good ({bytes} bytes)",
         # Storages and the server
         "storage.adopted": "{who} adopted the storage[, with the inbox {inbox!r}]",

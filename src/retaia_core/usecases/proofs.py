@@ -150,7 +150,10 @@ class Proofs:
             by=str(actor),
             at=now,
         )
-        record(tx, asset.subject, WAIVED, actor, now, waiver=waiver_data(waiver))
+        look = {"size": waiver.size, "mtime_ns": waiver.mtime_ns}
+        record(
+            tx, asset.subject, WAIVED, actor, now, path=waiver.path, reason=waiver.reason, **look
+        )
         return waiver
 
     async def waive(self, actor: Actor, uuid: AssetId, path: str, reason: str) -> Waiver:
@@ -298,7 +301,7 @@ def known_of(tx: Transaction, asset: Asset) -> Known:
             for data in _items(event.data["files"]):
                 checks[data["path"]] = _check_from(data)
         elif event.name == WAIVED:
-            waiver = waiver_from(_mapping(event.data["waiver"]))
+            waiver = Waiver(**_mapping(event.data), by=event.actor, at=event.at)
             waivers[waiver.path] = waiver
     return Known(
         remembered=Remembered(checks=checks, waivers=waivers), fixity=tx.fixity(asset.uuid)
