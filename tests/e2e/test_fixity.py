@@ -152,7 +152,7 @@ def test_sha256sum_reads_the_export(sqlite_machine: Machine, storage: Path) -> N
     assert (code, named(document)) == (1, {("mismatch", f"INBOX/{ODD}")})
     again = machine.run("verify", "--export", str(listed))
     assert (again.code, "name another file" in again.errors) == (1, True)
-    to_standard_output = machine.run("verify", "--export", "-")
+    to_standard_output = machine.run("verify", "--export=-")
     assert to_standard_output.output == listed.read_text()
 
 

@@ -62,8 +62,8 @@ def verify(
     accept
         Read nothing: take what was found in these assets as right from now on.
     export
-        Read nothing: write the digests of a storage to a new file (``-``: to standard output), as
-        ``sha256sum --check`` reads them in the storage's root.
+        Read nothing: write the digests of a storage to a new file (``--export=-``: to standard
+        output), as ``sha256sum --check`` reads them in the storage's root.
     """
 
     async def work(out: Output) -> Exit:
