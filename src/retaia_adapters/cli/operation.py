@@ -1,4 +1,4 @@
-"""The commands of operation: ``jobs``, ``why``, ``history``."""
+"""The commands of operation: ``jobs`` and ``why``."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from retaia_core.domain.jobs import Job, JobStatus
 
 from .context import DEFAULT, Common, find_asset, perform, services_for
 from .exits import Exit
-from .output import Output, plain, printable
+from .output import Output, plain
 
 
 def register(app: App) -> None:
     """Add the commands."""
     app.command(jobs)
     app.command(why)
-    app.command(history)
 
 
 def _waits_for(job: Job, offered: frozenset[str]) -> str:
@@ -88,35 +87,6 @@ def why(asset: str, *, common: Common = DEFAULT) -> int:
             out.say(f"since {plain(report.why.since)}{by}")
         for step in report.why.next:
             out.say(f"  you can {step}")
-        return Exit.OK
-
-    return perform(common, work)
-
-
-def history(asset: str, *, common: Common = DEFAULT) -> int:
-    """Show everything that was done to an asset, in order.
-
-    Parameters
-    ----------
-    asset
-        Its UUID or a path.
-    """
-
-    async def work(out: Output) -> Exit:
-        async with services_for(common) as (_, services):
-            report = await find_asset(services, asset)
-            events = await services.operations.history(report.asset.uuid)
-        out.result({"uuid": report.asset.uuid, "events": plain(events)})
-        rows = [
-            (
-                str(plain(event.at)),
-                event.name,
-                event.actor,
-                ", ".join(f"{key}={printable(str(v))}" for key, v in event.data.items() if v),
-            )
-            for event in events
-        ]
-        out.table(("when", "what", "who", "data"), rows)
         return Exit.OK
 
     return perform(common, work)

@@ -17,6 +17,7 @@ from ..usecases.devices import Devices
 from ..usecases.discovery import Discovery
 from ..usecases.features import Features
 from ..usecases.fixity import Verification
+from ..usecases.history import History
 from ..usecases.moves import Moves
 from ..usecases.operations import Operations
 from ..usecases.previews import Previews
@@ -56,6 +57,7 @@ class Services:
     purges: Purges
     fixity: Verification
     operations: Operations
+    history: History
     features: Features
     sessions: Sessions
     people: People

@@ -32,6 +32,7 @@ from ..usecases.devices import Devices
 from ..usecases.discovery import Discovery
 from ..usecases.features import Features
 from ..usecases.fixity import Verification
+from ..usecases.history import History
 from ..usecases.lifecycle_hooks import HookRunner
 from ..usecases.looking import Looking
 from ..usecases.moves import Moves
@@ -167,6 +168,7 @@ def wire(settings: Settings, plugins: Plugins, store: Store) -> Services:
         ),
         fixity=Verification(store=store, clock=clock, storages=storages),
         operations=Operations(store=store, clock=clock),
+        history=History(store=store, clock=clock),
         features=Features(store=store, clock=clock, ids=ids, server=flags),
         sessions=sessions,
         people=people,

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 from attrs import frozen
 
-from ..domain.actors import SYSTEM
 from ..domain.agents import AgentRecord
 from ..domain.assets import Asset, Flag
 from ..domain.identifiers import AssetId, StorageId
@@ -20,6 +19,7 @@ from ..domain.why import Explanation, explain_asset
 from ..errors import NotFound
 from ..ports.clock import Clock
 from ..ports.store import Store, Transaction
+from .history import discovery_of
 from .lookups import need_asset
 
 
@@ -122,23 +122,11 @@ class Operations:
         return await self.store.read(find)
 
     async def history(self, uuid: AssetId) -> Sequence[Event]:
-        """The audit trail of an asset, from its discovery on.
-
-        Discovery writes no event of its own (a first scan may find a million files): the asset's own
-        row says when it was found, and where.
-        """
+        """The audit trail of an asset, from its discovery on."""
 
         def find(tx: Transaction) -> Sequence[Event]:
             asset = need_asset(tx, uuid)
-            first = asset.path_history[0].path if asset.path_history else asset.path
-            found = Event(
-                subject=asset.subject,
-                name="asset.discovered",
-                actor=str(SYSTEM),
-                at=asset.created_at,
-                data={"to": State.DISCOVERED.value, "path": first},
-            )
-            return (found, *tx.events(asset.subject))
+            return (discovery_of(asset), *tx.events(asset.subject))
 
         return await self.store.read(find)
 

@@ -32,6 +32,8 @@ from retaia_core.shell.server import ServerOptions
 from retaia_core.shell.services import Services
 from retaia_core.testing.clock import START
 from retaia_core.testing.memory_secrets import PlainSecrets
+from retaia_core.usecases.fixity import Verification
+from retaia_core.usecases.history import History
 from retaia_core.usecases.previews import Previews
 from retaia_core.usecases.sessions import SIGNING_KEY, claims_of
 from retaia_tests.house import House
@@ -119,6 +121,8 @@ def services_of(house: House, plugins: Plugins | None = None) -> Services:
         recovery=house.recovery,
         purges=house.purges,
         operations=house.operations,
+        history=History(store=house.store, clock=house.clock),
+        fixity=Verification(store=house.store, clock=house.clock, storages=house.storages),
         features=house.features,
         sessions=house.sessions,
         people=house.people,
