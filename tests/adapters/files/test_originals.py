@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from attrs import evolve
+from retaia_tests.disks import Call, between, failing
 
+from retaia_adapters.files.fsio import BLOCK_BYTES
 from retaia_adapters.files.originals import FINGERPRINT_BLOCK, FilesystemOriginals
 from retaia_core.domain.discovery import SeenFile
 from retaia_core.domain.identifiers import RelPath, StorageId
@@ -94,6 +98,9 @@ def test_a_link_leading_out_stands_there_itself(
     found = originals.stat("INBOX/L.mov")
     assert found is not None
     assert found.size == os.lstat(root / "INBOX" / "L.mov").st_size
+    outside = evolve(seen(root, "INBOX/L.mov"), path=RelPath("INBOX/L.mov"))
+    assert originals.fingerprint(outside) is None
+    assert originals.checksum(outside) is None
 
 
 def test_names_in_a_folder_are_all_names(root: Path, originals: FilesystemOriginals) -> None:
@@ -187,6 +194,119 @@ class TestFingerprint:
         """Only regular files are read."""
         os.mkfifo(root / "INBOX" / "A.mov")
         assert originals.fingerprint(seen(root, "INBOX/A.mov")) is None
+
+
+class TestChecksum:
+    """The checksum of the whole file leaves no trace of having been taken."""
+
+    def test_a_link_inside_is_the_file_that_it_leads_to(
+        self, root: Path, originals: FilesystemOriginals
+    ) -> None:
+        """As a scan sees it."""
+        (root / "INBOX" / "A.mov").write_bytes(b"abc")
+        (root / "INBOX" / "L.mov").symlink_to("A.mov")
+        link = evolve(seen(root, "INBOX/A.mov"), path=RelPath("INBOX/L.mov"))
+        assert originals.checksum(link) == originals.checksum(seen(root, "INBOX/A.mov"))
+
+    def test_the_times_of_the_file_are_left_alone(
+        self, root: Path, originals: FilesystemOriginals
+    ) -> None:
+        """A scrub of an archive is no use of it."""
+        file = root / "INBOX" / "A.mov"
+        file.write_bytes(b"1" * 1000)
+        os.utime(file, ns=(1_000_000_000, 2_000_000_000))
+        assert originals.checksum(seen(root, "INBOX/A.mov"))
+        found = file.stat()
+        assert (found.st_atime_ns, found.st_mtime_ns) == (1_000_000_000, 2_000_000_000)
+
+    def test_what_was_read_is_not_kept_in_memory(self, root: Path) -> None:
+        """Block by block, all of the file is given back to who had memory before."""
+        size = 2 * BLOCK_BYTES + 5
+        (root / "INBOX" / "A.mov").write_bytes(b"x" * size)
+        dropped: list[tuple[int, int]] = []
+
+        def call(name: str, do: Callable[[], Any], arguments: tuple[Any, ...]) -> Any:
+            if name == "drop_cache":
+                dropped.append(arguments[1:])
+            return do()
+
+        watched = FilesystemOriginals(root, StorageId("nas"), disk=between(call))
+        assert watched.checksum(seen(root, "INBOX/A.mov"))
+        assert dropped == [(0, BLOCK_BYTES), (BLOCK_BYTES, BLOCK_BYTES), (2 * BLOCK_BYTES, 5)]
+
+    @pytest.mark.parametrize("code", [errno.EACCES, errno.EIO])
+    @pytest.mark.parametrize("call", ["open", "read"])
+    def test_what_cannot_be_read_is_not_called_changed(
+        self, root: Path, call: str, code: int
+    ) -> None:
+        """A bad sector is unavailable: neither absent nor another content."""
+        (root / "INBOX" / "A.mov").write_bytes(b"abc")
+        sick = between(_of(os.fspath(root / "INBOX" / "A.mov"), call, code))
+        originals = FilesystemOriginals(root, StorageId("nas"), disk=sick)
+        with pytest.raises(Unavailable, match=os.strerror(code).lower()):
+            originals.checksum(seen(root, "INBOX/A.mov"))
+
+    def test_a_storage_that_goes_away_says_so(self, root: Path) -> None:
+        """A scrub that is cut by a lost mount finds no file damaged."""
+        (root / "INBOX" / "A.mov").write_bytes(b"abc")
+        before = seen(root, "INBOX/A.mov")
+
+        def gone(name: str, do: Callable[[], Any], arguments: tuple[Any, ...]) -> Any:
+            if name == "open" and arguments[0].endswith("A.mov"):
+                (root / ".retaia").unlink()
+                raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+            return do()
+
+        originals = FilesystemOriginals(root, StorageId("nas"), disk=between(gone))
+        with pytest.raises(StorageOffline):
+            originals.checksum(before)
+
+
+def _of(path: str, call: str, code: int) -> Call:
+    """One call fails, for one file."""
+    handles: set[int] = set()
+
+    def through(name: str, do: Callable[[], Any], arguments: tuple[Any, ...]) -> Any:
+        if name == call and (arguments[0] == path or arguments[0] in handles):
+            raise OSError(code, os.strerror(code))
+        answer = do()
+        if name == "open" and arguments[0] == path:
+            handles.add(answer)
+        return answer
+
+    return through
+
+
+class TestSync:
+    """Names are durable after one sync of each folder, and a failure is not passed over."""
+
+    def test_each_folder_once(self, root: Path) -> None:
+        """However often it is named."""
+        synced: list[str] = []
+        opened: dict[int, str] = {}
+
+        def call(name: str, do: Callable[[], Any], arguments: tuple[Any, ...]) -> Any:
+            answer = do()
+            if name == "open":
+                opened[answer] = arguments[0]
+            elif name == "fsync":
+                synced.append(os.path.relpath(opened[arguments[0]], root))
+            return answer
+
+        originals = FilesystemOriginals(root, StorageId("nas"), disk=between(call))
+        originals.sync(["INBOX", "ARCHIVE", "INBOX", "ARCHIVE/2026"])
+        assert synced == ["ARCHIVE", "INBOX"]
+
+    def test_a_sync_that_fails_is_an_error(self, root: Path) -> None:
+        """Nobody may say that it is done."""
+        originals = FilesystemOriginals(root, StorageId("nas"), disk=failing("fsync", errno.EIO))
+        with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+            originals.sync(["INBOX"])
+
+    def test_a_filesystem_that_cannot_sync_a_folder(self, root: Path) -> None:
+        """Some shares refuse the call: their server does it by itself."""
+        disk = failing("fsync", errno.EINVAL)
+        FilesystemOriginals(root, StorageId("nas"), disk=disk).sync(["INBOX"])
 
 
 class TestRename:
