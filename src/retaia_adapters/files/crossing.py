@@ -259,9 +259,20 @@ class _Crossing:
         same = (here.st_size, here.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
         return same and fsio.is_same(here, before)
 
+    def _published(self, before: Stat) -> bool:
+        """Whether the copy stands under its name, with the size and time of the original."""
+        try:
+            there = self.disk.lstat(self.target)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return (there.st_size, there.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+
     def _remove_source(self, before: Stat) -> None:
         if not self._untouched(before):
             raise OSError(errno.EBUSY, "the source changed after it was copied; both were left")
+        if not self._published(before):
+            # A disk that was pulled, or a server that lost power, forgot the name before the sync.
+            raise OSError(errno.ESTALE, "the copy is not there any more; the source was left")
         fsio.remove_if_there(self.disk, self.source)
         fsio.sync_folder(self.disk, os.path.dirname(self.source))
 

@@ -128,11 +128,12 @@ def settle(disk: Disk, source: str, target: str) -> None:
     _movable(disk, target)
     if not _are_two_entries(disk, source, target):
         raise MoveRefused("source and target are one and the same name")
+    # Durable first, compared then: what is compared is what stays, whatever the disk forgets.
+    fsio.sync_file(disk, target)
+    fsio.sync_folder(disk, os.path.dirname(target))
     two_names = is_one_file(disk, source, target) and before.st_nlink > 1
     if not two_names and _digest(disk, source) != _digest(disk, target):
         raise MoveRefused("source and target are both there, and differ")
-    fsio.sync_file(disk, target)
-    fsio.sync_folder(disk, os.path.dirname(target))
     fsio.remove_if_there(disk, source)
     fsio.sync_folder(disk, os.path.dirname(source))
     crossing.clear(disk, source, target)

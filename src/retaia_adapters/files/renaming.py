@@ -45,6 +45,9 @@ def by_link(disk: Disk, source: str, target: str) -> None:
         raise
     try:
         fsio.sync_folder(disk, os.path.dirname(target))
+        if not is_one_file(disk, source, target):
+            # A disk that was pulled, or a server that lost power, forgot it before the sync.
+            raise OSError(errno.ESTALE, "the new name is not there any more; the old one was left")
         fsio.remove_if_there(disk, source)
     except OSError as error:
         if is_one_file(disk, source, target):

@@ -315,6 +315,36 @@ class TestFallbacks:
             moved(source, source.with_name("target.mov"), Stale())
 
 
+class Forgetful(Links):
+    """A disk that is pulled, and forgets a name that was not synced; the next sync succeeds."""
+
+    def __init__(self, forgotten: Path) -> None:
+        self.forgotten = forgotten
+
+    def fsync(self, handle: int, /) -> None:  # type: ignore[override]
+        """Lose the name instead of keeping it."""
+        self.forgotten.unlink(missing_ok=True)
+        os.fsync(handle)
+
+
+def test_a_new_name_that_the_disk_forgot_costs_no_old_one(source: Path, tmp_path: Path) -> None:
+    """The first name goes only where the second stands after it was synced."""
+    target = tmp_path / "ARCHIVE" / "A.mov"
+    target.parent.mkdir()
+    with pytest.raises(OSError, match="not there any more"):
+        move(Forgetful(target), os.fspath(source), os.fspath(target))
+    assert source.read_bytes() == CONTENT
+
+
+def test_a_second_name_that_the_disk_forgot_settles_nothing(source: Path, tmp_path: Path) -> None:
+    """What is compared is what the disk keeps."""
+    target = tmp_path / "A.mov"
+    target.hardlink_to(source)
+    with pytest.raises(FileNotFoundError):
+        moves.settle(Forgetful(target), os.fspath(source), os.fspath(target))
+    assert source.read_bytes() == CONTENT
+
+
 class TestAcrossFilesystems:
     """Other filesystem: copy, sync, verify, publish without replacing, remove the source."""
 
@@ -423,6 +453,15 @@ class TestAcrossFilesystems:
             move(REAL, os.fspath(source), os.fspath(other_disk / "A.mov"), watch=meddle)
         assert source.read_bytes() == (CONTENT + b"more" if change == "grow" else b"another file")
         assert (other_disk / "A.mov").read_bytes() == CONTENT
+
+    def test_a_copy_that_the_disk_forgot_costs_no_source(
+        self, source: Path, other_disk: Path
+    ) -> None:
+        """The source goes only where the copy stands after its name was synced."""
+        target = other_disk / "A.mov"
+        with pytest.raises(OSError, match="not there any more"):
+            move(Forgetful(target), os.fspath(source), os.fspath(target))
+        assert source.read_bytes() == CONTENT
 
     @pytest.mark.faults
     def test_a_full_disk_leaves_the_source_and_nothing_else(
