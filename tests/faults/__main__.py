@@ -16,7 +16,7 @@ def main() -> int:
     parser.add_argument("--trace", action="store_true")
     parser.add_argument("--plant", action="append", default=[])
     given = parser.parse_args()
-    plants = frozenset(given.plant)
+    plants = tuple(given.plant)
     if given.seed is not None:
         result = run(given.seed, plants, trace=given.trace)
         print("\n".join(result.trace))

@@ -66,7 +66,7 @@ class SimulatedDisk(Disk):
         self._process = process
         self._handles: dict[int, _Handle] = {}
         self._next = 3
-        self._tokens = 0
+        self._looks: dict[str, int] = {}
 
     def _enter(self, call: str, path: str, before: tuple[int, ...], after: bool = False) -> int:
         """Let happen what happens at a call; the error that is told after it was done, or 0."""
@@ -88,6 +88,7 @@ class SimulatedDisk(Disk):
 
     def lstat(self, path: str, /) -> Stat:
         self._enter("stat", path, LOOK)
+        self._looks[path] = self._world.steps
         return Look(self._tree.find(path))
 
     stat = lstat
@@ -174,7 +175,7 @@ class SimulatedDisk(Disk):
             if error.errno != errno.ENOENT:
                 self._world.watch.kept_by_force.add(path)
             raise
-        self._world.watch.removing(self._process, path, node)
+        self._world.watch.removing(self._process, path, node, self._looks.get(path, 0))
         folder, name = self._tree.parent(path)
         node.device.drop(folder, name)
         self._done(code)
@@ -296,8 +297,7 @@ class SimulatedDisk(Disk):
         if code < 0:  # The disk failed: what was to be written is dropped, and never tried again.
             node.spoilt = node.kind == FILE
             raise fail(-code)
-        self._world.watch.synced(node)
-        if not self._world.planted("sync nothing"):
+        if self._world.unsynced != ("files" if node.kind == FILE else "folders"):
             node.device.sync(node)
         self._done(code)
 

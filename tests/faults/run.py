@@ -11,6 +11,7 @@ from attrs import frozen
 from .choices import Choices
 from .ending import Ending
 from .loop import Stuck
+from .plants import planted
 from .story import Story
 from .world import World
 
@@ -35,15 +36,15 @@ async def _tell(world: World) -> None:
 
 def run(
     seed: int,
-    plants: frozenset[str] = frozenset(),
+    plants: Sequence[str] = (),
     *,
     given: Sequence[int] | None = None,
     trace: bool = False,
 ) -> Result:
     """Run a seed, or a list of choices that was kept."""
     choices = Choices(seed, given)
-    world = World(choices, plants, trace=trace)
-    with warnings.catch_warnings():
+    world = World(choices, trace=trace)
+    with warnings.catch_warnings(), planted(world, plants):
         # A server that is killed leaves work behind that never began.
         warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
         try:

@@ -6,12 +6,10 @@ what there is. Whoever asks may be cut off before the commit, or after it withou
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from retaia_core.domain.assets import Asset
-from retaia_core.domain.discovery import Found
-from retaia_core.domain.journal import Event, JournalEntry
+from retaia_core.domain.journal import Event, JournalEntry, Phase
 from retaia_core.domain.leases import Lock
 from retaia_core.errors import StoreUnavailable
 from retaia_core.ports.store import SharedWork, Store, Work, alone
@@ -33,6 +31,7 @@ class WatchedTransaction(MemoryTransaction):
         self.assets_before: dict[str, Asset | None] = {}
         self.locks_before: dict[Any, Lock | None] = {}
         self.jobs_before: dict[str, Any] = {}
+        self.late_intents: list[JournalEntry] | None = None
         self.new_events: list[Event] = []
         self.new_journal: list[JournalEntry] = []
 
@@ -53,11 +52,15 @@ class WatchedTransaction(MemoryTransaction):
         super().add_event(event)
 
     def add_journal(self, entry: JournalEntry) -> None:
+        if self.late_intents is not None and entry.phase is Phase.INTENT:
+            self.late_intents.append(entry)
+            return
+        for late in self.late_intents or ():
+            super().add_journal(late)
+        if self.late_intents:
+            self.late_intents.clear()
         self.new_journal.append(entry)
         super().add_journal(entry)
-
-    def add_found(self, found: Found) -> None:
-        super().add_found(found)
 
     @property
     def undo(self) -> Undo:
@@ -113,6 +116,7 @@ class ProcessStore(Store):
         world = self._world
         await world.at_commit(self._process)
         transaction = WatchedTransaction(self._tables, writes=True)
+        transaction.late_intents = world.late_intents
         done = False
         try:
             answer = work(transaction)
@@ -120,8 +124,7 @@ class ProcessStore(Store):
         finally:
             if not done:
                 transaction.rewind()
-        if durable and world.planted("forget to sync commits"):
-            durable = False
+        durable = durable and world.durable_commits
         world.watch.committed(self._process, transaction, durable=durable)
         world.database.committed(list(transaction.undo), durable=durable)
         await world.after_commit(self._process)
@@ -141,5 +144,3 @@ def unavailable() -> StoreUnavailable:
     """What a database that does not answer is reported as."""
     return StoreUnavailable("the database does not answer; try again")
 
-
-Hook = Callable[[], None]

@@ -165,7 +165,7 @@ class Story:
             world.spawn(process, world._serve(process))
         async with anyio.create_task_group() as tasks:
             for name in ("ana", "ben")[: 1 + choices.below(2)]:
-                tasks.start_soon(self._person, name, 2 + choices.below(6))
+                tasks.start_soon(self._person, name, 2 + choices.below(7))
             for name in ("x", "y")[: choices.below(3)]:
                 tasks.start_soon(self._agent, name, 1 + choices.below(4))
 
@@ -183,8 +183,8 @@ class Story:
             self._decide, self._batch, self._decide, self._undo, self._purge, self._batch,
             self._reopen, self._settle, self._reprocess,
         )  # fmt: skip
-        for _ in range(acts):
-            doing = self.choices.one_of(doings)
+        for number in range(acts):
+            doing = self.choices.one_of(doings) if number else self._batch
             self.world.note(self.world.outside, f"{name}: {doing.__name__}")
             await doing(actor)
             await anyio.sleep(self.choices.one_of((0.0, 0.0, 1.0, 31.0, 130.0)))
@@ -255,7 +255,13 @@ class Story:
             if open_now:
                 choice, uuid = self.choices.one_of(open_now).choice, case.asset.uuid
                 self.world.stats["settled"] += 1
+                self._touch(case.asset)
                 await self._try(lambda p, u=uuid, c=choice: p.recovery.settle(actor, u, c))  # type: ignore[misc]
+
+    def _touch(self, asset: Asset) -> None:
+        """From now on it is a person's word where the files are."""
+        if asset.uuid in self.world.watch.homes:
+            self.world.watch.touch(self.world.watch.homes[asset.uuid])
 
     # Agents
 
@@ -361,6 +367,7 @@ class Story:
             if self.put(path, content := self.content("rogue")):
                 world.stats["rogue file"] += 1
                 world.watch.touched.add(content)
+                world.watch.came_at[content] = world.steps
                 world.note(world.outside, f"a stranger puts a file at {relative(path)!r}")
             else:
                 world.watch.precious.pop(content)
@@ -383,6 +390,7 @@ class Story:
             node.device.write(node, self.content("changed"), world.tree.tick())
             node.device.sync(node)
             world.watch.touched.add(node.content)
+            world.watch.came_at[node.content] = world.steps
         elif what == 2:
             world.note(world.outside, f"a stranger removes {relative(path)!r}")
             world.stats["rogue removal"] += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from retaia_core.domain.assets import Asset
@@ -41,6 +41,8 @@ class Watch:
         """Which contents go together."""
         self.kept_by_force: set[str] = set()
         """Temporary files that could not be removed when it was tried."""
+        self.came_at: dict[bytes, int] = {}
+        """At which step somebody outside put content there."""
         self.gone: set[bytes] = set()
         """Content that a purge removed."""
         self._journal: list[tuple[int, JournalEntry]] = []
@@ -71,14 +73,13 @@ class Watch:
                 elif node.content == content:
                     yield f"{path}/{name}", kept and node.kept == content
 
-    def removing(self, process: Process, path: str, node: Node) -> None:
-        """A name is about to be taken away."""
+    def removing(self, process: Process, path: str, node: Node, looked: int) -> None:
+        """A name is about to be taken away; its last look was at that step."""
         if not self.is_precious(node) or _temporary(path):
             return
         world, name = self._world, relative(path)
-        purged = self._intended("purge", name, None)
-        if purged:
-            self.gone.add(node.content)
+        if self._intended("purge", name, None):
+            self._purging(process, name, node, looked)
             return
         if not any(safe for where, safe in self.standing(node.content) if where != path):
             world.violate(
@@ -87,6 +88,22 @@ class Watch:
             )
         if not self._intended_at(name):
             world.violate(f"{process.name} removes {name!r}, and no journal says so")
+
+    def _purging(self, process: Process, name: str, node: Node, looked: int) -> None:
+        self.gone.add(node.content)
+        ordered = (len(node.content), node.mtime_ns)
+        if ordered in {
+            (e.evidence.get("size"), e.evidence.get("mtime_ns"))
+            for _, e in self._journal
+            if (e.operation, e.source) == ("purge", name)
+        }:
+            return
+        if self.came_at.get(node.content, 0) > looked:
+            # Nobody can look and remove in one step: a file that is put there just then goes.
+            self._world.stats["purged between look and removal"] += 1
+            return
+        what = self.precious[node.content]
+        self._world.violate(f"{process.name} purges {name!r}, which is {what}, and nobody ordered it")
 
     def replacing(self, process: Process, path: str, node: Node) -> None:
         """A file is about to take the name of another."""
@@ -103,9 +120,6 @@ class Watch:
             self._world.violate(
                 f"{process.name} moves {old!r} to {new!r}, and no journal says so"
             )
-
-    def synced(self, node: Node) -> None:
-        """Something was made safe."""
 
     def _intended(self, operation: str, source: str, target: str | None) -> bool:
         """Whether the journal has the intent, safe from a cut; a move may be taken back."""
@@ -129,6 +143,7 @@ class Watch:
     def committed(self, process: Process, tx: WatchedTransaction, *, durable: bool) -> None:
         """A transaction was committed."""
         number = self._world.database.commits + 1
+        self._ordered(process, tx.new_journal)
         self._journal += [(number, entry) for entry in tx.new_journal]
         if durable:
             self._durable = number
@@ -149,11 +164,22 @@ class Watch:
             said += [f"{e.operation} {e.phase} {e.source}" for e in tx.new_journal]
             self._world.note(process, f"commits{' durably' if durable else ''} {' '.join(said)}")
 
+    def _ordered(self, process: Process, entries: Iterable[JournalEntry]) -> None:
+        """An outcome has an intent before it."""
+        for entry in entries:
+            if entry.phase is Phase.INTENT:
+                continue
+            before = (
+                e.phase is Phase.INTENT
+                and (e.operation, e.source, e.target) == (entry.operation, entry.source, entry.target)
+                for _, e in self._journal
+            )
+            if not any(before):
+                self._world.violate(f"{process.name} writes an outcome without intent: {entry.source}")
+
     def lost_commits(self) -> None:
         """A cut took commits back."""
         limit = self._world.database.commits
-        left = {id(e) for e in self._world.database.tables.journal.values()}
-        del left
         known = {
             (e.operation, e.phase, e.source, e.target, e.fencing, e.at)
             for e in self._world.database.tables.journal.values()
@@ -182,10 +208,23 @@ class Watch:
             world.violate(f"the decision about {after.path!r} changed, and no person did it")
         if before.path != after.path and len(after.path_history) != len(before.path_history) + 1:
             world.violate(f"{before.path!r} became {after.path!r} without a history")
-        if after.state in _SETTLED and before.state is State.MOVE_QUEUED:
-            self._world.stats["moved"] += 1
+        if before.state is State.MOVE_QUEUED and after.state is not before.state:
+            moved = after.state in _SETTLED
+            world.stats["moved" if moved else "not moved, or undone"] += 1
+            self._verify(process, after)
         if after.state is State.PURGED and before.state is not State.PURGED:
             self._world.stats["purged"] += 1
+
+    def _verify(self, process: Process, asset: Asset) -> None:
+        """A move that is said to be done, or undone, is so on the disk, and safe there."""
+        world = self._world
+        content = self.homes.get(asset.uuid)
+        if content is None or content in self.touched or world.away == 0:
+            return
+        here = dict(self.standing(content))
+        if not here.get(f"{ROOT}/{asset.path}"):
+            safe = "not safe" if f"{ROOT}/{asset.path}" in here else "not there"
+            world.violate(f"{process.name} says {asset.state} of {asset.path!r}, which is {safe}")
 
     def _locked(self, process: Process, before: Lock, after: Lock) -> None:
         world = self._world

@@ -190,13 +190,16 @@ def _sums(rates: Iterable[float]) -> list[float]:
 
 
 class World:
-    """One run. ``plants`` are the bugs that were put in on purpose."""
+    """One run. Planted bugs change ``unsynced``, ``durable_commits`` and ``late_intents``."""
 
     disk_type = SimulatedDisk
+    unsynced = ""
+    durable_commits = True
+    late_intents: list[Any] | None = None
 
-    def __init__(self, choices: Choices, plants: frozenset[str], *, trace: bool) -> None:
+    def __init__(self, choices: Choices, *, trace: bool) -> None:
         self.choices = choices
-        self.plants = plants
+        self.steps = 0
         self.trace: list[str] | None = [] if trace else None
         self.stats: Counter[str] = Counter()
         self.violations: list[str] = []
@@ -238,10 +241,6 @@ class World:
         self._tokens += 1
         return self._tokens
 
-    def planted(self, name: str) -> bool:
-        """Whether a bug was put in."""
-        return name in self.plants
-
     def note(self, who: Owner, said: str) -> None:
         """Write a line of the history, where somebody reads it."""
         if self.trace is not None:
@@ -270,6 +269,7 @@ class World:
         """Let happen what the choices say; returns the error to tell after the call was done, or 0."""
         if process.dead:
             raise Dead
+        self.steps += 1
         if self.calm:
             return 0
         happening = self.choices.kind(self.odds.steps)
@@ -350,7 +350,6 @@ class World:
         if which != 2:
             for device in self.devices:
                 device.cut(self.choices)
-                device.used = device.used
 
     def take_away(self) -> None:
         """The mount goes away: as an empty folder, or with an error at every call; it comes back."""
