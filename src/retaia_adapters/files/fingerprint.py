@@ -63,8 +63,8 @@ class FingerprintProcessor:
     def _fingerprint(self, work: Work, task: Task, report: Report) -> Outcome:
         rate = task.parameters.get("bytes_per_second", 0)
         assert isinstance(rate, int)
-        tell = self._paced(rate, work, task, report)
         try:
+            tell = self._paced(rate, work, task, report)
             rows = [self._row(work.source, tell)]
         except _Changed as error:
             return Failed(

@@ -38,6 +38,7 @@ def take(bucket: Bucket, rate: float, count: int, now: float) -> tuple[Bucket, f
     """
     if rate <= 0:
         return bucket, 0.0
-    filled = min(rate, bucket.bytes + max(0.0, now - bucket.at) * rate)
+    most = max(rate, count)  # one read may be larger than a second's worth, and was as slow as that
+    filled = min(most, bucket.bytes + max(0.0, now - bucket.at) * rate)
     left = Bucket(at=max(now, bucket.at), bytes=filled - count)
     return left, max(0.0, -left.bytes / rate)
