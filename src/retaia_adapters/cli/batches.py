@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Annotated
 
 from attrs import asdict
@@ -10,6 +11,7 @@ from cyclopts import App, Parameter
 from retaia_core.domain.identifiers import BatchId
 from retaia_core.domain.lifecycle import Verdict
 from retaia_core.domain.moves import Batch, MovePlan, MoveResult, Outcome
+from retaia_core.domain.storage import Health, Storage
 from retaia_core.errors import SettingsError
 from retaia_core.shell.credentials import local_person
 from retaia_core.shell.services import Services
@@ -143,8 +145,9 @@ def batch_apply(
                 return Exit.USAGE
             batch = await services.moves.execute(local_person(), plan, expect or plan.digest)
             done = await services.moves.run(batch.batch_id, lambda r: _print_result(out, r))
+            storages = await _looked_at(services)
         out.result(_batch_document(done))
-        return _batch_exit(out, done)
+        return _batch_exit(out, done, storages)
 
     return perform(common, work)
 
@@ -176,10 +179,11 @@ def batch_undo(
                 return Exit.OK
             batch = await services.undo.execute(local_person(), plan, expect or plan.digest)
             done = await services.moves.run(batch.batch_id, lambda r: _print_result(out, r))
+            storages = await _looked_at(services)
         out.result({"undoes": batch_id, "undone": True, **_batch_document(done)})
         for blocked in done.blocked:
             out.say(f"  stays: {printable(blocked.path)}: {blocked.message}", "yellow")
-        return _batch_exit(out, done)
+        return _batch_exit(out, done, storages)
 
     return perform(common, work)
 
@@ -224,12 +228,25 @@ def _batch_document(batch: Batch) -> dict[str, object]:
     }
 
 
-def _batch_exit(out: Output, batch: Batch) -> Exit:
+async def _looked_at(services: Services) -> Sequence[Storage]:
+    return [await services.storages.look(s) for s in await services.storages.all()]
+
+
+def _batch_exit(out: Output, batch: Batch, storages: Iterable[Storage]) -> Exit:
     outcomes = [result.outcome for result in batch.results]
-    moved = outcomes.count(Outcome.MOVED)
+    moved, waits = outcomes.count(Outcome.MOVED), outcomes.count(Outcome.PENDING)
     back = f" back (undo of {batch.undoes})" if batch.undoes else ""
     out.say(f"batch {batch.batch_id}: {moved} of {len(outcomes)} assets moved{back}")
-    return Exit.OK if moved == len(outcomes) else Exit.FAILED
+    if not waits:
+        return Exit.OK if moved == len(outcomes) else Exit.FAILED
+    wanted = {r.move.storage_id for r in batch.results if r.outcome is Outcome.PENDING}
+    for storage in storages:
+        if storage.storage_id in wanted and storage.health is Health.OFFLINE:
+            out.say(f"  storage {storage.storage_id} is offline: {storage.health_reason}", "yellow")
+    out.say(
+        f"  {waits} wait; a running server (`retaia up` or `serve`) goes on by itself", "yellow"
+    )
+    return Exit.UNAVAILABLE
 
 
 def batch_report(batch_id: str | None = None, *, common: Common = DEFAULT) -> int:
@@ -253,9 +270,10 @@ def batch_report(batch_id: str | None = None, *, common: Common = DEFAULT) -> in
                 out.table(("batch", "status", "assets", "when"), rows)
                 return Exit.OK
             batch = await services.moves.report(BatchId(batch_id))
+            storages = await _looked_at(services)
         out.result(_batch_document(batch))
         for result in batch.results:
             _print_result(out, result)
-        return _batch_exit(out, batch)
+        return _batch_exit(out, batch, storages)
 
     return perform(common, work)

@@ -80,7 +80,8 @@ async def _store(settings: Settings, plugins: Plugins) -> list[Finding]:
     shown = settings.store_url.partition("://")[0]
     try:
         async with open_services(settings, plugins=plugins) as services:
-            storages = [await services.storages.look(s) for s in await services.storages.all()]
+            known = await services.storages.all()
+            storages = [await services.storages.look(s, at_once=True) for s in known]
     except RetaiaError as error:
         return [Finding(what="database", level="problem", text=str(error))]
     found = [Finding(what="database", level="ok", text=f"{shown}, {len(storages)} storage(s)")]

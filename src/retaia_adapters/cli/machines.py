@@ -13,7 +13,6 @@ import anyio
 from cyclopts import App, Parameter
 
 from retaia_core.domain.storage import Layout, Storage
-from retaia_core.errors import StorageOffline
 from retaia_core.ports.originals import FolderFound
 from retaia_core.settings import Settings
 from retaia_core.shell.credentials import local_credentials, local_person
@@ -111,7 +110,7 @@ async def _adopt_or_open(
     root = local_folder(folder)
     known = next((s for s in await services.storages.all() if Path(s.root) == root), None)
     if known is not None:
-        return await services.storages.online(known.storage_id)
+        return await services.storages.look(known, at_once=True)
     found = await services.storages.survey(str(root))
     if found.marker is None and found.media and not found.has_inbox and inbox is None:
         inbox = _ask_layout(out, root, found)
@@ -210,7 +209,8 @@ async def _print_report(
     for sidecar in unmatched:
         out.say(f"  sidecar {sidecar.path!r} is attached to nothing: {sidecar.reason}", "yellow")
     if scan is not None and scan.problem:
-        raise StorageOffline(scan.problem)
+        out.tell(f"retaia: {scan.problem}", "red")
+        return Exit.UNAVAILABLE
     return Exit.OK
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from types import TracebackType
 
 from attrs import define, field
@@ -34,6 +35,11 @@ def _scan_line(report: ScanReport) -> str:
     return report.problem or ", ".join(parts)
 
 
+def _since(data: Mapping[str, object]) -> str:
+    since = data["since"]
+    return f" since {since.astimezone():%H:%M:%S}" if isinstance(since, datetime) else ""
+
+
 def line_of(notice: Notice) -> str | None:
     """One line about something that happened; None where it is not worth one."""
     data = notice.data
@@ -49,7 +55,13 @@ def line_of(notice: Notice) -> str | None:
         case "leases_expired":
             return f"{data['count']} lease(s) ran out; their jobs are offered again"
         case "recovered":
-            return f"{data['batches']} interrupted batch(es) brought to an end"
+            return f"batch {data['batch']} was brought to its end"
+        case "batch_waits":
+            return f"batch {data['batch']} waits: the storage of {data['left']} assets is away"
+        case "storage_offline":
+            return f"storage {data['storage']} is offline{_since(data)}: {data['reason']}"
+        case "storage_online":
+            return f"storage {data['storage']} is back; its work goes on"
         case "agent.claimed":
             jobs = data["jobs"]
             assert isinstance(jobs, list | tuple)
@@ -87,6 +99,8 @@ class ProgressView:
     _failed: int = 0
     _paths: dict[str, str] = field(factory=dict)
     _running: dict[str, str] = field(factory=dict)
+    _offline: dict[str, str] = field(factory=dict)
+    _waits: dict[str, str] = field(factory=dict)
     _said: set[str] = field(factory=set)
 
     def __enter__(self) -> ProgressView:
@@ -117,6 +131,8 @@ class ProgressView:
         line = line_of(notice)
         if line is None or (notice.name == "scanned" and line.partition(":")[2] in self._said):
             return
+        if notice.name == "scanned" and self._offline:
+            return  # That it is offline was said, and why.
         if notice.name == "scanned":
             self._said = {line.partition(":")[2]}
         self.out.tell(line)
@@ -135,7 +151,20 @@ class ProgressView:
             self._done += 1
         elif notice.name == "agent.failed":
             self._failed += 1
+        self._note_waiting(notice, line or "")
         self._note_running(notice)
+
+    def _note_waiting(self, notice: Notice, line: str) -> None:
+        """What cannot go on at present, and why; it stays in sight until it does."""
+        data = notice.data
+        if notice.name == "storage_offline":
+            self._offline[str(data["storage"])] = f"{line}. Nothing is touched; work waits for it"
+        elif notice.name == "storage_online":
+            self._offline.pop(str(data["storage"]), None)
+        elif notice.name == "batch_waits":
+            self._waits[str(data["batch"])] = line
+        elif notice.name == "recovered":
+            self._waits.pop(str(data["batch"]), None)
 
     def _note_running(self, notice: Notice) -> None:
         data: Mapping[str, object] = notice.data
@@ -153,6 +182,8 @@ class ProgressView:
             table.add_row("◉", Text(self._address, style="bold"))
         if self._link:
             table.add_row("→", Text(f"sign in (once, within 10 minutes): {self._link}"))
+        for text in (*self._offline.values(), *self._waits.values()):
+            table.add_row("⧗", Text(text, style="yellow"))
         table.add_row("⌕", Text(self._scan))
         table.add_row("✓", Text(f"{self._done} jobs done, {self._failed} failed"))
         for text in list(self._running.values())[:8]:

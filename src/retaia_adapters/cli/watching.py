@@ -25,6 +25,8 @@ _CHATTER = frozenset({"scanning", "agent.progress", "agent.idle"})
 _TROUBLE = frozenset(
     {
         "scan_failed",
+        "storage_offline",
+        "batch_waits",
         "agent.unavailable",
         "agent.offline",
         "agent.failed",

@@ -15,9 +15,10 @@ import anyio.abc
 from attrs import define, evolve, field
 
 from ..domain.assets import Flag
-from ..domain.identifiers import AssetId, JobId, StorageId
+from ..domain.identifiers import AssetId, BatchId, JobId, StorageId
 from ..domain.jobs import Job, JobStatus
 from ..domain.lifecycle import State
+from ..domain.moves import Outcome
 from ..domain.scans import ScanReport
 from ..domain.storage import Health
 from ..errors import SettingsError, Unauthorized
@@ -38,6 +39,9 @@ from .wiring import scan_options
 __all__ = ["Notice", "Runtime", "Watch", "agent_options", "sign_in_link"]
 
 log = logging.getLogger("retaia")
+
+SEAL_SECONDS = 30.0
+"""How long a row of the trail is not covered by a seal, at most."""
 
 COLLECT_SECONDS = 3600.0
 KEEP_REPLAYS = timedelta(hours=24)
@@ -61,6 +65,9 @@ class Runtime:
     _embedded: ClientSecret = field(init=False)
     _attendance: Attendance = field(init=False)
     _chores: Chores = field(init=False)
+    _interrupted: Mapping[BatchId, int] = field(factory=dict, init=False)
+    _waiting: Mapping[BatchId, int] = field(factory=dict, init=False)
+    _going: set[BatchId] = field(factory=set, init=False)
 
     def __attrs_post_init__(self) -> None:
         services = self.services
@@ -86,7 +93,7 @@ class Runtime:
         await self._let_agents_in(embedded=agent)
         await self._recover(agent=agent)
         async with anyio.create_task_group() as tasks:
-            for name, (seconds, work) in self._watchdog().items():
+            for name, (seconds, work) in self._watchdog(tasks).items():
                 tasks.start_soon(self._chores.always, name, seconds, work)
             await tasks.start(self._serve)
             await self._welcome()
@@ -95,6 +102,7 @@ class Runtime:
             tasks.start_soon(self._attendance.run)
             if until_idle:
                 await self._until_idle()
+                await self._chores.once("seals", self.services.history.seal)
                 tasks.cancel_scope.cancel()
 
     async def _let_agents_in(self, *, embedded: bool) -> None:
@@ -125,13 +133,30 @@ class Runtime:
         if agent:
             client, name = self._embedded.client_id, self._agent_name
             await once("leases", partial(services.processing.take_back, client, name))
-        await once("batches", self._recover_batches)
+        self._interrupted = await services.store.read(_interrupted)
+        await once("batches", services.moves.recover)
         await once("purges", partial(services.purges.recover, held=True))
 
-    async def _recover_batches(self) -> None:
-        recovered = await self.services.moves.recover()
-        if recovered:
-            self.watch(Notice(name="recovered", data={"batches": recovered}))
+    async def _go_on(self, tasks: anyio.abc.TaskGroup) -> None:
+        """Go on with what was interrupted, each batch by itself; tell what ended, and what waits."""
+        before, after = self._interrupted, await self.services.store.read(_interrupted)
+        self._interrupted = after
+        for batch in before.keys() - after.keys():
+            self.watch(Notice(name="recovered", data={"batch": batch}))
+        for batch, waits in after.items():
+            if waits and self._waiting.get(batch) != waits:
+                self.watch(Notice(name="batch_waits", data={"batch": batch, "left": waits}))
+        self._waiting = after
+        for batch in after.keys() - self._going:
+            self._going.add(batch)
+            tasks.start_soon(self._run_batch, batch)
+
+    async def _run_batch(self, batch: BatchId) -> None:
+        try:
+            work = partial(self.services.moves.run, batch)
+            await self._chores.once(f"batch {batch}", work)
+        finally:
+            self._going.discard(batch)
 
     # Serving
 
@@ -172,14 +197,17 @@ class Runtime:
 
     # Watching over
 
-    def _watchdog(self) -> Mapping[str, tuple[float, Callable[[], Awaitable[object]]]]:
+    def _watchdog(
+        self, tasks: anyio.abc.TaskGroup
+    ) -> Mapping[str, tuple[float, Callable[[], Awaitable[object]]]]:
         """What is done again and again, each by itself, so that none waits for another: seconds, work."""
         services = self.services
         return {
             "leases": (WATCH_SECONDS, self._recover_leases),
             "offers": (WATCH_SECONDS, services.processing.offer_processed),
-            "batches": (WATCH_SECONDS, services.moves.recover),
+            "batches": (WATCH_SECONDS, partial(self._go_on, tasks)),
             "purges": (WATCH_SECONDS, services.purges.recover),
+            "seals": (SEAL_SECONDS, services.history.seal),
             "collection": (COLLECT_SECONDS, self._collect),
         }
 
@@ -272,6 +300,18 @@ class Runtime:
             lambda tx: tx.assets([AssetId(subject) for subject in subjects])
         )
         return any(a.storage_id in mine and Flag.MISSING not in a.flags for a in assets.values())
+
+
+def _interrupted(tx: Transaction) -> dict[BatchId, int]:
+    """The batches that are not done, and how many assets of each wait for a storage to be back."""
+    offline = {s.storage_id for s in tx.storages() if s.health is Health.OFFLINE}
+    return {
+        batch.batch_id: sum(
+            result.outcome is Outcome.PENDING and result.move.storage_id in offline
+            for result in batch.results
+        )
+        for batch in tx.batches(open_only=True, limit=1000)
+    }
 
 
 def _open_jobs(after: JobId | None, tx: Transaction) -> Sequence[Job]:
