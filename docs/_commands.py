@@ -186,10 +186,9 @@ def _leaves(app: App, name: str) -> Iterator[tuple[str, App]]:
     for word in app:
         if not word.startswith("-"):
             below = app[word]
-            if below.default_command is None:
-                yield from _leaves(below, f"{name} {word}")
-            else:
+            if below.default_command is not None:
                 yield f"{name} {word}", below
+            yield from _leaves(below, f"{name} {word}")
 
 
 def _demo() -> tuple[str, App]:

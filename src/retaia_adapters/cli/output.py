@@ -90,11 +90,14 @@ class Output:
 
     def ask(self, question: str) -> bool:
         """Ask a person who looks on; anything but a clear yes is a no."""
+        return self.type(f"{question} [y/N] ").lower() in ("y", "yes")
+
+    def type(self, question: str) -> str:
+        """What a person who looks on types; empty where nobody does."""
         try:
-            answer = self.errors.input(Text(f"{question} [y/N] "))
+            return self.errors.input(Text(question)).strip()
         except EOFError:
-            return False
-        return answer.strip().lower() in ("y", "yes")
+            return ""
 
     def table(self, headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Print a table: drawn on a terminal, tab-separated elsewhere."""

@@ -12,6 +12,7 @@ from ..ports.security_log import SecurityLog
 from ..ports.store import Store
 from ..usecases.agents import Agents
 from ..usecases.bulk_decisions import BulkDecisions
+from ..usecases.certificates import Certificates
 from ..usecases.clients import Clients
 from ..usecases.devices import Devices
 from ..usecases.discovery import Discovery
@@ -22,6 +23,8 @@ from ..usecases.moves import Moves
 from ..usecases.operations import Operations
 from ..usecases.previews import Previews
 from ..usecases.processing import Processing
+from ..usecases.proofs import Proofs
+from ..usecases.purge_policy import PurgePolicy
 from ..usecases.purges import Purges
 from ..usecases.recovery import Recovery
 from ..usecases.review import Review
@@ -55,6 +58,9 @@ class Services:
     undo: Undo
     recovery: Recovery
     purges: Purges
+    proofs: Proofs
+    purge_policy: PurgePolicy
+    certificates: Certificates
     fixity: Verification
     operations: Operations
     history: History

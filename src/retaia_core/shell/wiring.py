@@ -18,6 +18,7 @@ from ..domain.sidecars import LEGACY_VIDEO
 from ..domain.storage import Storage
 from ..hooks.manager import Plugins, load_plugins
 from ..hooks.roles import Role
+from ..ports.copies import Copies, OpenCopies
 from ..ports.derived_storage import DerivedStorage
 from ..ports.notifier import Notifier
 from ..ports.observer import Observer
@@ -27,6 +28,7 @@ from ..ports.store import Store
 from ..settings import Settings
 from ..usecases.agents import Agents
 from ..usecases.bulk_decisions import BulkDecisions
+from ..usecases.certificates import Certificates
 from ..usecases.clients import Clients
 from ..usecases.devices import Devices
 from ..usecases.discovery import Discovery
@@ -39,6 +41,8 @@ from ..usecases.moves import Moves
 from ..usecases.operations import Operations
 from ..usecases.previews import Previews
 from ..usecases.processing import Processing
+from ..usecases.proofs import Proofs
+from ..usecases.purge_policy import PurgePolicy
 from ..usecases.purges import Purges
 from ..usecases.recovery import Recovery
 from ..usecases.review import Review
@@ -67,6 +71,11 @@ def _derived_opener(
         # Their trouble is not the storage's.
         return lambda storage: at(storage.root, storage.storage_id)
     return lambda storage: storages.watch(storage, at(storage.root, storage.storage_id))
+
+
+def _copies_opener(plugins: Plugins, settings: Settings) -> OpenCopies:
+    factory = plugins.provider(Role.COPIES, settings.purge.provider).factory
+    return lambda storage: cast("Copies", factory(storage.root, settings.purge.copies))
 
 
 def _notifier(plugins: Plugins, settings: Settings) -> Notifier:
@@ -134,6 +143,24 @@ def wire(settings: Settings, plugins: Plugins, store: Store) -> Services:
         security=security,
         notifier=_notifier(plugins, settings),
     )
+    copies = _copies_opener(plugins, settings)
+    purges = Purges(
+        store=store,
+        clock=clock,
+        ids=ids,
+        storages=storages,
+        open_derived=open_derived,
+        copies=copies,
+        require_proof=settings.purge.require_proof == "copy",
+        policy=settings.purge.policy == "on",
+    )
+    proofs = Proofs(
+        store=store,
+        clock=clock,
+        storages=storages,
+        copies=copies,
+        places=tuple(settings.purge.copies),
+    )
     moves = Moves(store=store, clock=clock, ids=ids, storages=storages)
     return Services(
         store=store,
@@ -163,9 +190,17 @@ def wire(settings: Settings, plugins: Plugins, store: Store) -> Services:
         moves=moves,
         undo=Undo(moves=moves),
         recovery=Recovery(moves=moves),
-        purges=Purges(
-            store=store, clock=clock, ids=ids, storages=storages, open_derived=open_derived
+        purges=purges,
+        proofs=proofs,
+        purge_policy=PurgePolicy(
+            store=store,
+            clock=clock,
+            purges=purges,
+            proofs=proofs,
+            on=settings.purge.policy == "on",
+            after_days=settings.purge.after_days,
         ),
+        certificates=Certificates(store=store),
         fixity=Verification(store=store, clock=clock, storages=storages),
         operations=Operations(store=store, clock=clock),
         history=History(store=store, clock=clock),

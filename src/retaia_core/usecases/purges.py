@@ -143,6 +143,19 @@ class Purges:
             evidence=evidence_now(self.copies(storage), asset, known, self.clock.now()),
         )
 
+    async def rejected_before(self, time: datetime) -> tuple[AssetId, ...]:
+        """The assets that came among the rejects before a time, and are there still."""
+
+        def find(tx: Transaction) -> tuple[AssetId, ...]:
+            found: list[AssetId] = []
+            after: AssetId | None = None
+            while page := tx.assets_in_states([State.REJECTED], after=after):
+                found += [a.uuid for a in page if a.state_since and a.state_since < time]
+                after = page[-1].uuid
+            return tuple(found)
+
+        return await self.store.read(find)
+
     # Purging
 
     def accept_in(

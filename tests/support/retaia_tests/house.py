@@ -23,6 +23,7 @@ from retaia_core.ports.secrets import Secrets
 from retaia_core.ports.store import Store
 from retaia_core.shell.people import People, people_of
 from retaia_core.testing.clock import FakeClock, SequentialIds
+from retaia_core.testing.memory_copies import MemoryCopies
 from retaia_core.testing.memory_files import MemoryDerived, MemoryOriginals
 from retaia_core.testing.memory_notifier import MemoryNotifier
 from retaia_core.testing.memory_secrets import PlainSecrets
@@ -38,6 +39,7 @@ from retaia_core.usecases.lifecycle_hooks import HookRunner
 from retaia_core.usecases.moves import Moves
 from retaia_core.usecases.operations import Operations
 from retaia_core.usecases.processing import BundleClaim, Processing
+from retaia_core.usecases.proofs import Proofs
 from retaia_core.usecases.purges import Purges
 from retaia_core.usecases.recovery import Recovery
 from retaia_core.usecases.results import DerivedClaim, Submission
@@ -100,6 +102,8 @@ class House:
     catalog: Catalog = field(factory=builtin_catalog)
     originals: MemoryOriginals = field(factory=MemoryOriginals)
     derived: MemoryDerived = field(factory=MemoryDerived)
+    copies: MemoryCopies = field(factory=lambda: MemoryCopies("backup", "tape"))
+    require_proof: bool = False
     hooks: Sequence[LifecycleHook] = ()
     blocking: frozenset[str] = frozenset()
     switched_on: frozenset[str] = frozenset()
@@ -196,7 +200,15 @@ class House:
     def purges(self) -> Purges:
         return Purges(
             store=self.store, clock=self.clock, ids=self.ids, storages=self.storages,
-            open_derived=lambda storage: self.derived,
+            open_derived=lambda storage: self.derived, copies=lambda storage: self.copies,
+            require_proof=self.require_proof,
+        )  # fmt: skip
+
+    @property
+    def proofs(self) -> Proofs:
+        return Proofs(
+            store=self.store, clock=self.clock, storages=self.storages,
+            copies=lambda storage: self.copies, places=tuple(self.copies.places),
         )  # fmt: skip
 
     @property

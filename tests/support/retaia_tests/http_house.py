@@ -32,9 +32,11 @@ from retaia_core.shell.server import ServerOptions
 from retaia_core.shell.services import Services
 from retaia_core.testing.clock import START
 from retaia_core.testing.memory_secrets import PlainSecrets
+from retaia_core.usecases.certificates import Certificates
 from retaia_core.usecases.fixity import Verification
 from retaia_core.usecases.history import History
 from retaia_core.usecases.previews import Previews
+from retaia_core.usecases.purge_policy import PurgePolicy
 from retaia_core.usecases.sessions import SIGNING_KEY, claims_of
 from retaia_tests.house import House
 
@@ -120,6 +122,11 @@ def services_of(house: House, plugins: Plugins | None = None) -> Services:
         undo=house.undo,
         recovery=house.recovery,
         purges=house.purges,
+        proofs=house.proofs,
+        purge_policy=PurgePolicy(
+            store=house.store, clock=house.clock, purges=house.purges, proofs=house.proofs
+        ),
+        certificates=Certificates(store=house.store),
         operations=house.operations,
         history=History(store=house.store, clock=house.clock),
         fixity=Verification(store=house.store, clock=house.clock, storages=house.storages),
