@@ -40,6 +40,7 @@ __all__ = ["Notice", "Runtime", "Watch", "agent_options", "sign_in_link"]
 
 log = logging.getLogger("retaia")
 
+POLICY_SECONDS = 600.0
 SEAL_SECONDS = 30.0
 """How long a row of the trail is not covered by a seal, at most."""
 
@@ -207,6 +208,7 @@ class Runtime:
             "offers": (WATCH_SECONDS, services.processing.offer_processed),
             "batches": (WATCH_SECONDS, partial(self._go_on, tasks)),
             "purges": (WATCH_SECONDS, services.purges.recover),
+            "purge policy": (POLICY_SECONDS, services.purge_policy.round),
             "seals": (SEAL_SECONDS, services.history.seal),
             "collection": (COLLECT_SECONDS, self._collect),
         }
