@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -77,17 +78,25 @@ def _storage_document(storage: Storage) -> dict[str, object]:
     return document
 
 
+def _clock(at: datetime | None) -> str:
+    return f"{at.astimezone():%Y-%m-%d %H:%M:%S}" if at else ""
+
+
 def storage_status(*, common: Common = DEFAULT) -> int:
-    """Show every storage, looking at its marker now; exits with 3 where one is offline."""
+    """Show every storage, looking at it now; exits with 3 where one is offline."""
 
     async def work(out: Output) -> Exit:
         async with services_for(common) as (_, services):
-            storages = [await services.storages.look(s) for s in await services.storages.all()]
+            known = await services.storages.all()
+            storages = [await services.storages.look(s, at_once=True) for s in known]
         out.result({"storages": [_storage_document(s) for s in storages]})
         out.table(
-            ("storage", "health", "root", "reason"),
-            [(s.storage_id, s.health.value, s.root, s.health_reason) for s in storages],
+            ("storage", "health", "since", "root"),
+            [(s.storage_id, s.health.value, _clock(s.health_since), s.root) for s in storages],
         )
+        for storage in storages:
+            if storage.health is Health.OFFLINE:
+                out.say(f"  {storage.storage_id} is offline: {storage.health_reason}", "yellow")
         offline = any(s.health is Health.OFFLINE for s in storages)
         return Exit.UNAVAILABLE if offline else Exit.OK
 
