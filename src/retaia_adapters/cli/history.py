@@ -74,7 +74,7 @@ def history(
         if sum(wanted) != 1 or (head is not None and not check):
             raise SettingsError("give one of: a name, --all, --check; --head is for --check")
         async with services_for(common) as (_, services):
-            stories = History(store=services.store, clock=services.clock)
+            stories = services.history
             if check:
                 return _report(out, await stories.check(head.lower() if head else None))
             told = [_Story(Trail())] if name is None else await _stories(services, stories, name)

@@ -10,7 +10,7 @@ from retaia_core.domain.jobs import Job, JobStatus
 
 from .context import DEFAULT, Common, find_asset, perform, services_for
 from .exits import Exit
-from .output import Output, plain
+from .output import Output, plain, printable
 
 
 def register(app: App) -> None:
@@ -83,8 +83,9 @@ def why(asset: str, *, common: Common = DEFAULT) -> int:
         out.result(report.why)
         out.say(report.why.sentence, "bold")
         if report.why.since:
-            by = f", by {report.why.by}" if report.why.by else ""
-            out.say(f"since {plain(report.why.since)}{by}")
+            how = report.why.evidence.get("how")
+            said = f": {printable(str(how))}" if how else ""
+            out.say(f"since {plain(report.why.since)}{said}")
         for step in report.why.next:
             out.say(f"  you can {step}")
         return Exit.OK

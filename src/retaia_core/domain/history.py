@@ -30,7 +30,7 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
         # Prepared by agents
         "asset.claim": "{who} began to prepare it for review",
         "asset.complete": "{who} saw that all required work on it is done",
-        "asset.release": "{who} put it back to wait for an agent[: {reasons}]",
+        "asset.release": "{who} put it back to READY[: required work failed for good: {reasons}]",
         "asset.offer": "{who} offered it for a decision",
         "jobs.claimed": "{who} took on {jobs}[ (fencing number {fencing})]",
         "job.completed": "{who} completed {job}[, with warnings: {warnings}]",

@@ -10,6 +10,7 @@ from attrs import field, frozen
 from .actors import ActorKind
 from .assets import Asset, Flag
 from .fixity import Fixity
+from .history import told, who
 from .jobs import Job, JobStatus
 from .journal import Event
 from .leases import Lock
@@ -77,10 +78,10 @@ def _sentence(asset: Asset, jobs: Sequence[Job], offered: frozenset[str], now: d
         return _STATES[asset.state]
     last = asset.decisions[-1] if asset.decisions else None
     verb = "kept" if asset.verdict is Verdict.KEEP else "rejected"
-    who = f"{last.by} {verb} it on {last.at:%Y-%m-%d %H:%M}Z" if last else f"it was {verb}"
+    by = f"{who(last.by)} {verb} it on {last.at:%Y-%m-%d %H:%M}Z" if last else f"it was {verb}"
     moved = {State.ARCHIVED: ", and its files were verified in the archive"}
     moved[State.REJECTED] = ", and its files were verified among the rejects"
-    return who + moved.get(asset.state, "; no file has moved yet")
+    return by + moved.get(asset.state, "; no file has moved yet")
 
 
 def _notes(asset: Asset, lock: Lock | None, storage: Storage | None, now: datetime) -> list[str]:
@@ -210,6 +211,7 @@ def explain_asset(
             "jobs": {j.job_type: j.status.value for j in jobs},
             "failures": failures,
             "event": last.name if last else None,
+            "how": told(last) if last else None,
             "batch": _batch(asset, events),
             **_content_evidence(fixity),
         },

@@ -7,6 +7,7 @@ from hypothesis import given
 
 from retaia_core.domain.actors import ActorKind
 from retaia_core.domain.assets import Asset, DecisionRecord, Flag
+from retaia_core.domain.history import told
 from retaia_core.domain.jobs import Failure, JobStatus
 from retaia_core.domain.lifecycle import State, Verdict, allowed_actions
 from retaia_core.domain.storage import Health
@@ -54,6 +55,16 @@ class TestEveryAssetIsExplained:
         sentence = explain_asset(one, now=START).sentence
         assert "person:ada kept it on 2026-01-02" in sentence
         assert "no file has moved yet" in sentence
+
+    def test_it_is_said_in_the_words_of_the_history(self) -> None:
+        """How it came to be so is the history's own sentence, and a decision is told alike in both."""
+        record = DecisionRecord(action="KEEP", at=START, by="person:ada")
+        one = asset(state=State.DECIDED_KEEP, verdict=Verdict.KEEP, decisions=(record,))
+        data = {"from": "DECISION_PENDING", "to": "DECIDED_KEEP"}
+        kept = event("decision.keep", actor="person:ada", at=START, data=data)
+        said = explain_asset(one, events=[kept], now=START)
+        assert said.evidence["how"] == told(kept) == "person:ada kept it"
+        assert told(kept) in said.sentence
 
     def test_the_event_names_who(self) -> None:
         """The actor is that of the event that led to the present state."""
