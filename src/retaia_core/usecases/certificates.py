@@ -16,8 +16,8 @@ from ..domain.purge import PurgeFile, PurgeRole
 from ..domain.undo import last_move
 from ..errors import StateConflict
 from ..ports.store import Store, Transaction
+from .copy_evidence import trail_of
 from .lookups import need_asset
-from .proofs import trail_of
 from .purging import OPERATION, journal_file
 
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any
 
+import anyio
 from attrs import define, frozen
 
 from ..domain.actors import Actor, ActorKind
 from ..domain.assets import Asset
 from ..domain.discovery import SeenFile
-from ..domain.fixity import Fixity, GroupFile, files_of
-from ..domain.identifiers import AssetId, RelPath, Subject
-from ..domain.journal import Event, Phase
+from ..domain.fixity import GroupFile, files_of
+from ..domain.identifiers import AssetId, RelPath
+from ..domain.journal import Phase
 from ..domain.lifecycle import State
 from ..domain.proof import (
     Check,
@@ -22,9 +22,7 @@ from ..domain.proof import (
     Evidence,
     Refusal,
     RefusedCopy,
-    Remembered,
     Waiver,
-    evidence_of,
     known_paths,
     parse_reason,
 )
@@ -35,13 +33,11 @@ from ..ports.clock import Clock
 from ..ports.copies import Copies, CopyRefused, OpenCopies
 from ..ports.originals import Originals
 from ..ports.store import Store, Transaction
+from .copy_evidence import CHECKED, WAIVED, Known, check_data, evidence_now, known_of
 from .lookups import need_living
-from .storages import Storages
+from .pacing import Pace, Stopped
+from .storages import Storages, need_storage
 from .trail import record
-
-CHECKED = "purge.checked"
-WAIVED = "purge.waived"
-PAGE = 1000
 
 
 @frozen(kw_only=True)
@@ -87,9 +83,28 @@ class Proofs:
         """
         asset, moves = await self.store.read(partial(self._wanted, uuid))
         storage = await self.storages.online(asset.storage_id)
-        checks = await self.storages.blocking(self._check_all, asset, storage, moves, tell)
+        checks = await self._read(partial(self._check_all, asset, storage, moves, tell))
         await self.store.transact(partial(self._remember, actor, asset, checks))
         return checks
+
+    async def _read(self, work: Callable[[Pace], tuple[Check, ...]]) -> tuple[Check, ...]:
+        """Run what reads for long; it stops at the next block where this task is cancelled."""
+        pace, ended = Pace(), anyio.Event()
+
+        async def stop_with_this_task() -> None:
+            try:
+                await ended.wait()
+            finally:
+                if not ended.is_set():
+                    pace.stop()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(stop_with_this_task)
+            answer = await self.storages.blocking(_answer, work, pace)
+            ended.set()
+        if isinstance(answer, StorageOffline | Stopped):
+            raise answer
+        return answer
 
     def _wanted(self, uuid: AssetId, tx: Transaction) -> tuple[Asset, list[tuple[str, str]]]:
         asset = _rejected(tx, uuid)
@@ -101,14 +116,24 @@ class Proofs:
         return asset, moves
 
     def _check_all(
-        self, asset: Asset, storage: Storage, moves: Sequence[tuple[str, str]], tell: Tell
+        self,
+        asset: Asset,
+        storage: Storage,
+        moves: Sequence[tuple[str, str]],
+        tell: Tell,
+        pace: Pace,
     ) -> tuple[Check, ...]:
         originals, copies = self.storages.open(storage), self.copies(storage)
         checks = []
         for file in files_of(asset):
             paths = known_paths(asset, file.path, moves, storage.layout)
             look = _Look(
-                file=file, at=self.clock.now(), originals=originals, copies=copies, tell=tell
+                file=file,
+                at=self.clock.now(),
+                originals=originals,
+                copies=copies,
+                tell=tell,
+                pace=pace,
             )
             checks.append(look.through(self.places, paths))
         return tuple(checks)
@@ -116,8 +141,24 @@ class Proofs:
     def _remember(
         self, actor: Actor, asset: Asset, checks: Iterable[Check], tx: Transaction
     ) -> None:
-        files = [_check_data(check) for check in checks]
+        files = [check_data(check) for check in checks]
         record(tx, asset.subject, CHECKED, actor, self.clock.now(), files=files)
+
+    async def evidence(self, uuid: AssetId) -> tuple[tuple[GroupFile, Evidence], ...]:
+        """What counts now for each file of an asset, having looked at the copies; changes nothing.
+
+        Raises:
+            NotFound, Purged: as said.
+        """
+
+        def known(tx: Transaction) -> tuple[Asset, Storage, Known]:
+            asset = need_living(tx, uuid)
+            return asset, need_storage(tx, asset.storage_id), known_of(tx, asset)
+
+        asset, storage, facts = await self.store.read(known)
+        now, copies = self.clock.now(), self.copies(storage)
+        found = await self.storages.blocking(evidence_now, copies, asset, facts, now)
+        return tuple((file, found[file.path]) for file in files_of(asset))
 
     def waive_in(
         self, actor: Actor, uuid: AssetId, path: str, reason: str, tx: Transaction
@@ -161,6 +202,16 @@ class Proofs:
         return await self.store.transact(partial(self.waive_in, actor, uuid, path, reason))
 
 
+def _answer(
+    work: Callable[[Pace], tuple[Check, ...]], pace: Pace
+) -> tuple[Check, ...] | StorageOffline | Stopped:
+    """What the work answers, or why it ended early, so that no group of tasks wraps it up."""
+    try:
+        return work(pace)
+    except (StorageOffline, Stopped) as error:
+        return error
+
+
 def _rejected(tx: Transaction, uuid: AssetId) -> Asset:
     asset = need_living(tx, uuid)
     if asset.state is not State.REJECTED:
@@ -180,6 +231,7 @@ class _Look:
     originals: Originals
     copies: Copies
     tell: Tell
+    pace: Pace
     digest: str = ""
 
     def through(self, places: Iterable[str], paths: Sequence[str]) -> Check:
@@ -262,6 +314,7 @@ class _Look:
 
         def told(count: int) -> None:
             nonlocal read
+            self.pace(count)
             read += count
             self.tell(Reading(path=self.file.path, place=place, read=read, size=self.file.size))
 
@@ -271,144 +324,3 @@ class _Look:
 def _refused(place: str, path: str, error: CopyRefused) -> RefusedCopy:
     where = "" if error.reason is Refusal.AWAY else path
     return RefusedCopy(place=place, path=where, reason=error.reason, message=error.message)
-
-
-# What is remembered: the audit trail itself
-
-
-def trail_of(tx: Transaction, subject: Subject) -> Iterator[Event]:
-    """Every event of a subject, in order."""
-    after = 0
-    while page := tx.events(subject, after=after, limit=PAGE):
-        yield from page
-        after = page[-1].seq
-
-
-@frozen(kw_only=True)
-class Known:
-    """What is known of an asset's files and their copies before any is looked at."""
-
-    remembered: Remembered
-    fixity: Fixity | None
-
-
-def known_of(tx: Transaction, asset: Asset) -> Known:
-    """What was checked and waived last of each file of an asset, and the records of its content."""
-    checks: dict[str, Check] = {}
-    waivers: dict[str, Waiver] = {}
-    for event in trail_of(tx, asset.subject):
-        if event.name == CHECKED:
-            for data in _items(event.data["files"]):
-                checks[data["path"]] = _check_from(data)
-        elif event.name == WAIVED:
-            waiver = Waiver(**_mapping(event.data), by=event.actor, at=event.at)
-            waivers[waiver.path] = waiver
-    return Known(
-        remembered=Remembered(checks=checks, waivers=waivers), fixity=tx.fixity(asset.uuid)
-    )
-
-
-def evidence_now(
-    copies: Copies, asset: Asset, known: Known, now: datetime
-) -> Mapping[str, Evidence]:
-    """What counts now for each file of an asset, having looked at the copies that proved something."""
-    return {
-        file.path: evidence_of(
-            file,
-            remembered=known.remembered,
-            record=known.fixity.of(file.role) if known.fixity else None,
-            stamp=_stamp(copies, known.remembered.checks.get(file.path)),
-            now=now,
-        )
-        for file in files_of(asset)
-    }
-
-
-def _stamp(copies: Copies, check: Check | None) -> str | None:
-    return None if check is None or check.proof is None else stamp_now(copies, check.proof)
-
-
-def stamp_now(copies: Copies, proof: CopyProof) -> str | None:
-    """How the copy of a proof looks now; None where it is gone or no other copy any more."""
-    try:
-        found = copies.look(proof.place, proof.copy, proof.path)
-    except CopyRefused:
-        return None
-    return None if found is None else found.stamp
-
-
-def proof_data(proof: CopyProof) -> dict[str, object]:
-    """A proof as plain data."""
-    return {
-        "path": proof.path,
-        "size": proof.size,
-        "mtime_ns": proof.mtime_ns,
-        "digest": proof.digest,
-        "place": proof.place,
-        "copy": proof.copy,
-        "stamp": proof.stamp,
-        "at": proof.at.isoformat(),
-    }
-
-
-def proof_from(data: Mapping[str, Any]) -> CopyProof:
-    """A proof from plain data."""
-    return CopyProof(**{**data, "at": datetime.fromisoformat(data["at"])})
-
-
-def waiver_data(waiver: Waiver) -> dict[str, object]:
-    """A waiver as plain data."""
-    return {
-        "path": waiver.path,
-        "size": waiver.size,
-        "mtime_ns": waiver.mtime_ns,
-        "reason": waiver.reason,
-        "by": waiver.by,
-        "at": waiver.at.isoformat(),
-    }
-
-
-def waiver_from(data: Mapping[str, Any]) -> Waiver:
-    """A waiver from plain data."""
-    return Waiver(**{**data, "at": datetime.fromisoformat(data["at"])})
-
-
-def _check_data(check: Check) -> dict[str, object]:
-    return {
-        "path": check.path,
-        "size": check.size,
-        "mtime_ns": check.mtime_ns,
-        "at": check.at.isoformat(),
-        "proof": proof_data(check.proof) if check.proof else None,
-        "refused": [
-            {"place": r.place, "path": r.path, "reason": r.reason.value, "message": r.message}
-            for r in check.refused
-        ],
-        "digest": check.digest,
-        "problem": check.problem,
-    }
-
-
-def _check_from(data: Mapping[str, Any]) -> Check:
-    return Check(
-        path=data["path"],
-        size=data["size"],
-        mtime_ns=data["mtime_ns"],
-        at=datetime.fromisoformat(data["at"]),
-        proof=proof_from(data["proof"]) if data["proof"] else None,
-        refused=tuple(
-            RefusedCopy(**{**r, "reason": Refusal(r["reason"])}) for r in _items(data["refused"])
-        ),
-        digest=data["digest"],
-        problem=data["problem"],
-    )
-
-
-def _items(value: object) -> Sequence[Any]:
-    assert isinstance(value, Sequence)
-    return value
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    assert isinstance(value, Mapping)
-    return value

@@ -26,7 +26,8 @@ from ..domain.storage import Health
 from ..errors import RetaiaError, Unavailable
 from ..ports.clock import Clock
 from ..ports.store import Store, Transaction
-from .proofs import Proofs, trail_of
+from .copy_evidence import trail_of
+from .proofs import Proofs
 from .purges import Purges
 from .trail import record
 

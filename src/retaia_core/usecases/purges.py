@@ -32,9 +32,9 @@ from ..errors import ForbiddenActor, RetaiaError, StateConflict, StorageOffline,
 from ..ports.clock import Clock, Ids
 from ..ports.copies import OpenCopies, no_copies
 from ..ports.store import Store, Transaction
+from .copy_evidence import Known, evidence_now, known_of, proof_data, waiver_data
 from .known_results import forget_results
 from .lookups import need_asset, need_living
-from .proofs import Known, evidence_now, known_of, proof_data, waiver_data
 from .purging import (
     Hands,
     Purging,

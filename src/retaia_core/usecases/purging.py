@@ -17,7 +17,7 @@ from ..errors import RetaiaError, StorageOffline, Unavailable
 from ..ports.copies import Copies
 from ..ports.derived_storage import DerivedStorage
 from ..ports.originals import Originals, RemovalRefused
-from .proofs import proof_data, proof_from, stamp_now, waiver_data, waiver_from
+from .copy_evidence import proof_data, proof_from, stamp_now, waiver_data, waiver_from
 
 OPERATION = "purge"
 
