@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import partial
 
 import anyio
+import anyio.lowlevel
 from attrs import define, evolve, field, frozen
 
 from ..domain.actors import Actor
@@ -305,6 +306,8 @@ class Verification:
             tasks.start_soon(stop_with_this_task)
             answer = await self.storages.blocking(_read, originals, file, pace)
             ended.set()
+        if isinstance(answer, Stopped):
+            await anyio.lowlevel.checkpoint()  # Cancelled is what ended it, as a rule.
         if isinstance(answer, StorageOffline | Stopped):
             raise answer
         return answer
