@@ -18,6 +18,7 @@ from retaia_agent.mounts import (
     SourceChanged,
     SourceFile,
     SourceProblem,
+    find_sidecars,
     open_source,
 )
 from retaia_core.domain.identifiers import StorageId
@@ -155,3 +156,15 @@ def test_a_network_filesystem_that_rounds_times(root: Path) -> None:
     seen = source(root)
     rounded = evolve(seen, mtime_ns=seen.mtime_ns // 10**9 * 10**9)
     assert open_source({"nas": root}, rounded).name == "a.mov"
+
+
+def test_sidecars_are_found_and_nothing_else(root: Path, tmp_path: Path) -> None:
+    """One that is gone, leads out of the storage, or is no file is left out; the others are resolved."""
+    inbox = root / "INBOX"
+    (inbox / "a.srt").write_bytes(b"words")
+    (tmp_path / "outside.lrf").write_bytes(b"secret")
+    (inbox / "a.lrf").symlink_to(tmp_path / "outside.lrf")
+    (inbox / "a.xmp").mkdir()
+    names = [f"INBOX/a.{suffix}" for suffix in ("srt", "lrf", "xmp", "thm")]
+    found = find_sidecars({"nas": root}, source(root), [*names, "../outside.lrf"])
+    assert found == (inbox / "a.srt",)
