@@ -52,7 +52,10 @@ def test_a_trail_is_read_exported_sealed_and_checked(
         "batch.accepted", "move.intent", "move.intent", "move.done", "move.done", "batch.done",
     ]  # fmt: skip
 
+    sealed = machine.run("history", "--check", "--json").document
+    assert (sealed["ok"], sealed["unsealed"]) == (True, 0), "the batch seals what it did"
     export = machine.run("history", "--all", "--json").document
+    assert sealed["rows"] == len(export)
     assert {line["source"] for line in export} == {"event", "journal"}
     assert all(len(line["sha256"]) == 64 for line in export)
     later = machine.run("history", "--all", "--json", "--since", export[-1]["at"]).document

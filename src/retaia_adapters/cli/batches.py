@@ -16,7 +16,7 @@ from retaia_core.errors import SettingsError
 from retaia_core.shell.credentials import local_person
 from retaia_core.shell.services import Services
 
-from .context import DEFAULT, Common, find_ids, perform, services_for
+from .context import DEFAULT, Common, find_ids, perform, seal_trail, services_for
 from .exits import Exit
 from .output import Output, plain, printable, size_text
 
@@ -145,6 +145,7 @@ def batch_apply(
                 return Exit.USAGE
             batch = await services.moves.execute(local_person(), plan, expect or plan.digest)
             done = await services.moves.run(batch.batch_id, lambda r: _print_result(out, r))
+            await seal_trail(services, out)
             storages = await _looked_at(services)
         out.result(_batch_document(done))
         return _batch_exit(out, done, storages)
@@ -179,6 +180,7 @@ def batch_undo(
                 return Exit.OK
             batch = await services.undo.execute(local_person(), plan, expect or plan.digest)
             done = await services.moves.run(batch.batch_id, lambda r: _print_result(out, r))
+            await seal_trail(services, out)
             storages = await _looked_at(services)
         out.result({"undoes": batch_id, "undone": True, **_batch_document(done)})
         for blocked in done.blocked:

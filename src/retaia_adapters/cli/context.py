@@ -113,6 +113,14 @@ async def services_for(
         yield settings, services
 
 
+async def seal_trail(services: Services, out: Output) -> None:
+    """Seal what a command did; where that cannot be done now, the next server does."""
+    try:
+        await services.history.seal()
+    except RetaiaError as error:
+        out.tell(f"what was done is not sealed yet: {error}; a server does so", "yellow")
+
+
 async def find_asset(services: Services, name: str) -> AssetReport:
     """Find an asset by UUID, by a path on this machine, or by its path in a storage.
 

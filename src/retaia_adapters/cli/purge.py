@@ -16,7 +16,7 @@ from retaia_core.settings import Settings
 from retaia_core.shell.credentials import local_person
 from retaia_core.shell.services import Services
 
-from .context import DEFAULT, Common, find_asset, perform, report_error, services_for
+from .context import DEFAULT, Common, find_asset, perform, report_error, seal_trail, services_for
 from .exits import Exit, exit_of
 from .output import Output, plain, printable, size_text
 from .purge_report import (
@@ -221,6 +221,7 @@ def purge(
             delete = yes or _confirmed(out, plans)
             if delete:
                 shown = [await _delete(services, out, one) for one in shown]
+                await seal_trail(services, out)
         results = [one.document for one in shown]
         out.result({"deleted": delete, "by": str(local_person()), "results": results})
         return next((exit_of(one.error) for one in reversed(shown) if one.error), Exit.OK)
