@@ -139,6 +139,7 @@ ACCESS: Mapping[str, Access] = {
     "getAsset": _READ,
     "getAssetFacts": _READ,
     "explainAsset": _READ,
+    "getAssetFixity": _READ,
     "listAssetHistory": _READ,
     "listAssetJobs": _READ,
     "listDerived": _READ,

@@ -128,6 +128,7 @@ CALLS: Mapping[str, Call] = {
     "POST /assets/{uuid}/derived/upload/part": lambda c, p: c.uploads.receipt(U, "u", 1),
     "GET /assets/{uuid}/derived/upload/{upload_id}": lambda c, p: c.uploads.state(U, "u"),
     "GET /assets/{uuid}/facts": lambda c, p: c.assets.facts(U),
+    "GET /assets/{uuid}/fixity": lambda c, p: c.assets.fixity(U),
     "GET /assets/{uuid}/jobs": lambda c, p: c.assets.jobs(U),
     "POST /assets/{uuid}/purge": lambda c, p: c.purge.execute(U, digest="d"),
     "POST /assets/{uuid}/purge/preview": lambda c, p: c.purge.preview(U),

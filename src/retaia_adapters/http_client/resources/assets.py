@@ -11,6 +11,7 @@ from ..paging import each
 from ..values.assets import (
     AssetDetail,
     AssetFacts,
+    AssetFixity,
     AssetPage,
     AssetSummary,
     Decision,
@@ -121,6 +122,11 @@ class Assets(Resource[M]):
     async def facts(self, uuid: str) -> AssetFacts:
         """Its technical facts."""
         return await self._engine.call(ask("GET", "/assets/{uuid}/facts", uuid), AssetFacts)
+
+    @operation
+    async def fixity(self, uuid: str) -> AssetFixity:
+        """The digests of its files, and when they were verified."""
+        return await self._engine.call(ask("GET", "/assets/{uuid}/fixity", uuid), AssetFixity)
 
     @operation
     async def why(self, uuid: str) -> Explanation:

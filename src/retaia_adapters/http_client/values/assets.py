@@ -135,6 +135,33 @@ class Explanation:
 
 
 @frozen(kw_only=True)
+class FileFixity:
+    """The digest that a file should have (``sha256:…``), when it had it last, and what was found instead."""
+
+    role: str
+    path: str
+    size_bytes: int
+    mtime_ns: int
+    taken_at: datetime
+    taken_by: str
+    checked_at: datetime
+    outcome: Literal["taken", "renewed", "match", "mismatch", "unreadable"]
+    digest: str | None = None
+    verified_at: datetime | None = None
+    found: str | None = None
+    problem: str | None = None
+
+
+@frozen(kw_only=True)
+class AssetFixity:
+    """The digests of an asset's files; ``unknown`` are the paths of those that have none yet."""
+
+    asset_uuid: str
+    files: tuple[FileFixity, ...]
+    unknown: tuple[str, ...]
+
+
+@frozen(kw_only=True)
 class JobProgress:
     """How far a job is."""
 
