@@ -11,6 +11,7 @@ from attrs import define, field, frozen
 
 from ..domain.derived import HEAD_BYTES, Sample
 from ..domain.discovery import SeenFile, Skip, skip_reason
+from ..domain.health import problem_of
 from ..domain.identifiers import RelPath, StorageId, folder_of, name_of, parse_rel_path
 from ..domain.moves import DiskFile
 from ..domain.storage import (
@@ -157,7 +158,9 @@ class MemoryOriginals(Originals):
     def _unreadable(self, folder: str) -> Skip | None:
         try:
             self._enter("walk", folder)
-        except PermissionError:
+        except OSError as error:
+            if problem_of(error) is not None:
+                raise
             return Skip.UNREADABLE
         return None
 

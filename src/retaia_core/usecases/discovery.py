@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from itertools import chain
@@ -102,7 +102,7 @@ class Discovery:
             await self._walk(partial(walk_on, walk, known, self.catalog), comparison, progress)
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from group
-        if problem := await self.storages.blocking(originals.check):
+        if problem := await self.storages.reading(originals.check):
             raise StorageOffline(problem)
         await self._close(comparison)
         return tally
@@ -125,7 +125,7 @@ class Discovery:
 
         async with anyio.create_task_group() as tasks, done:
             tasks.start_soon(write_all)
-            while (step := await self.storages.blocking(read_on)).visited:
+            while (step := await self.storages.reading(read_on)).visited:
                 tally.take(step)
                 if batch := list(step.batch.values()):
                     await done.send((batch, await self._compare(batch, comparison)))
@@ -137,7 +137,7 @@ class Discovery:
         known: Mapping[str, Sequence[Asset]] = {}
         if not comparison.tally.first:
             known = await self.store.read(partial(self._known, batch, comparison.tally))
-        return await self.storages.blocking(comparison.folders, batch, known)
+        return await self.storages.reading(comparison.folders, batch, known)
 
     async def _save_batch(
         self,
@@ -273,7 +273,7 @@ class Discovery:
         def fingerprints() -> list[tuple[FolderContents, Arrival]]:
             return [(contents, fingerprint(arrival)) for contents, arrival in tally.held]
 
-        held = await self.storages.blocking(fingerprints)
+        held = await self.storages.reading(fingerprints)
         counts = await self.store.transact(partial(self._match, held, comparison), durable=False)
         tally.counts.update(counts)
 
@@ -290,6 +290,8 @@ class Discovery:
         candidates = [a for a in alike if Flag.MISSING in a.flags]
         # An undo may be bringing it back right now; the next scan sees whose file it is.
         moving = {a.fingerprint for a in alike if a.state is State.MOVE_QUEUED}
+        unsure = _unsure(alike, held, tally)
+        held = [(c, a) for c, a in held if (a.seen.size, a.seen.mtime_ns) not in unsure]
         matches = match_moves(candidates, [arrival for _, arrival in held])
         by_id = {asset.uuid: asset for asset in candidates}
         counts: Counter[str] = Counter(ambiguous=len(matches.ambiguous))
@@ -331,3 +333,23 @@ class Discovery:
         tx.save_storage(evolve(storage, scans=number, last_scan_at=self.clock.now()))
         tally.unmatched = len(tx.unmatched(storage_id))
         return number
+
+
+def _unsure(
+    alike: Iterable[Asset], held: Iterable[tuple[FolderContents, Arrival]], tally: Tally
+) -> set[tuple[int, int]]:
+    """Sizes and times of which nothing is guessed now: a file, or an old place, could not be looked at.
+
+    The next scan looks again; until then the files are passed over, with the reason.
+    """
+    gone = {(a.size, a.mtime_ns) for a in alike if Flag.MISSING in a.flags}
+    unsure = {(a.size, a.mtime_ns) for a in alike if tally.hidden(a.path)}
+    arrivals = [arrival for _, arrival in held]
+    unread = {(a.seen.size, a.seen.mtime_ns) for a in arrivals if a.fingerprint is None}
+    unsure |= gone & unread
+    for arrival in arrivals:
+        if (arrival.seen.size, arrival.seen.mtime_ns) in unsure:
+            tally.skip(
+                arrival.seen.path, "moved by hand? it cannot be compared now; looked at again"
+            )
+    return unsure

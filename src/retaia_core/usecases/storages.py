@@ -63,6 +63,11 @@ class Storages:
     looks: Looks = field(default=Factory(_looks, takes_self=True), repr=False)
     _met: dict[StorageId, Problem] = field(factory=dict, init=False, repr=False)
 
+    @property
+    def reading(self) -> Blocking:
+        """Runs what only reads a storage, and may be given up where the storage does not answer."""
+        return self.looks.run
+
     def open(self, storage: Storage) -> Originals:
         """Open the originals of a storage for one piece of work; errors of the whole disk are noted."""
         originals = self.driver.open(storage.root, storage.storage_id)

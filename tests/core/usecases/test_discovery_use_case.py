@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
-from retaia_tests.house import House
+from retaia_tests.house import PERSON, House
 
 from retaia_core.domain.assets import Flag
 from retaia_core.domain.jobs import JobStatus
-from retaia_core.domain.lifecycle import State
+from retaia_core.domain.lifecycle import Action, State
 from retaia_core.domain.storage import Layout
 from retaia_core.ports.originals import FolderListing
 from retaia_core.testing.memory_files import MemoryOriginals
@@ -94,7 +94,9 @@ class TestFirstScans:
         assert (cut_off.problem, cut_off.number) == ("unplugged", 0)
         house.originals.problem = None
         report = await house.scan()
-        assert (report.problem, report.seen, report.new) == ("", BATCH_FILES + 1, 1)
+        assert (report.problem, report.seen) == ("", BATCH_FILES + 1)
+        counts = (await house.operations.status()).counts
+        assert sum(counts.values()) == BATCH_FILES + 1
 
     async def test_a_folder_that_is_listed_twice_is_taken_once(self) -> None:
         """The listing that comes last counts, in one batch and in the next."""
@@ -216,6 +218,99 @@ class TestMovedByHand:
         report = await house.scan()
         assert (report.moved_by_hand, report.new) == (0, 1)
         assert (await house.at("INBOX/A.mov")).uuid == asset.uuid
+
+    async def test_what_cannot_be_read_is_not_guessed(self, house: House) -> None:
+        """A file that looks like the one that is gone, and cannot be read now, waits for the next scan."""
+        asset = await house.ready("INBOX/A.mov", b"one of a kind")
+        file = house.originals.files.pop("INBOX/A.mov")
+        house.originals.files["INBOX/day 2/B.mov"] = file
+
+        def refuse(operation: str, path: str) -> None:
+            if operation == "fingerprint":
+                raise OSError("I/O error")
+
+        house.originals.fault = refuse
+        report = await house.scan()
+        assert (report.moved_by_hand, report.new) == (0, 0)
+        assert "cannot be compared now" in report.skipped["INBOX/day 2/B.mov"]
+        house.originals.fault = None
+        assert (await house.scan()).moved_by_hand == 1
+        assert (await house.at("INBOX/day 2/B.mov")).uuid == asset.uuid
+
+    async def test_an_old_place_out_of_sight_is_not_guessed(self, house: House) -> None:
+        """While the folder of an asset cannot be read, its twin elsewhere is neither it nor a new one."""
+        asset = await house.ready("INBOX/day 1/A.mov", b"one of a kind")
+        file = house.originals.files.pop("INBOX/day 1/A.mov")
+        house.originals.files["INBOX/day 1/keeps the folder.txt"] = file
+        house.originals.files["INBOX/day 2/A.mov"] = file
+
+        def refuse(operation: str, path: str) -> None:
+            if (operation, path) == ("walk", "INBOX/day 1"):
+                raise OSError("I/O error")
+
+        house.originals.fault = refuse
+        report = await house.scan()
+        assert (report.moved_by_hand, report.new, report.missing) == (0, 0, 0)
+        house.originals.fault = None
+        assert (await house.scan()).moved_by_hand == 1
+        assert (await house.at("INBOX/day 2/A.mov")).uuid == asset.uuid
+
+    async def test_a_renamed_folder_keeps_every_asset(self, house: House) -> None:
+        """A thousand files in a folder that was renamed by hand keep their UUIDs, sidecars and all."""
+        for number in range(1000):
+            house.originals.add(f"INBOX/old/{number}.jpg", f"file {number}".encode())
+        house.originals.add("INBOX/old/7.xmp", b"<x/>")
+        await house.scan()
+        await house.scan()
+        before = {n: (await house.at(f"INBOX/old/{n}.jpg")).uuid for n in range(0, 1000, 50)}
+        renamed = {p.replace("/old/", "/New/"): f for p, f in house.originals.files.items()}
+        house.originals.files = renamed
+        report = await house.scan()
+        assert (report.moved_by_hand, report.new, report.missing) == (1000, 0, 0)
+        after = {n: (await house.at(f"INBOX/New/{n}.jpg")).uuid for n in before}
+        assert after == before
+        seven = await house.at("INBOX/New/7.jpg")
+        assert [s.path for s in seven.sidecars] == ["INBOX/New/7.xmp"]
+
+    async def test_a_change_of_case_is_a_move(self, house: House) -> None:
+        """A name that differs in case alone is another path of the same asset."""
+        asset = await house.ready("INBOX/clip.MOV", b"one of a kind")
+        house.originals.files["INBOX/Clip.mov"] = house.originals.files.pop("INBOX/clip.MOV")
+        report = await house.scan()
+        assert (report.moved_by_hand, report.new, report.missing) == (1, 0, 0)
+        assert (await house.at("INBOX/Clip.mov")).uuid == asset.uuid
+
+    async def test_out_of_the_archive_by_hand(self, house: House) -> None:
+        """A file that a person takes back from the archive to the inbox is the same asset, still archived."""
+        asset = await house.pending("INBOX/A.jpg")
+        await house.review.decide(PERSON, asset.uuid, Action.KEEP)
+        plan = await house.moves.preview()
+        await house.moves.run((await house.moves.execute(PERSON, plan, plan.digest)).batch_id)
+        await house.scan()
+        file = house.originals.files.pop("ARCHIVE/A.jpg")
+        house.originals.files["INBOX/back/A.jpg"] = file
+        report = await house.scan()
+        assert (report.moved_by_hand, report.new, report.missing) == (1, 0, 0)
+        back = await house.at("INBOX/back/A.jpg")
+        assert (back.uuid, back.state, back.flags) == (asset.uuid, State.ARCHIVED, frozenset())
+        assert [record.path for record in back.path_history] == ["INBOX/A.jpg", "ARCHIVE/A.jpg"]
+
+    async def test_replaced_while_offline(self, house: House) -> None:
+        """Another file under the name of a known one, put there while the disk was away, is a change."""
+        asset = await house.pending("INBOX/A.jpg")
+        marker, house.originals.marker = house.originals.marker, None
+        house.originals.add("INBOX/A.jpg", b"quite another", mtime_ns=2 * 10**18)
+        assert (await house.scan()).problem
+        house.originals.marker = marker
+        report = await house.scan()
+        assert (report.changed, report.new, report.missing) == (1, 0, 0)
+        changed = await house.review.asset(asset.uuid)
+        assert (changed.flags, changed.state) == (
+            frozenset({Flag.CHANGED}),
+            State.DECISION_PENDING,
+        )
+        report_of = await house.operations.asset(asset.uuid)
+        assert "its file changed after it was prepared" in report_of.why.sentence
 
     async def test_two_candidates_are_not_guessed(self, house: House) -> None:
         """Where two new files fit one that is gone, both are new and the old one is missing."""

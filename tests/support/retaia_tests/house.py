@@ -18,6 +18,7 @@ from retaia_core.domain.identifiers import AssetId, JobId, StorageId
 from retaia_core.domain.scans import ScanReport
 from retaia_core.domain.storage import Layout, Marker, Storage, Trouble
 from retaia_core.hooks.lifecycle import LifecycleHook
+from retaia_core.ports.derived_storage import DerivedStorage
 from retaia_core.ports.originals import FolderFound, Originals, OriginalsDriver
 from retaia_core.ports.secrets import Secrets
 from retaia_core.ports.store import Store
@@ -162,6 +163,9 @@ class House:
     def agents(self) -> Agents:
         return Agents(store=self.store, clock=self.clock, ids=self.ids, catalog=self.catalog)
 
+    def open_derived(self, storage: Storage) -> DerivedStorage:
+        return self.storages.watch(storage, self.derived)
+
     @property
     def processing(self) -> Processing:
         runner = HookRunner(
@@ -169,7 +173,7 @@ class House:
         )
         return Processing(
             store=self.store, clock=self.clock, ids=self.ids, catalog=self.catalog,
-            agents=self.agents, open_derived=lambda storage: self.derived, hooks=runner,
+            agents=self.agents, open_derived=self.open_derived, hooks=runner,
             switched_on=self.switched_on,
         )  # fmt: skip
 
@@ -177,7 +181,7 @@ class House:
     def uploads(self) -> Uploads:
         return Uploads(
             store=self.store, clock=self.clock, ids=self.ids, catalog=self.catalog,
-            open_derived=lambda storage: self.derived,
+            open_derived=self.open_derived,
         )  # fmt: skip
 
     @property
@@ -200,7 +204,7 @@ class House:
     def purges(self) -> Purges:
         return Purges(
             store=self.store, clock=self.clock, ids=self.ids, storages=self.storages,
-            open_derived=lambda storage: self.derived, copies=lambda storage: self.copies,
+            open_derived=self.open_derived, copies=lambda storage: self.copies,
             require_proof=self.require_proof,
         )  # fmt: skip
 
