@@ -126,14 +126,14 @@ class FilesystemOriginals(Originals):
     ) -> None:
         """Look at paths of one folder; what is no plain file with a plain name is left to `stat`."""
         try:
-            folder = os.path.dirname(self._absolute(paths[0]))
+            folder = os.path.join(os.path.dirname(self._absolute(paths[0])), "")
         except (OSError, ValidationFailed):
             found.update(super().look(paths))
             return
         odd: list[str] = []
         for path in paths:
             try:
-                seen = self._disk.lstat(os.path.join(folder, name_of(parse_rel_path(path))))
+                seen = self._disk.lstat(folder + name_of(parse_rel_path(path)))
             except FileNotFoundError:
                 continue
             except (OSError, ValidationFailed):

@@ -8,8 +8,9 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property, lru_cache
 
-from attrs import asdict, field, frozen
+from attrs import field, frozen
 
 from ..errors import NameCollisionExhausted
 from .assets import Asset, Flag
@@ -104,16 +105,26 @@ class MovePlan:
         """The moves that get another name."""
         return tuple(move for move in self.moves if move.nonce)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 (hex) over what would be done; two plans with one digest do the same."""
         return digest_of(self.moves)
 
 
+def _document(file: PlannedFile) -> dict[str, object]:
+    return {
+        "source": file.source,
+        "target": file.target,
+        "size": file.size,
+        "mtime_ns": file.mtime_ns,
+        "role": file.role,
+    }
+
+
 def digest_of(moves: Sequence[PlannedMove]) -> str:
     """SHA-256 (hex) over the moves of a plan, in their order."""
     document = [
-        [m.asset, m.storage_id, m.verdict, m.undoes, [asdict(f) for f in m.files]] for m in moves
+        [m.asset, m.storage_id, m.verdict, m.undoes, [_document(f) for f in m.files]] for m in moves
     ]
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -175,19 +186,27 @@ def same_name(name: str) -> str:
     >>> same_name("A001.JPG") == same_name("a001.jpg")
     True
     """
-    return unicodedata.normalize("NFC", name).casefold()
+    return name.casefold() if name.isascii() else unicodedata.normalize("NFC", name).casefold()
 
 
 def target_folder(asset: Asset, layout: Layout) -> str:
     """The folder that a decided asset's group goes to; its sub-folder is kept."""
-    top = layout.archive if asset.verdict is Verdict.KEEP else layout.rejects
-    inner = folder_of(layout.relative_part(asset.path))
+    return _target_of(folder_of(asset.path), asset.verdict is Verdict.KEEP, layout)
+
+
+@lru_cache(maxsize=1024)
+def _target_of(folder: str, keep: bool, layout: Layout) -> str:
+    """Where the files of a folder go; asked for file after file of one folder."""
+    top = layout.archive if keep else layout.rejects
+    inner = folder_of(layout.relative_part(f"{folder}/-" if folder else "-"))
     return f"{top}/{inner}" if inner else top
 
 
 def group_paths(asset: Asset) -> tuple[RelPath, ...]:
     """The paths of an asset's group: the original, then its sidecars by path."""
-    return (asset.path, *sorted(sidecar.path for sidecar in asset.sidecars))
+    paths = [sidecar.path for sidecar in asset.sidecars]
+    paths.sort()
+    return (asset.path, *paths)
 
 
 def _block(asset: Asset, reason: BlockReason, message: str) -> BlockedMove:
@@ -223,8 +242,10 @@ def world_block(asset: Asset, world: World) -> BlockedMove | None:
 
 def _expected(asset: Asset) -> dict[RelPath, tuple[int, int]]:
     """Size and mtime of each file of a group, as the last scan saw them."""
-    sidecars = {s.path: (s.size, s.mtime_ns) for s in asset.sidecars}
-    return {asset.path: (asset.size, asset.mtime_ns)} | sidecars
+    expected = {asset.path: (asset.size, asset.mtime_ns)}
+    for sidecar in asset.sidecars:
+        expected[sidecar.path] = (sidecar.size, sidecar.mtime_ns)
+    return expected
 
 
 def disk_block(
@@ -262,11 +283,8 @@ def _attempts(asset: Asset, folder: str) -> Iterable[_Names]:
 
 
 def _collisions(asset: Asset, folder: str, names: _Names, taken: set[str]) -> tuple[RelPath, ...]:
-    return tuple(
-        RelPath(f"{folder}/{name}")
-        for source, name in names.names.items()
-        if same_name(name) in taken and f"{folder}/{name}" != source
-    )
+    hits = [item for item in names.names.items() if same_name(item[1]) in taken]
+    return tuple(RelPath(place) for old, name in hits if (place := f"{folder}/{name}") != old)
 
 
 def _choose(asset: Asset, folder: str, taken: set[str]) -> tuple[_Names, tuple[RelPath, ...]]:
@@ -279,18 +297,18 @@ def _choose(asset: Asset, folder: str, taken: set[str]) -> tuple[_Names, tuple[R
     raise exhausted(asset.name, folder)
 
 
-def _files(asset: Asset, folder: str, names: _Names) -> tuple[PlannedFile, ...]:
-    facts = {asset.path: (asset.size, asset.mtime_ns, "original")}
-    facts |= {s.path: (s.size, s.mtime_ns, "sidecar") for s in asset.sidecars}
+def _files(
+    asset: Asset, expected: Mapping[RelPath, tuple[int, int]], folder: str, names: _Names
+) -> tuple[PlannedFile, ...]:
     return tuple(
         PlannedFile(
             source=path,
-            target=RelPath(f"{folder}/{names.names[path]}"),
-            size=facts[path][0],
-            mtime_ns=facts[path][1],
-            role=facts[path][2],
+            target=RelPath(f"{folder}/{name}"),
+            size=expected[path][0],
+            mtime_ns=expected[path][1],
+            role="original" if path == asset.path else "sidecar",
         )
-        for path in group_paths(asset)
+        for path, name in names.names.items()
     )
 
 
@@ -306,7 +324,8 @@ def _warnings(asset: Asset) -> tuple[str, ...]:
 def _plan_one(
     asset: Asset, world: World, taken: dict[tuple[StorageId, str], set[str]]
 ) -> PlannedMove | BlockedMove:
-    blocked = _state_block(asset, world) or disk_block(asset, _expected(asset), world)
+    expected = _expected(asset)
+    blocked = _state_block(asset, world) or disk_block(asset, expected, world)
     if blocked:
         return blocked
     folder = target_folder(asset, world.layouts[asset.storage_id])
@@ -328,7 +347,7 @@ def _plan_one(
         asset=asset.uuid,
         storage_id=asset.storage_id,
         verdict=asset.verdict,
-        files=_files(asset, folder, names),
+        files=_files(asset, expected, folder, names),
         nonce=names.nonce,
         collides_with=collided,
         warnings=_warnings(asset),

@@ -76,10 +76,10 @@ def _look(originals: Originals, wanted: Sequence[Sought], seen: _Seen) -> None:
     for one in wanted:
         for path in one.paths:
             there = found.get(path)
-            if isinstance(there, RetaiaError):
-                seen.unreadable.setdefault(one.asset, there.message)
-            elif there is not None:
+            if isinstance(there, DiskFile):
                 seen.files[one.storage_id, path] = there
+            elif there is not None:
+                seen.unreadable.setdefault(one.asset, there.message)
         key = (one.storage_id, one.folder)
         if key in seen.taken:
             continue
