@@ -26,6 +26,7 @@ from retaia_core.usecases.sessions import Principal
 
 from .document import IDEMPOTENCY_KEY, Operation
 from .identity import Gate
+from .under_way import UnderWay
 from .validation import missing_header
 from .wire import canonical, encode, raw_json
 
@@ -45,6 +46,7 @@ class Serving:
     gate: Gate
     monitoring: Monitoring
     hub: Hub
+    checks: dict[AssetId, UnderWay] = field(factory=dict)
     _locks: dict[str, anyio.Lock] = field(factory=dict, alias="locks")
 
     async def one_at_a_time(self, name: str, work: Callable[[], Awaitable[T]]) -> T:

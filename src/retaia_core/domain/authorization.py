@@ -170,6 +170,10 @@ ACCESS: Mapping[str, Access] = {
     # Purges
     "previewPurge": Access(callers=_PEOPLE, scope=Scope.PURGE_EXECUTE),
     "purgeAsset": _asset(Scope.PURGE_EXECUTE, Action.PURGE),
+    "getCopyProof": Access(callers=_PEOPLE, scope=Scope.PURGE_EXECUTE),
+    "proveCopies": _asset(Scope.PURGE_EXECUTE, Action.PURGE),
+    "waiveCopyProof": _asset(Scope.PURGE_EXECUTE, Action.PURGE),
+    "getPurgeCertificate": Access(callers=_PEOPLE, scope=Scope.ASSETS_READ),
     # Agents and their work
     "registerAgent": _CLAIM,
     "listJobs": _CLAIM,

@@ -21,6 +21,7 @@ from . import (
     jobs,
     ops,
     parked,
+    proofs,
     purge,
 )
 
@@ -40,5 +41,6 @@ HANDLERS: Mapping[str, Handler] = {
     **jobs.HANDLERS,
     **ops.HANDLERS,
     **parked.HANDLERS,
+    **proofs.HANDLERS,
     **purge.HANDLERS,
 }

@@ -10,18 +10,32 @@ from starlette.responses import Response
 
 from retaia_core.domain.purge import PurgeBlocked, PurgeFile, PurgePlan
 from retaia_core.errors import Purged, StateConflict
+from retaia_core.usecases.certificates import Certificate
 from retaia_core.usecases.purges import PurgeResult, whole
 
 from ..call import Call, Handler, known_answer, once_only, scope_of
-from ..views import View
+from ..views import View, without_unknown
 from ..wire import instant
+from .proofs import proof_of, waiver_of
 
 LOOKS, PAUSE_S = 100, 0.1
 """How often and with what pause a request asks whether another server is at the same one."""
 
 
+def _file(file: PurgeFile) -> View:
+    return without_unknown(
+        {
+            "role": file.role,
+            "path": file.path,
+            "size_bytes": file.size,
+            "proof": None if file.proof is None else proof_of(file.proof),
+            "waiver": None if file.waiver is None else waiver_of(file.waiver),
+        }
+    )
+
+
 def _files(files: Iterable[PurgeFile]) -> list[View]:
-    return [{"role": f.role, "path": f.path, "size_bytes": f.size} for f in files]
+    return [_file(file) for file in files]
 
 
 def _blocked(blocked: PurgeBlocked) -> View:
@@ -30,13 +44,14 @@ def _blocked(blocked: PurgeBlocked) -> View:
     return {"reason": blocked.reason, "message": blocked.message, **given}
 
 
-def _plan_of(plan: PurgePlan) -> View:
+def _plan_of(plan: PurgePlan, *, proof_required: bool) -> View:
     return {
         "asset_uuid": plan.asset,
         "storage_id": plan.storage_id,
         "path": plan.path,
         "state": plan.state,
         "eligible": not plan.blocked,
+        "proof_required": proof_required,
         "digest": plan.digest,
         "files": _files(plan.files),
         "bytes_freed": plan.bytes_freed,
@@ -65,7 +80,7 @@ async def preview_purge(call: Call) -> object:
     """Show what a purge would delete; changes nothing."""
     plan = await call.services.purges.preview(call.uuid)
     await call.services.previews.remember(call.actor, _of(call), plan.digest)
-    return _plan_of(plan)
+    return _plan_of(plan, proof_required=call.services.purges.require_proof)
 
 
 async def purge_asset(call: Call) -> object:
@@ -112,7 +127,51 @@ async def _confirm(call: Call) -> object:
     return (await once_only(call, finish, _result_of)).answer
 
 
+def _certificate_of(told: Certificate) -> View:
+    asset = told.asset
+    return without_unknown(
+        {
+            "asset_uuid": asset.uuid,
+            "storage_id": asset.storage_id,
+            "path": asset.path,
+            "media_type": asset.media_type,
+            "found_at": instant(asset.created_at),
+            "paths": [
+                {"path": one.path, "until": instant(one.until), "cause": one.cause}
+                for one in asset.path_history
+            ],
+            "decisions": [
+                {"action": one.action, "at": instant(one.at), "by": one.by}
+                for one in asset.decisions
+            ],
+            "batch_id": told.batch_id or None,
+            "confirmed_at": instant(told.accepted_at),
+            "confirmed_digest": told.digest,
+            "purged_at": instant(told.purged_at),
+            "purged_by": told.by,
+            "files": [
+                without_unknown(
+                    {
+                        **_file(gone.file),
+                        "digest": gone.digest or None,
+                        "removed_at": instant(gone.removed_at),
+                    }
+                )
+                for gone in told.files
+            ],
+            "bytes_freed": told.bytes_freed,
+            "event": told.seq,
+        }
+    )
+
+
+async def get_certificate(call: Call) -> object:
+    """What was purged of an asset, when, by whose word, and on which proof."""
+    return _certificate_of(await call.services.certificates.of(call.uuid))
+
+
 HANDLERS: Mapping[str, Handler] = {
     "previewPurge": preview_purge,
     "purgeAsset": purge_asset,
+    "getPurgeCertificate": get_certificate,
 }

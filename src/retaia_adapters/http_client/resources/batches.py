@@ -10,10 +10,12 @@ from ..modes import M, Resource, operation
 from ..values.batches import (
     BulkPreview,
     BulkReport,
+    CopyProofs,
     MoveBatch,
     MovePreview,
     ParkedChoice,
     ParkedMove,
+    PurgeCertificate,
     PurgePreview,
     PurgeResult,
     SettledAsset,
@@ -171,3 +173,42 @@ class Purge(Resource[M]):
         body = {"confirm": True} if digest is None else {"confirm": True, "digest": digest}
         request = ask("POST", "/assets/{uuid}/purge", uuid, body=body, key=self._key(key))
         return await self._engine.call(request, PurgeResult)
+
+    @operation
+    async def prove(self, uuid: str) -> CopyProofs:
+        """Look for another copy of every file, reading both whole; asked again while it runs, it waits on.
+
+        ``running`` says that it takes longer than one answer waits.
+
+        Raises:
+            StateConflict: it is not rejected.
+        """
+        request = ask("POST", "/assets/{uuid}/purge/proof", uuid, again=True)
+        return await self._engine.call(request, CopyProofs)
+
+    @operation
+    async def proof(self, uuid: str) -> CopyProofs:
+        """What counts now for each file, and how far a check is."""
+        return await self._engine.call(ask("GET", "/assets/{uuid}/purge/proof", uuid), CopyProofs)
+
+    @operation
+    async def waive(self, uuid: str, path: str, reason: str) -> CopyProofs:
+        """Say that one file may go without a proven copy, and why; it is kept for ever.
+
+        Raises:
+            ValidationFailed: no file of the asset has this path.
+            StateConflict: it is not rejected.
+        """
+        body = {"path": path, "reason": reason}
+        request = ask("POST", "/assets/{uuid}/purge/waiver", uuid, body=body, again=True)
+        return await self._engine.call(request, CopyProofs)
+
+    @operation
+    async def certificate(self, uuid: str) -> PurgeCertificate:
+        """What was purged of an asset, when, by whose word, and on which proof.
+
+        Raises:
+            StateConflict: it was not purged.
+        """
+        request = ask("GET", "/assets/{uuid}/purge/certificate", uuid)
+        return await self._engine.call(request, PurgeCertificate)

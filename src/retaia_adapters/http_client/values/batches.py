@@ -215,12 +215,117 @@ class BulkReport:
 
 
 @frozen(kw_only=True)
+class CopyProof:
+    """Another copy that was read whole and has the same SHA-256; ``copy`` is its path in the place."""
+
+    place: str
+    copy: str
+    digest: str
+    verified_at: datetime
+
+
+@frozen(kw_only=True)
+class ProofWaiver:
+    """A person's word that a file may go without a proven copy."""
+
+    reason: str
+    by: str
+    at: datetime
+
+
+@frozen(kw_only=True)
 class PurgeFile:
     """A file that a purge removes; ``path`` is relative to the storage."""
 
     role: Literal["original", "sidecar", "derived"]
     path: str
     size_bytes: int
+    proof: CopyProof | None = None
+    waiver: ProofWaiver | None = None
+
+
+@frozen(kw_only=True)
+class CopyReading:
+    """What a check of copies reads just now; without a place it is the original."""
+
+    path: str
+    read_bytes: int
+    size_bytes: int
+    place: str | None = None
+
+
+@frozen(kw_only=True)
+class FileProof:
+    """What is known of other copies of one file; ``lacking`` says why nothing is proven."""
+
+    path: str
+    size_bytes: int
+    damaged: bool
+    proof: CopyProof | None = None
+    waiver: ProofWaiver | None = None
+    lacking: str | None = None
+
+
+@frozen(kw_only=True)
+class CopyProofs:
+    """What counts now for the files of an asset, and how far a check is that runs."""
+
+    asset_uuid: str
+    running: bool
+    files: tuple[FileProof, ...]
+    reading: CopyReading | None = None
+
+
+@frozen(kw_only=True)
+class CertifiedFile:
+    """A file that a purge removed, on which proof, and its SHA-256 where it was ever taken."""
+
+    role: Literal["original", "sidecar", "derived"]
+    path: str
+    size_bytes: int
+    removed_at: datetime
+    digest: str | None = None
+    proof: CopyProof | None = None
+    waiver: ProofWaiver | None = None
+
+
+@frozen(kw_only=True)
+class FormerPath:
+    """A path that an asset had."""
+
+    path: str
+    until: datetime
+    cause: str
+
+
+@frozen(kw_only=True)
+class DecisionMade:
+    """One act of deciding."""
+
+    action: str
+    at: datetime
+    by: str
+
+
+@frozen(kw_only=True)
+class PurgeCertificate:
+    """What was purged of an asset, when, by whose word; ``event`` is its number in the audit trail."""
+
+    asset_uuid: str
+    storage_id: str
+    path: str
+    media_type: str
+    found_at: datetime
+    paths: tuple[FormerPath, ...]
+    decisions: tuple[DecisionMade, ...]
+    confirmed_at: datetime
+    confirmed_digest: str
+    purged_at: datetime
+    purged_by: str
+    files: tuple[CertifiedFile, ...]
+    bytes_freed: int
+    event: int
+    batch_id: str | None = None
 
 
 @frozen(kw_only=True)
@@ -228,8 +333,9 @@ class PurgeBlocked:
     """Why a purge would not happen."""
 
     reason: Literal[
-        "not_rejected", "locked", "parked", "storage_offline", "unreadable", "missing", "changed"
-    ]
+        "not_rejected", "locked", "parked", "storage_offline", "unreadable", "missing", "changed",
+        "damaged", "unproven",
+    ]  # fmt: skip
     message: str
     path: str | None = None
     expected: Mapping[str, Any] = field(factory=dict)
@@ -245,6 +351,7 @@ class PurgePreview:
     path: str
     state: AssetState
     eligible: bool
+    proof_required: bool
     digest: str
     files: tuple[PurgeFile, ...]
     bytes_freed: int
