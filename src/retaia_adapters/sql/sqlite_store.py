@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import tempfile
 import threading
 import time
 from collections import deque
@@ -176,10 +177,15 @@ class SqliteStore(Store):
         return self._path.with_name(self._path.name + ".lock")
 
     def _make_file(self) -> None:
-        """Make folder and file so that only their user can read them."""
+        """Make folder and file so that only their user can read them.
+
+        The file itself is never opened here: closing any descriptor of it takes from this process every
+        lock that SQLite holds on it, and another process would remove the log that is written to.
+        """
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+            if not self._path.exists():
+                _appear(self._path)
         except OSError as error:
             raise StoreError(
                 f"the database's file cannot be made or opened: {error.strerror}; "
@@ -336,6 +342,21 @@ class _Writer:
     def _roll_back(self) -> None:
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
+
+
+def _appear(path: Path) -> None:
+    """Let an empty file appear under a name, unless one is there; only its user can read it."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    os.close(handle)
+    try:
+        os.link(name, path)
+    except FileExistsError:
+        pass  # Another was faster.
+    except OSError:  # A filesystem without second names.
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    finally:
+        Path(name).unlink()
 
 
 def _next_of(waiting: deque[Call]) -> list[Call]:

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from retaia_adapters.sql.store import open_store
@@ -204,6 +205,34 @@ async def test_many_writers_of_two_stores_never_meet(store: Store, tmp_path: Pat
     completed = await store.read(lambda tx: tx.find_jobs(limit=5000))
     assert {job.job_id for job in completed if job.status == "completed"} == set(done)
     assert {job.attempts for job in completed} <= {0, 1}
+
+
+PASSER_BY = """
+import sqlite3, sys
+database = sqlite3.connect(sys.argv[1])
+database.execute("CREATE TABLE IF NOT EXISTS passer_by (n)")
+database.commit()
+database.close()
+"""
+
+
+async def test_a_second_store_of_a_process_keeps_its_locks(store: Store, tmp_path: Path) -> None:
+    """Opening the file again in one process takes no lock from the first: the log stays while it is used.
+
+    Another process that closes the database believes to be the last where no lock is left, and removes
+    the log that this one writes to; what is written then is lost, or tears the file.
+    """
+    second = open_store(f"sqlite:///{tmp_path}/data/store.db", server=False)
+    await second.prepare()
+    await second.close()
+    await store.transact(lambda tx: tx.add_event(_event("before")))
+    log = tmp_path / "data" / "store.db-wal"
+    number = log.stat().st_ino
+    await anyio.run_process([sys.executable, "-c", PASSER_BY, str(tmp_path / "data" / "store.db")])
+    assert log.exists(), "the log was removed under a store that is open"
+    assert log.stat().st_ino == number
+    await store.transact(lambda tx: tx.add_event(_event("after")))
+    assert len(await store.read(lambda tx: tx.events())) == 2
 
 
 WRITER = textwrap.dedent(
