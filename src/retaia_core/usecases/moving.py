@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 
 from attrs import evolve, frozen
@@ -13,7 +14,7 @@ from ..domain.identifiers import BatchId, asset_subject, folder_of
 from ..domain.journal import JournalEntry, Phase
 from ..domain.moves import DiskFile, Outcome, PlannedFile, PlannedMove, Where, end_of, where_is
 from ..errors import RetaiaError, StorageOffline
-from ..ports.originals import MoveRefused, Originals
+from ..ports.originals import MoveRefused, Originals, Progress
 
 
 class TimeOver(Exception):
@@ -82,25 +83,51 @@ def move_groups(
 ) -> tuple[Seen | None, ...]:
     """Move groups one after another, make their names durable, and look where each file is.
 
-    ``go_on``, given how many groups were begun, is asked before each file. The answer has one entry for
-    each group that was tried; None where its files cannot be looked at, so that nothing is known.
+    ``go_on``, given how many groups were begun, is asked before each file, and, as for the first, while
+    one is copied. The answer has one entry for each group that was tried; None where its files cannot be
+    looked at, so that nothing is known.
 
     Raises:
         StorageOffline: the storage went away, or cannot keep what was renamed; nothing is proven.
     """
     errors: list[str] = []
+    progress = _while_ours(go_on)
     try:
         for move in moves:
             errors.append("")
-            errors[-1] = _move_group(originals, move, lambda: go_on(len(errors)))
+            errors[-1] = _move_group(originals, move, lambda: go_on(len(errors)), progress)
     except TimeOver:
         errors.pop()  # It may be half moved; whoever has the batch next looks at it.
     tried = moves[: len(errors)]
     _keep(originals, tried)
+    located = _located(originals, tried)
+    for move, found, error in zip(tried, located, errors, strict=True):
+        if error and found is not None and outcome_of(found) is Outcome.FAILED:
+            _clear(originals, move)
     return tuple(
         None if found is None else Seen(found=found, error=error)
-        for found, error in zip(_located(originals, tried), errors, strict=True)
+        for found, error in zip(located, errors, strict=True)
     )
+
+
+def _while_ours(go_on: Callable[[int], bool]) -> Progress:
+    """Stops a copy, which may take long, when the batch may be another's; what is copied is kept for it."""
+
+    def progress(done: int, total: int) -> None:
+        if not go_on(1):
+            raise TimeOver
+
+    return progress
+
+
+def _clear(originals: Originals, move: PlannedMove) -> None:
+    """Remove what copies that were cut left of a move that will not be tried again."""
+    # Where that cannot be done now, a hidden file stays, and nothing else.
+    with suppress(OSError, RetaiaError):
+        for file in move.files:
+            if file.source != file.target:
+                originals.clear(file.source, file.target)
+                originals.clear(file.target, file.source)
 
 
 def _keep(originals: Originals, moves: Sequence[PlannedMove]) -> None:
@@ -111,7 +138,9 @@ def _keep(originals: Originals, moves: Sequence[PlannedMove]) -> None:
         raise StorageOffline(f"what was renamed could not be made durable: {error}") from error
 
 
-def _move_group(originals: Originals, move: PlannedMove, go_on: Callable[[], bool]) -> str:
+def _move_group(
+    originals: Originals, move: PlannedMove, go_on: Callable[[], bool], progress: Progress
+) -> str:
     """Move the files of a group that are not moved yet; on a failure move back what was moved.
 
     Returns what went wrong, empty where nothing did. Whatever it says, only a look is believed.
@@ -122,23 +151,26 @@ def _move_group(originals: Originals, move: PlannedMove, go_on: Callable[[], boo
         for file in move.files:
             if not go_on():
                 raise TimeOver
-            _move_one(originals, file, there)
+            _move_one(originals, file, there, progress)
             done.append(file)
     except StorageOffline:
         raise
     except (MoveRefused, OSError, RetaiaError) as error:
         said = error.reason if isinstance(error, MoveRefused) else str(error)
-        return _undo(originals, done, said, go_on)
+        return _undo(originals, done, said, go_on, progress)
     return ""
 
 
 def _move_one(
-    originals: Originals, file: PlannedFile, there: Mapping[str, DiskFile | RetaiaError]
+    originals: Originals,
+    file: PlannedFile,
+    there: Mapping[str, DiskFile | RetaiaError],
+    progress: Progress,
 ) -> None:
     """Move a file, or finish what a crash left of its move."""
     where = _where(file, there)
     if where is Where.SOURCE:
-        originals.rename(file.source, file.target)
+        originals.rename(file.source, file.target, progress)
     elif where is Where.BOTH:
         originals.settle(file.source, file.target)
     elif where is Where.UNKNOWN:
@@ -146,7 +178,11 @@ def _move_one(
 
 
 def _undo(
-    originals: Originals, done: Sequence[PlannedFile], said: str, go_on: Callable[[], bool]
+    originals: Originals,
+    done: Sequence[PlannedFile],
+    said: str,
+    go_on: Callable[[], bool],
+    progress: Progress,
 ) -> str:
     for file in reversed(done):
         if file.source == file.target:
@@ -154,7 +190,7 @@ def _undo(
         if not go_on():
             raise TimeOver  # What failed may have taken long, and another may have moved them since.
         try:
-            originals.rename(file.target, file.source)
+            originals.rename(file.target, file.source, progress)
         except (MoveRefused, OSError, RetaiaError) as error:
             return f"{said}; moving {file.target!r} back failed too: {error}"
     return said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
@@ -21,7 +22,9 @@ from retaia_core.domain.lifecycle import Action, State
 from retaia_core.domain.moves import Batch, BatchStatus, MoveResult, Outcome
 from retaia_core.domain.parked import Choice
 from retaia_core.errors import NotFound, StoreUnavailable, Unavailable
+from retaia_core.ports.originals import Moved, Progress, no_progress
 from retaia_core.ports.store import Transaction, Work
+from retaia_core.testing.memory_files import MemoryOriginals
 from retaia_core.testing.memory_store import MemoryStore
 from retaia_core.usecases import running
 from retaia_core.usecases.running import RUN_LEASE, Run, batch_subject
@@ -35,6 +38,16 @@ async def house() -> House:
     house = House()
     await house.start()
     return house
+
+
+class Copying(MemoryOriginals):
+    """A storage whose archive is another disk: what is moved there is copied."""
+
+    def rename(self, source: str, target: str, progress: Progress = no_progress) -> Moved:
+        """Tell how far the copy is; a fault named ``copy`` comes in its middle."""
+        self._enter("copy", source)
+        progress(1, 2)
+        return super().rename(source, target, progress)
 
 
 async def accept(house: House, names: str = "AB") -> Batch:
@@ -129,6 +142,26 @@ class TestOvertaken:
         assert set(house.originals.files) == {"ARCHIVE/A.jpg", "ARCHIVE/A.xmp"}
         asset = await house.review.asset(batch.results[0].asset)
         assert (asset.state, asset.path) == (State.ARCHIVED, "ARCHIVE/A.jpg")
+
+    async def test_who_wakes_in_the_middle_of_a_copy_goes_no_further(self) -> None:
+        """A file is not moved by one who copied it for longer than the batch was theirs."""
+        house = House(originals=Copying())
+        await house.start()
+        batch = await accept(house, "A")
+
+        async def do_and_undo() -> None:
+            await house.moves.recover()
+            plan = await house.undo.preview(batch.batch_id)
+            undo = await house.undo.execute(PERSON, plan, plan.digest)
+            await house.moves.run(undo.batch_id)
+
+        def sleep() -> None:
+            house.clock.advance(LATE)
+            anyio.from_thread.run(do_and_undo)
+
+        once(house, "copy", "INBOX/A.jpg", sleep)
+        await house.moves.run(batch.batch_id)
+        assert set(house.originals.files) == {"INBOX/A.jpg"}
 
     async def test_one_asset_that_another_holds_by_now(self, house: House) -> None:
         """An asset whose lock has a newer number is left to its holder; the others are ended."""
@@ -392,6 +425,25 @@ async def test_a_database_that_does_not_answer() -> None:
     await house.moves.recover()
     done = await house.moves.report(batch.batch_id)
     assert [r.outcome for r in done.results] == [Outcome.MOVED] * 2
+
+
+async def test_what_a_failed_copy_left_is_cleared_where_nobody_tries_it_again(
+    house: House,
+) -> None:
+    """A move that ended as failed leaves no part of a copy, in either direction."""
+    batch = await accept(house, "A")
+    seen: list[tuple[str, str]] = []
+
+    def fault(name: str, path: str) -> None:
+        seen.append((name, path))
+        if name == "rename":
+            raise OSError(errno.EIO, "input/output error")
+
+    house.originals.fault = fault
+    done = await house.moves.run(batch.batch_id)
+    assert [r.outcome for r in done.results] == [Outcome.FAILED]
+    cleared = [path for name, path in seen if name == "clear"]
+    assert cleared == ["INBOX/A.jpg", "ARCHIVE/A.jpg"]
 
 
 async def test_a_run_outlives_a_database_that_comes_back() -> None:
