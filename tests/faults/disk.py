@@ -268,9 +268,7 @@ class SimulatedDisk(Disk):
             length = length // 2 if room is None else max(0, min(room, length))
         content = node.content[: found.at] + bytes(block[:length])
         if length:
-            node.device.write(
-                node, content + node.content[found.at + length :], self._tree.tick()
-            )
+            node.device.write(node, content + node.content[found.at + length :], self._tree.tick())
             found.at += length
         if code:
             raise fail(code)

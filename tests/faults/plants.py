@@ -218,4 +218,3 @@ def planted(world: World, names: Sequence[str]) -> Iterator[None]:
         for name in names:
             stack.enter_context(PLANTS[name](world))
         yield
-

@@ -143,4 +143,3 @@ class ProcessStore(Store):
 def unavailable() -> StoreUnavailable:
     """What a database that does not answer is reported as."""
     return StoreUnavailable("the database does not answer; try again")
-

@@ -17,7 +17,7 @@ from retaia_core.domain.media import MediaType
 from retaia_core.domain.moves import Batch
 from retaia_core.domain.parked import offers
 from retaia_core.domain.storage import Layout
-from retaia_core.errors import RetaiaError
+from retaia_core.errors import RetaiaError, Unavailable
 from retaia_core.usecases.processing import BundleClaim
 from retaia_core.usecases.results import DerivedClaim, Submission
 
@@ -169,19 +169,24 @@ class Story:
             for name in ("x", "y")[: choices.below(3)]:
                 tasks.start_soon(self._agent, name, 1 + choices.below(4))
 
-    async def _try(self, work: Callable[[Process], Awaitable[T]]) -> T | None:
-        """Ask for something, and take no for an answer."""
-        try:
-            return await self.world.ask(work)
-        except (RetaiaError, Dropped) as error:
-            self.world.note(self.world.outside, f"answered: {type(error).__name__} {error}")
-            return None
+    async def _try(self, work: Callable[[Process], Awaitable[T]], patience: int = 3) -> T | None:
+        """Ask for something, and take no for an answer; where nobody answers, ask again."""
+        for _ in range(patience):
+            try:
+                return await self.world.ask(work)
+            except (Unavailable, Dropped) as error:
+                self.world.note(self.world.outside, f"answered: {type(error).__name__} {error}")
+                await anyio.sleep(self.choices.one_of((0.0, 20.0, 60.0)))
+            except RetaiaError as error:
+                self.world.note(self.world.outside, f"answered: {type(error).__name__} {error}")
+                return None
+        return None
 
     async def _person(self, name: str, acts: int) -> None:
         actor = Actor(kind=ActorKind.PERSON, id=f"local/{name}")
         doings = (
-            self._decide, self._batch, self._decide, self._undo, self._purge, self._batch,
-            self._reopen, self._settle, self._reprocess,
+            self._batch, self._undo, self._purge, self._batch, self._undo, self._purge,
+            self._decide, self._reopen, self._settle, self._reprocess,
         )  # fmt: skip
         for number in range(acts):
             doing = self.choices.one_of(doings) if number else self._batch
@@ -196,7 +201,9 @@ class Story:
 
     async def _decide(self, actor: Actor) -> None:
         for asset in self._assets(*DECIDABLE):
-            action = self.choices.one_of((Action.KEEP, Action.REJECT, Action.REJECT, None, Action.CLEAR))
+            action = self.choices.one_of(
+                (Action.KEEP, Action.REJECT, Action.REJECT, None, Action.CLEAR)
+            )
             if action is not None:
                 await self._try(_deciding(actor, asset.uuid, action))
 
@@ -236,6 +243,9 @@ class Story:
         plan = await self._try(lambda p: p.purges.preview(uuid))
         if plan is None or plan.blocked:
             return
+        await anyio.sleep(self.choices.one_of((0.0, 0.0, 1.0, 31.0)))
+        if self.world.strangers and self.choices.chance(0.2):
+            self._change(f"{ROOT}/{self.choices.one_of(plan.files).path}")
         await self._try(lambda p: p.purges.purge(actor, plan, plan.digest))
 
     async def _reopen(self, actor: Actor) -> None:
@@ -349,7 +359,7 @@ class Story:
 
     # Strangers
 
-    def rogue(self) -> None:
+    def rogue(self, about: str) -> None:
         """Another program, in any instant: puts a file where a move would go, or changes or removes one."""
         world, choices = self.world, self.choices
         if world.away is not None or world.read_only:
@@ -360,10 +370,14 @@ class Story:
             for r in b.results
             for f in r.move.files
         ]
-        what = choices.below(4)
-        if what == 0 and plans:
-            file = choices.one_of(plans)
-            path = f"{ROOT}/{choices.one_of((file.target, file.source))}"
+        what = 0 if about and choices.chance(0.5) else choices.below(4)
+        if what == 0 and (plans or about):
+            path = about
+            if plans and not (about and choices.chance(0.8)):
+                file = choices.one_of(plans)
+                path = f"{ROOT}/{choices.one_of((file.target, file.source))}"
+            if not relative(path).startswith(("INBOX/", "ARCHIVE/", "REJECTS/")):
+                return
             if self.put(path, content := self.content("rogue")):
                 world.stats["rogue file"] += 1
                 world.watch.touched.add(content)
@@ -384,13 +398,7 @@ class Story:
         path, node = choices.one_of(files)
         world.watch.touch(node.content)
         if what == 1:
-            world.note(world.outside, f"a stranger changes {relative(path)!r}")
-            world.stats["rogue change"] += 1
-            world.watch.precious.pop(node.content, None)
-            node.device.write(node, self.content("changed"), world.tree.tick())
-            node.device.sync(node)
-            world.watch.touched.add(node.content)
-            world.watch.came_at[node.content] = world.steps
+            self._change(path)
         elif what == 2:
             world.note(world.outside, f"a stranger removes {relative(path)!r}")
             world.stats["rogue removal"] += 1
@@ -404,15 +412,26 @@ class Story:
             world.stats["rogue rename"] += 1
             node.device.rename(folder, name, folder, to)
 
+    def _change(self, path: str) -> None:
+        """Write other bytes into a file."""
+        world = self.world
+        node = world.tree.look(path)
+        if node is None or node.kind != FILE or world.away is not None:
+            return
+        world.note(world.outside, f"a stranger changes {relative(path)!r}")
+        world.stats["rogue change"] += 1
+        world.watch.touch(node.content)
+        world.watch.precious.pop(node.content, None)
+        node.device.write(node, self.content("changed"), world.tree.tick())
+        node.device.sync(node)
+        world.watch.touched.add(node.content)
+        world.watch.came_at[node.content] = world.steps
 
-def _deciding(
-    actor: Actor, uuid: AssetId, action: Action
-) -> Callable[[Process], Awaitable[Asset]]:
+
+def _deciding(actor: Actor, uuid: AssetId, action: Action) -> Callable[[Process], Awaitable[Asset]]:
     return lambda process: process.review.decide(actor, uuid, action)
 
 
 def CountedUuid(world: World) -> str:  # noqa: N802
     """A UUID of the run's own."""
     return world.processes[world.machines[0]].ids.uuid()
-
-

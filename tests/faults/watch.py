@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
+
+from greenlet import getcurrent, greenlet
 
 from retaia_core.domain.assets import Asset
 from retaia_core.domain.jobs import Job, JobStatus
@@ -46,6 +48,8 @@ class Watch:
         self.gone: set[bytes] = set()
         """Content that a purge removed."""
         self._journal: list[tuple[int, JournalEntry]] = []
+        self._by: dict[int, str] = {}
+        self._asked: dict[greenlet, int] = {}
         self._durable = 0
 
     def touch(self, content: bytes) -> None:
@@ -103,7 +107,9 @@ class Watch:
             self._world.stats["purged between look and removal"] += 1
             return
         what = self.precious[node.content]
-        self._world.violate(f"{process.name} purges {name!r}, which is {what}, and nobody ordered it")
+        self._world.violate(
+            f"{process.name} purges {name!r}, which is {what}, and nobody ordered it"
+        )
 
     def replacing(self, process: Process, path: str, node: Node) -> None:
         """A file is about to take the name of another."""
@@ -116,10 +122,42 @@ class Watch:
         if not self.is_precious(node) or _temporary(source):
             return
         old, new = relative(source), relative(target)
+        self._in_time(process, old, new, node.content)
         if not (self._intended("move", old, new) or self._intended("undo", old, new)):
-            self._world.violate(
-                f"{process.name} moves {old!r} to {new!r}, and no journal says so"
-            )
+            self._world.violate(f"{process.name} moves {old!r} to {new!r}, and no journal says so")
+
+    def asked_the_time(self) -> None:
+        """Work on the disk looks at the clock before each file: whether the file is its to move."""
+        if self._world.loop.can_stand_aside():
+            self._asked[getcurrent()] = self._world.database.commits
+
+    def _in_time(self, process: Process, source: str, target: str, content: bytes) -> None:
+        """Nobody moves what another has taken over, or ended, before the last look at the clock.
+
+        Between that look and the last call for the file nothing can be told: a disk knows no fencing.
+        What such a late call did is no violation, and from then on nobody knows where the file should be.
+        """
+        last = next(
+            (
+                (at, entry)
+                for at, entry in reversed(self._journal)
+                if {entry.source, entry.target} == {source, target}
+            ),
+            None,
+        )
+        if last is None:
+            return
+        at, entry = last
+        if entry.phase is Phase.INTENT and self._by.get(at) == process.name:
+            return
+        if at > self._asked.get(getcurrent(), 0):
+            self._world.stats["late effect"] += 1
+            self.touch(content)
+            return
+        said = "ended" if entry.phase is not Phase.INTENT else "taken over"
+        self._world.violate(
+            f"{process.name} moves {source!r} to {target!r}, which another has {said}"
+        )
 
     def _intended(self, operation: str, source: str, target: str | None) -> bool:
         """Whether the journal has the intent, safe from a cut; a move may be taken back."""
@@ -143,8 +181,9 @@ class Watch:
     def committed(self, process: Process, tx: WatchedTransaction, *, durable: bool) -> None:
         """A transaction was committed."""
         number = self._world.database.commits + 1
-        self._ordered(process, tx.new_journal)
+        self._ordered(process, tx)
         self._journal += [(number, entry) for entry in tx.new_journal]
+        self._by[number] = process.name
         if durable:
             self._durable = number
         for uuid, before in tx.assets_before.items():
@@ -164,18 +203,25 @@ class Watch:
             said += [f"{e.operation} {e.phase} {e.source}" for e in tx.new_journal]
             self._world.note(process, f"commits{' durably' if durable else ''} {' '.join(said)}")
 
-    def _ordered(self, process: Process, entries: Iterable[JournalEntry]) -> None:
-        """An outcome has an intent before it."""
-        for entry in entries:
+    def _ordered(self, process: Process, tx: WatchedTransaction) -> None:
+        """An outcome has an intent before it, and is written by whoever has the lock now."""
+        for entry in tx.new_journal:
             if entry.phase is Phase.INTENT:
                 continue
+            lock = tx.locks_before.get(entry.subject) or tx.lock(entry.subject)
+            if lock is not None and lock.fencing > entry.fencing:
+                said = f"{process.name} writes what became of {entry.source!r}"
+                self._world.violate(f"{said}, and another has taken it over")
             before = (
                 e.phase is Phase.INTENT
-                and (e.operation, e.source, e.target) == (entry.operation, entry.source, entry.target)
+                and (e.operation, e.source, e.target)
+                == (entry.operation, entry.source, entry.target)
                 for _, e in self._journal
             )
             if not any(before):
-                self._world.violate(f"{process.name} writes an outcome without intent: {entry.source}")
+                self._world.violate(
+                    f"{process.name} writes an outcome without intent: {entry.source}"
+                )
 
     def lost_commits(self) -> None:
         """A cut took commits back."""
@@ -237,7 +283,8 @@ class Watch:
         if not before.held(process.clock.now()):
             return
         taken_over = before.kind is after.kind and before.holder == after.holder
-        if before.kind is LockKind.JOB_LEASE or not taken_over:
+        of_asset = after.subject.kind == "asset"
+        if before.kind is LockKind.JOB_LEASE or not (taken_over and of_asset):
             world.violate(f"{after.subject} was taken from {before.holder}, who holds it")
 
     def _worked(self, process: Process, tx: WatchedTransaction, before: Job, after: Job) -> None:

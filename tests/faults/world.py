@@ -51,6 +51,10 @@ HAPPENINGS = (
 )  # fmt: skip
 
 
+NAMING = frozenset({"rename", "replace", "link", "create"})
+"""The calls that give a name."""
+
+
 class Dropped(Exception):
     """Nobody answered: the request or its answer was lost, or the server died over it."""
 
@@ -63,6 +67,7 @@ class ProcessClock(Clock):
         self._machine = machine
 
     def now(self) -> datetime:
+        self._world.watch.asked_the_time()
         return BASE + timedelta(seconds=self._world.loop.clock + self._machine.skew)
 
 
@@ -156,29 +161,42 @@ class Process(Owner):
                 self.world.note(self, f"{error}; again in {seconds:g} s")
 
 
+FOCUS: tuple[dict[int, float], ...] = (
+    {},
+    {SWITCH: 0.1, HANG: 0.012, STALL: 0.02},
+    {KILL: 0.015, CUT: 0.01},
+    {BEFORE: 0.04, AFTER: 0.06},
+    {SWITCH: 0.05, ROGUE: 0.025},
+    {AWAY: 0.015, READ_ONLY: 0.004},
+)
+"""What a run is about: nothing; overtaking; crashes; errors; strangers; the mount."""
+
+
 class Odds:
-    """How often what happens in this run; half of the kinds never do, so that the others get room."""
+    """How often what happens in this run; many of the kinds never do, so that the others get room."""
 
-    def __init__(self, choices: Choices, *, calm: bool = False) -> None:
-        def some(*rates: float) -> float:
-            return 0.0 if calm else choices.one_of((0.0, *rates))
-
+    def __init__(self, choices: Choices) -> None:
+        focus = FOCUS[choices.below(len(FOCUS))]
+        usual = (
+            (0.0, 0.02, 0.1, 0.4),  # switch
+            (0.0, 0.0005, 0.004),  # hang
+            (0.0, 0.0, 0.001, 0.006),  # kill
+            (0.0, 0.0, 0.001, 0.004),  # cut
+            (0.0, 0.0, 0.003, 0.02),  # error
+            (0.0, 0.0, 0.003, 0.02),  # error though done
+            (0.0, 0.0, 0.0007, 0.003),  # away
+            (0.0, 0.0, 0.0, 0.0007),  # read-only
+            (0.0, 0.0, 0.001, 0.006),  # rogue
+            (0.0, 0.0, 0.001),  # clock
+            (0.0, 0.0, 0.0005, 0.003),  # stall
+        )
         self.rates = [
-            some(0.02, 0.1, 0.4),  # switch
-            some(0.0005, 0.004),  # hang
-            some(0.0, 0.001, 0.006),  # kill
-            some(0.0, 0.001, 0.004),  # cut
-            some(0.0, 0.003, 0.02),  # error
-            some(0.0, 0.003, 0.02),  # error though done
-            some(0.0, 0.0007, 0.003),  # away
-            some(0.0, 0.0, 0.0007),  # read-only
-            some(0.0, 0.001, 0.006),  # rogue
-            some(0.0, 0.001),  # clock
-            some(0.0, 0.0005, 0.003),  # stall
+            choices.one_of(rates) + focus.get(kind, 0.0)
+            for kind, rates in enumerate(usual, start=SWITCH)
         ]
         self.steps = _sums(self.rates)
-        self.store = some(0.0, 0.01, 0.03)
-        self.messages = some(0.0, 0.1, 0.3)
+        self.store = choices.one_of((0.0, 0.0, 0.01, 0.03))
+        self.messages = choices.one_of((0.0, 0.1, 0.3))
 
 
 def _sums(rates: Iterable[float]) -> list[float]:
@@ -208,11 +226,13 @@ class World:
         self.database = Database()
         self.watch = Watch(self)
         self.odds = Odds(choices)
+        self.strangers = self.odds.rates[ROGUE - 1] > 0
+        self.peace = choices.one_of((0, 0, 100, 300, 600))
         self.calm = True
         self.read_only = False
         self.away: int | None = None
         self.outside = Owner()
-        self.rogue: Callable[[], None] = lambda: None
+        self.rogue: Callable[[str], None] = lambda path: None
         self._tokens = 0
         machines = ["a", "b"] if choices.chance(0.6) else ["a"]
         self.machines = [Machine(name) for name in machines]
@@ -270,8 +290,13 @@ class World:
         if process.dead:
             raise Dead
         self.steps += 1
-        if self.calm:
+        if self.calm or self.steps < self.peace:
+            if self.trace is not None:
+                self.note(process, f"{call} {path}")
             return 0
+        if self.strangers and call in NAMING and self.choices.chance(0.03):
+            self.stats["rogue"] += 1
+            self.rogue(path)
         happening = self.choices.kind(self.odds.steps)
         if self.trace is not None:
             said = f" [{HAPPENINGS[happening - 1]}]" if happening else ""
@@ -291,12 +316,12 @@ class World:
             if code:
                 self.stats[f"{errno.errorcode[code]} though done"] += 1
             return code
-        self.happen(happening, process)
+        self.happen(happening, process, path if call in NAMING else "")
         self.refuse_dead(process)
         return 0
 
-    def happen(self, happening: int, process: Process) -> None:
-        """Something that is not about this call alone."""
+    def happen(self, happening: int, process: Process, path: str = "") -> None:
+        """Something that is not about this call alone; ``path`` is the name that is about to be given."""
         choices, loop = self.choices, self.loop
         if happening in (SWITCH, HANG, STALL):
             delay = 0.0
@@ -316,7 +341,7 @@ class World:
             self.read_only = True
             loop.call_later(choices.one_of((5.0, 90.0)), self._writable)
         elif happening == ROGUE:
-            self.rogue()
+            self.rogue(path)
         elif happening == CLOCK:
             machine = choices.one_of(self.machines)
             machine.skew += choices.one_of((1.0, -1.0, 3.0, -3.0, 60.0, -30.0))
@@ -339,7 +364,9 @@ class World:
 
     def cut(self, which: int) -> None:
         """Power is lost: 0 everywhere, 1 at the disks (the servers live on), 2 at the database's server."""
-        self.note(self.outside, f"power is cut {('everywhere', 'at the disks', 'at the store')[which]}")
+        self.note(
+            self.outside, f"power is cut {('everywhere', 'at the disks', 'at the store')[which]}"
+        )
         self.stats[f"cut {which}"] += 1
         if which != 1:
             for process in list(self.processes.values()):
@@ -427,7 +454,8 @@ class World:
             RetaiaError: the answer.
         """
         fate = 0
-        if not self.calm and self.choices.chance(self.odds.messages):
+        peace = self.calm or self.steps < self.peace
+        if not peace and self.odds.messages and self.choices.chance(self.odds.messages):
             fate = 1 + self.choices.below(4)
         if fate:
             self.stats[("late", "request lost", "answer lost", "doubled")[fate - 1]] += 1
@@ -468,9 +496,11 @@ class World:
         await self._at_store(process)
 
     async def _at_store(self, process: Process) -> None:
+        if process.until > self.loop.clock:
+            await self.loop.turn(process)
         if process.dead:
             raise Dead
-        if self.calm:
+        if self.calm or self.steps < self.peace:
             return
         happening = self.choices.kind(self.odds.steps)
         if happening in (SWITCH, HANG, STALL):
@@ -492,7 +522,7 @@ class World:
 
     async def after_commit(self, process: Process) -> None:
         """After a commit: the server dies over it, or its connection does."""
-        if self.calm:
+        if self.calm or self.steps < self.peace:
             return
         happening = self.choices.kind(self.odds.steps)
         if happening in (KILL, CUT):
