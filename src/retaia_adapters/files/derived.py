@@ -11,7 +11,8 @@ import errno
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -108,11 +109,27 @@ class FilesystemDerived:
 
     def discard(self, upload_id: str) -> None:
         """Remove what is left of an upload; harmless where nothing is."""
-        folder = self._upload(upload_id)
+        place = self._upload(upload_id)
         with self._reporting(), contextlib.suppress(FileNotFoundError):
-            for name in self._disk.listdir(folder):
-                fsio.remove_if_there(self._disk, os.path.join(folder, name))
-            self._disk.rmdir(folder)
+            if fsio.is_file(self._disk, place):
+                self._disk.unlink(place)
+                return
+            for name in self._disk.listdir(place):
+                fsio.remove_if_there(self._disk, os.path.join(place, name))
+            self._disk.rmdir(place)
+
+    def stale(self, before: datetime) -> Sequence[str]:
+        """The uploads and temporary files in which nothing was written since a time, in order of names."""
+        limit = before.timestamp() * 1e9
+        with self._reporting(), contextlib.suppress(FileNotFoundError):
+            return [
+                name
+                for name in sorted(self._disk.listdir(self._uploads))
+                if _UPLOAD_ID.fullmatch(name)
+                and (found := fsio.look(self._disk, os.path.join(self._uploads, name))) is not None
+                and found.st_mtime_ns < limit
+            ]
+        return []
 
     def open(self, ref: str) -> BinaryIO:
         """Open a published file for reading; seekable.

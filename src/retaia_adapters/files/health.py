@@ -17,10 +17,11 @@ from retaia_core.domain.storage import DERIVED_FOLDER, Trouble
 from retaia_core.errors import ValidationFailed
 
 from . import fsio
+from .derived import UPLOADS_FOLDER
 from .disk import Disk
 from .marker import marker_problem, read_marker
 
-LOOK_NAME = ".look.part"
+LOOK_NAME = "look.tmp"
 LOOK_BYTES = 4096
 
 
@@ -43,7 +44,7 @@ def probe(
         if free is not None and free < reserve:
             return FULL
         if write:
-            _write(disk, os.path.join(root, DERIVED_FOLDER))
+            _write(disk, os.path.join(root, DERIVED_FOLDER, UPLOADS_FOLDER))
     except OSError as error:
         return problem_of(error) or failing(fsio.said(error))
     return None

@@ -5,7 +5,8 @@ Synchronous; use cases call it in worker threads. ``ref`` is an opaque relative 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from typing import BinaryIO, Protocol
 
 from attrs import frozen
@@ -47,6 +48,10 @@ class DerivedStorage(Protocol):
 
     def discard(self, upload_id: str) -> None:
         """Remove what is left of an upload; harmless where nothing is."""
+        ...
+
+    def stale(self, before: datetime) -> Sequence[str]:
+        """What `discard` may be called with: uploads, and pieces of work, left alone since a time."""
         ...
 
     def open(self, ref: str) -> BinaryIO:

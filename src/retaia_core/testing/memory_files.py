@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
 from typing import BinaryIO
 
 from attrs import define, field, frozen
@@ -325,6 +326,11 @@ class MemoryDerived(DerivedStorage):
     def discard(self, upload_id: str) -> None:
         self._enter("discard", upload_id)
         self._uploads.pop(upload_id, None)
+
+    def stale(self, before: datetime) -> Sequence[str]:
+        """All uploads: there is no time in memory."""
+        self._enter("stale", "")
+        return sorted(self._uploads)
 
     def open(self, ref: str) -> BinaryIO:
         self._enter("open", ref)

@@ -12,6 +12,7 @@ from ..domain.actors import SYSTEM, Actor, ActorKind
 from ..domain.assets import Asset
 from ..domain.discovery import SeenFile
 from ..domain.fixity import known_digest
+from ..domain.health import makes_room
 from ..domain.identifiers import AssetId, asset_subject
 from ..domain.jobs import withdrawn
 from ..domain.journal import Phase
@@ -27,7 +28,7 @@ from ..domain.purge import (
     plan_purge,
     purged,
 )
-from ..domain.storage import Health, Storage
+from ..domain.storage import Storage
 from ..errors import ForbiddenActor, RetaiaError, StateConflict, StorageOffline, Unavailable
 from ..ports.clock import Clock, Ids
 from ..ports.copies import OpenCopies, no_copies
@@ -114,7 +115,7 @@ class Purges:
 
     def _plan(self, asset: Asset, storage: Storage, world: PurgeWorld, known: Known) -> PurgePlan:
         """Look at the files of one asset, and plan."""
-        if storage.health is Health.OFFLINE:
+        if not makes_room(storage):
             said = f"storage {storage.storage_id} is offline: {storage.health_reason}"
             return plan_purge(asset, evolve(world, offline=said))
         try:
@@ -234,7 +235,7 @@ class Purges:
             Unavailable: the storage went away; recovery goes on when it is back.
             StateConflict: the lock is over, so that others may act on the asset; nothing was touched.
         """
-        storage = await self.storages.online(purging.storage_id)
+        storage = await self.storages.online(purging.storage_id, to_make_room=True)
         lock = await self.store.transact(partial(self._hold, purging))
         originals, derived = self.storages.open(storage), self.open_derived(storage)
         hands = Hands(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import timedelta
+from contextlib import suppress
+from datetime import datetime, timedelta
 from functools import partial
 from typing import BinaryIO
 
@@ -17,7 +18,7 @@ from ..domain.identifiers import AssetId
 from ..domain.jobs import JobStatus
 from ..domain.lifecycle import State
 from ..domain.uploads import ABANDONED_AFTER, Part, Upload, UploadStatus
-from ..errors import ForbiddenActor, NotFound, StateConflict, ValidationFailed
+from ..errors import ForbiddenActor, NotFound, StateConflict, Unavailable, ValidationFailed
 from ..ports.clock import Clock, Ids
 from ..ports.derived_storage import DerivedStorage
 from ..ports.store import Store, Transaction
@@ -25,6 +26,9 @@ from .agents import agent_actor
 from .blocking import Blocking, in_thread
 from .lookups import need_asset, need_living
 from .storages import OpenDerived
+
+COLLECTED_AT_ONCE = 10_000
+"""How many abandoned uploads are looked at, at most, each time."""
 
 _HEX = frozenset("0123456789abcdef")
 
@@ -226,8 +230,7 @@ class Uploads:
         except ValidationFailed:
             derived.discard(upload.upload_id)
             raise
-        suffix = kind.suffixes[upload.content_type]
-        ref = f"{upload.asset}/{upload.kind}-{upload.upload_id}{suffix}"
+        ref = self._ref(upload)
         stored = derived.publish(upload.upload_id, count, ref)
         expected = upload.sha256 or stored.sha256
         if (stored.size_bytes, stored.sha256) != (upload.size_bytes, expected):
@@ -303,17 +306,46 @@ class Uploads:
     # Watchdog
 
     async def collect(self, age: timedelta = ABANDONED_AFTER) -> int:
-        """Remove uploads that were abandoned, and published files that no asset refers to."""
+        """Remove uploads that were abandoned, and published files that no asset refers to.
+
+        Returns how many uploads it removed. What lies on a storage that is away is collected later.
+        """
         limit = self.clock.now() - age
-        old = await self.store.read(lambda tx: tuple(tx.uploads_before(limit)))
+        old = await self.store.read(lambda tx: tuple(tx.uploads_before(limit, COLLECTED_AT_ONCE)))
+        removed = 0
         for upload in old:
-            derived = await self._derived(upload.asset)
-            used = {ref.ref for ref in await self.refs(upload.asset)}
-            if upload.ref is not None and upload.ref not in used:
-                await self.blocking(derived.remove, upload.ref)
-            await self.blocking(derived.discard, upload.upload_id)
-            await self.store.transact(partial(_drop, upload.upload_id), durable=False)
-        return len(old)
+            with suppress(Unavailable):
+                await self._collect(upload)
+                removed += 1
+        for storage in await self.store.read(lambda tx: tuple(tx.storages())):
+            with suppress(Unavailable):
+                await self._sweep(self.open_derived(storage), limit)
+        return removed
+
+    async def _collect(self, upload: Upload) -> None:
+        derived = await self._derived(upload.asset)
+        used = {ref.ref for ref in await self.refs(upload.asset)}
+        # A crash after publishing leaves the file under the name that it was to have.
+        known = upload.kind in self.catalog.derived_kinds
+        ref = upload.ref or (self._ref(upload) if known else None)
+        if ref is not None and ref not in used:
+            await self.blocking(derived.remove, ref)
+        await self.blocking(derived.discard, upload.upload_id)
+        await self.store.transact(partial(_drop, upload.upload_id), durable=False)
+
+    async def _sweep(self, derived: DerivedStorage, limit: datetime) -> None:
+        """Remove what is left of uploads that nobody knows any more."""
+        for upload_id in await self.blocking(derived.stale, limit):
+            if await self.store.read(partial(_upload, upload_id)) is None:
+                await self.blocking(derived.discard, upload_id)
+
+    def _ref(self, upload: Upload) -> str:
+        suffix = self._kind(upload.kind).suffixes[upload.content_type]
+        return f"{upload.asset}/{upload.kind}-{upload.upload_id}{suffix}"
+
+
+def _upload(upload_id: str, tx: Transaction) -> Upload | None:
+    return tx.upload(upload_id)
 
 
 def _refs(asset: Asset) -> tuple[DerivedRef, ...]:

@@ -298,6 +298,24 @@ class TestErrorsThatWorkMeets:
         assert (await look(house)).health is Health.ONLINE
         await house.upload(agent, asset.uuid, "thumb", "image/jpeg", JPEG)
 
+    async def test_a_full_disk_is_emptied_by_a_purge(self, house: House, disk: Disk) -> None:
+        """Purging a rejected asset is the way out of a full disk; on a read-only one it is blocked."""
+        asset = await house.pending("INBOX/a.jpg")
+        await house.review.decide(PERSON, asset.uuid, Action.REJECT)
+        plan = await house.moves.preview()
+        await house.moves.run((await house.moves.execute(PERSON, plan, plan.digest)).batch_id)
+        disk.finds = READ_ONLY
+        await look(house)
+        assert (await house.purges.preview(asset.uuid)).blocked
+        disk.finds = FULL
+        house.clock.advance(MOST_PAUSE)
+        await look(house)
+        purge = await house.purges.preview(asset.uuid)
+        assert purge.blocked == ()
+        await house.purges.purge(PERSON, purge, purge.digest)
+        assert disk.files == {}
+        assert (await house.review.asset(asset.uuid)).state is State.PURGED
+
     async def test_nothing_is_claimed_meanwhile(self, house: House, disk: Disk) -> None:
         """A disk in trouble offers no work; none is lost, and it is offered again afterwards."""
         await house.ready("INBOX/a.jpg")
@@ -310,6 +328,70 @@ class TestErrorsThatWorkMeets:
         house.clock.advance(MOST_PAUSE)
         await look(house)
         assert await house.processing.offered(agent)
+
+
+class TestDeadUploads:
+    """Whatever a crash or an agent that died left of an upload is removed, and nothing that is used."""
+
+    async def test_a_crash_between_publishing_and_the_row(self, house: House) -> None:
+        """The file that was published under its name and never noted goes with its upload."""
+        asset = await house.ready("INBOX/a.jpg")
+        agent = await house.agent()
+        bundle = await house.processing.claim_bundle(agent, asset.uuid)
+        upload = await house.uploads.init(
+            agent, asset.uuid, kind="thumb", content_type="image/jpeg", size_bytes=len(JPEG)
+        )
+        part = await house.uploads.put_part(agent, asset.uuid, upload.upload_id, 1, [JPEG])
+        await house.uploads.publish(agent, asset.uuid, upload.upload_id, {1: part.etag})
+        assert len(house.derived.files) == 1
+        # The same complete, repeated after the restart, finds it and goes on.
+        again = await house.uploads.complete(agent, asset.uuid, upload.upload_id, {1: part.etag})
+        assert again.ref in house.derived.files
+        # A second one is never repeated.
+        lost = await house.uploads.init(
+            agent, asset.uuid, kind="thumb", content_type="image/jpeg", size_bytes=len(JPEG)
+        )
+        part = await house.uploads.put_part(agent, asset.uuid, lost.upload_id, 1, [JPEG])
+        await house.uploads.publish(agent, asset.uuid, lost.upload_id, {1: part.etag})
+        house.clock.advance(timedelta(minutes=1))
+        await house.finish(agent, bundle)
+        used = {ref.ref for ref in (await house.review.asset(asset.uuid)).derived}
+        house.clock.advance(timedelta(hours=25))
+        assert await house.uploads.collect() >= 2
+        assert set(house.derived.files) == used
+        assert await house.uploads.collect() == 0
+        assert house.derived.stale(house.clock.now()) == []
+
+    async def test_parts_that_nobody_knows(self, house: House) -> None:
+        """Parts without a row are removed; those of an upload that is known are not."""
+        asset = await house.ready("INBOX/a.jpg")
+        agent = await house.agent()
+        await house.processing.claim_bundle(agent, asset.uuid)
+        upload = await house.uploads.init(
+            agent, asset.uuid, kind="thumb", content_type="image/jpeg", size_bytes=len(JPEG)
+        )
+        await house.uploads.put_part(agent, asset.uuid, upload.upload_id, 1, [JPEG])
+        house.derived.put_part("nobodys", 1, [b"x"], 1)
+        assert await house.uploads.collect() == 0
+        assert house.derived.stale(house.clock.now()) == [upload.upload_id]
+
+    async def test_a_storage_that_is_away_holds_up_no_other(self, house: House) -> None:
+        """Uploads of a lost disk stay for later, and the collection comes to its end."""
+        asset = await house.ready("INBOX/a.jpg")
+        agent = await house.agent()
+        await house.processing.claim_bundle(agent, asset.uuid)
+        await house.uploads.init(
+            agent, asset.uuid, kind="thumb", content_type="image/jpeg", size_bytes=len(JPEG)
+        )
+        house.clock.advance(timedelta(hours=25))
+
+        def fault(name: str, where: str) -> None:
+            raise OSError(errno.ESTALE, "Stale file handle")
+
+        house.derived.fault = fault
+        assert await house.uploads.collect() == 0
+        house.derived.fault = None
+        assert await house.uploads.collect() == 1
 
 
 FAULTS = st.lists(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -209,3 +210,13 @@ class DerivedStorageContract:
         assert set(derived.refs(asset_id())) == mine
         assert set(derived.refs(asset_id(2))) == theirs
         assert list(derived.refs(asset_id(3))) == []
+
+    def test_what_was_left_alone_is_named(self, derived: DerivedStorage) -> None:
+        """An upload is stale once nothing was written to it since a time; discarded, it is no more."""
+        send(derived, b"part")
+        assert UPLOAD in derived.stale(datetime.now(UTC) + timedelta(days=1))
+        derived.discard(UPLOAD)
+        assert list(derived.stale(datetime.now(UTC) + timedelta(days=1))) == []
+        publish(derived, b"whole", REF)
+        assert list(derived.stale(datetime.now(UTC) + timedelta(days=1))) == []
+        assert content_of(derived, REF) == b"whole"
