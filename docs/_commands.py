@@ -47,6 +47,8 @@ MEANINGS = {
     "scan.video_legacy_sidecars": "attach `.lrv` and `.thm` files to videos too",
     "processing.enabled": "later job types that are switched on",
     "processing.blocking_hooks": "lifecycle hooks whose failure holds an asset back",
+    "fixity.fingerprint": "whether agents take a digest of every file once it is prepared for review",
+    "fixity.bytes_per_second": "how fast agents and `retaia verify` read files whole; 0 is no limit",
     "purge.require_proof": "what a purge needs of each file: nothing, or another copy (or a waiver)",
     "purge.copies": "folders in which other copies may lie, by name",
     "purge.provider": "the plugin that looks into them",
@@ -122,10 +124,10 @@ nas = "/mnt/footage"
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """Return a Markdown table; a bar inside a cell is escaped."""
+    """Return a Markdown table; a bar inside a cell is escaped, and a cell is one line."""
 
     def line(cells: Iterable[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+        return "| " + " | ".join(" ".join(c.split("\n")).replace("|", "\\|") for c in cells) + " |"
 
     columns = list(head)
     return "\n".join([line(columns), line("---" for _ in columns), *map(line, rows)])

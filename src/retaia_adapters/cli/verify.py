@@ -12,7 +12,14 @@ from cyclopts import App, Parameter
 
 from retaia_core.domain.fixity import checksum_line, files_of
 from retaia_core.domain.identifiers import AssetId, StorageId
-from retaia_core.domain.verifying import WRONG, Checked, Result, VerifyOptions, VerifyReport
+from retaia_core.domain.verifying import (
+    QUIET,
+    WRONG,
+    Checked,
+    Result,
+    VerifyOptions,
+    VerifyReport,
+)
 from retaia_core.errors import SettingsError, StateConflict
 from retaia_core.settings import Settings
 from retaia_core.shell.credentials import local_person
@@ -101,7 +108,7 @@ async def _verify(services: Services, out: Output, options: VerifyOptions, pace:
 
 @contextmanager
 def _progress(out: Output, pace: Pace) -> Iterator[Callable[[Checked], None]]:
-    """Tell of what is not well at once; on a terminal, of how far it is too."""
+    """Show what is not well at once; on a terminal, how far the run is too."""
     count = 0
     live = out.errors.status("reading …") if out.live else None
 
@@ -111,8 +118,9 @@ def _progress(out: Output, pace: Pace) -> Iterator[Callable[[Checked], None]]:
         if live is not None:
             said = f"{count} files, {size_text(pace.bytes_read)}: {printable(one.path)}"
             live.update(said.replace("[", r"\["))
-        if one.result in WRONG:
-            out.tell(_line(one), "red")
+        if one.result not in QUIET:
+            show = out.tell if out.as_json else out.say
+            show(_line(one), "red" if one.result in WRONG else "yellow")
 
     if live is None:
         yield tell
@@ -138,8 +146,6 @@ _WORDS = {
 
 
 def _print(out: Output, report: VerifyReport) -> None:
-    for one in report.named:
-        out.say(_line(one), "red" if one.result in WRONG else "yellow")
     parts = [f"{report.counts[r]} {words}" for r, words in _WORDS.items() if report.counts.get(r)]
     out.say(f"{size_text(report.bytes_read)} read: {', '.join(parts) or 'nothing was due'}")
     for storage_id, reason in report.offline.items():

@@ -169,7 +169,7 @@ def _content_next(asset: Asset) -> tuple[str, ...]:
     verify = f"`retaia verify {asset.uuid}"
     return (
         f"put a good copy back in its place with its old time, and look again ({verify}`)",
-        f"or, where the content is right, say so ({verify} --accept`)",
+        f"say that what is there now is right ({verify} --accept`)",
     )
 
 
