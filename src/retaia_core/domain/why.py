@@ -164,7 +164,7 @@ def _content_evidence(fixity: Fixity | None) -> dict[str, object]:
 
 def _content_next(asset: Asset) -> tuple[str, ...]:
     """What a person can do about content that is another."""
-    if Flag.FIXITY_MISMATCH not in asset.flags:
+    if Flag.FIXITY_MISMATCH not in asset.flags or asset.state is State.PURGED:
         return ()
     verify = f"`retaia verify {asset.uuid}"
     return (

@@ -7,6 +7,7 @@ from hypothesis import given
 
 from retaia_core.domain.actors import ActorKind
 from retaia_core.domain.assets import Asset, DecisionRecord, Flag
+from retaia_core.domain.fixity import Outcome as ContentOutcome
 from retaia_core.domain.history import told
 from retaia_core.domain.jobs import Failure, JobStatus
 from retaia_core.domain.lifecycle import State, Verdict, allowed_actions
@@ -14,7 +15,17 @@ from retaia_core.domain.storage import Health
 from retaia_core.domain.why import explain_asset
 from retaia_core.testing import strategies
 from retaia_core.testing.clock import START
-from retaia_core.testing.samples import FACTS, after, asset, event, job, lock, storage
+from retaia_core.testing.samples import (
+    FACTS,
+    after,
+    asset,
+    event,
+    file_fixity,
+    fixity,
+    job,
+    lock,
+    storage,
+)
 
 
 class TestEveryAssetIsExplained:
@@ -31,6 +42,8 @@ class TestEveryAssetIsExplained:
         open_now = len(allowed_actions(one.standing, ActorKind.PERSON))
         if one.state is State.MOVE_QUEUED and Flag.PARKED in one.flags:
             open_now += 1
+        if Flag.FIXITY_MISMATCH in one.flags and one.state is not State.PURGED:
+            open_now += 2
         assert len(said.next) == len(set(said.next)) == open_now
         assert said.evidence["uuid"] == one.uuid
         assert said.evidence["state"] == one.state.value
@@ -47,6 +60,29 @@ class TestEveryAssetIsExplained:
         """What a scan or a move noticed is in the sentence."""
         one = asset(state=State.DECISION_PENDING, flags=frozenset({flag}))
         assert words in explain_asset(one, now=START).sentence
+
+    def test_content_that_is_another_is_said_with_its_evidence(self) -> None:
+        """Which file, since when, what was found; a person may put it back or say that it is right."""
+        other = "sha256:" + "f" * 64
+        record = fixity(1, files=(file_fixity(outcome=ContentOutcome.MISMATCH, found=other),))
+        one = asset(state=State.ARCHIVED, flags=frozenset({Flag.FIXITY_MISMATCH}))
+        said = explain_asset(one, fixity=record, now=START)
+        assert "the content of 'INBOX/A001.mov' is not what it was on 2026-01-02" in said.sentence
+        content = said.evidence["content"]
+        assert isinstance(content, dict)
+        assert content["INBOX/A001.mov"]["found"] == other
+        assert [step for step in said.next if f"retaia verify {one.uuid}" in step] == [
+            *said.next[-2:]
+        ]
+
+    def test_a_file_that_could_not_be_read_is_said(self) -> None:
+        """With the system's reason; what matches is not spoken of."""
+        bad = file_fixity(outcome=ContentOutcome.UNREADABLE, problem="input/output error")
+        said = explain_asset(asset(), fixity=fixity(1, files=(bad,)), now=START).sentence
+        assert "'INBOX/A001.mov' could not be read at" in said
+        assert "(input/output error)" in said
+        plain = explain_asset(asset(), fixity=fixity(1), now=START)
+        assert plain == explain_asset(asset(), now=START)
 
     def test_a_decision_names_who_and_when(self) -> None:
         """The person and the time of the last decision are said, and whether files moved."""
