@@ -82,6 +82,21 @@ def test_from_preview_to_refusal(sqlite_machine: Machine, storage: Path) -> None
     assert states(machine) == BACK
 
 
+def test_a_part_goes_back_alone(sqlite_machine: Machine, storage: Path) -> None:
+    """Assets that a person names, by where they are now, go back; the others stay archived."""
+    machine = sqlite_machine
+    before = tree(storage)
+    batch = applied(machine, storage)
+    part = machine.run("batch", "undo", batch, "REJECTS/day 1/Tame.jpg", "--yes", "--json")
+    assert part.code == 0, part.errors
+    assert [r["outcome"] for r in part.document["results"]] == ["MOVED"]
+    assert ("INBOX/day 1/Tame.jpg", "DECIDED_REJECT") in states(machine)
+    assert {state for _, state in states(machine)} == {"ARCHIVED", "DECIDED_REJECT"}
+    assert machine.run("batch", "undo", batch, "--yes").code == 0
+    assert tree(storage) == before
+    assert states(machine) == BACK
+
+
 @pytest.mark.faults
 @pytest.mark.parametrize("moved", [1, 2])
 def test_a_killed_undo_is_finished(machine: Machine, storage: Path, moved: int) -> None:

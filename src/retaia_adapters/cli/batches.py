@@ -155,7 +155,7 @@ def batch_apply(
 
 def batch_undo(
     batch_id: str,
-    *,
+    *names: str,
     yes: Annotated[bool, Parameter(name=["--yes", "-y"], negative="")] = False,
     expect: str | None = None,
     common: Common = DEFAULT,
@@ -166,6 +166,8 @@ def batch_undo(
     ----------
     batch_id
         As `batch apply` printed it.
+    names
+        Only these assets of it (default: everything that it moved).
     yes
         Do not ask.
     expect
@@ -174,7 +176,8 @@ def batch_undo(
 
     async def work(out: Output) -> Exit:
         async with services_for(common) as (_, services):
-            plan = await services.undo.preview(BatchId(batch_id))
+            only = await find_ids(services, names) if names else None
+            plan = await services.undo.preview(BatchId(batch_id), only)
             if not yes and not _confirmed(out, plan):
                 out.result({"undoes": batch_id, "undone": False, **_plan_document(plan)})
                 return Exit.OK

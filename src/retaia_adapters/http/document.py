@@ -56,7 +56,8 @@ class Body:
 class Operation:
     """One operation. ``bodies`` maps a content type to its checks (None where the handler checks).
 
-    ``answers`` are the statuses that the document names; ``fenced`` says that the body has a lock token.
+    ``answers`` are the statuses that the document names; ``fenced`` says that the body has a lock token,
+    ``body_required`` that a request without a body is refused.
     """
 
     operation_id: str
@@ -67,6 +68,7 @@ class Operation:
     fenced: bool
     parameters: tuple[Parameter, ...]
     bodies: Mapping[str, Body | None] = field(factory=dict)
+    body_required: bool = True
     max_body: int = DEFAULT_BODY_BYTES
     key_required: bool = True
 
@@ -259,6 +261,7 @@ def _operation(document: Schema, path: str, method: str, node: Schema) -> Operat
         answers=frozenset(int(status) for status in node["responses"] if status.isdecimal()),
         parameters=tuple(_parameter(document, p) for p in node.get("parameters", ())),
         bodies=_bodies(document, node),
+        body_required=node.get("requestBody", {}).get("required", True),
         max_body=node.get("x-max-body-bytes", DEFAULT_BODY_BYTES),
         key_required="x-idempotency-key" not in node,
     )

@@ -188,6 +188,8 @@ async def read_body(operation: Operation, request: Request) -> Any:
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise refused(415, "compressed bodies are not read", reason="UNSUPPORTED_ENCODING")
     given = content_type(request)
+    if not (operation.body_required or given or await request.body()):
+        return None
     if given not in operation.bodies:
         raise refused(
             415,

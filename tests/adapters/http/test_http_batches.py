@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import anyio
 import httpx
@@ -176,6 +177,25 @@ class TestUndo:
         refused = await served.person.post(url, json={}, headers=served.key())
         assert refused.status_code == 409
         assert refused.json()["details"]["blocked"][0]["reason"] == "undone"
+
+    async def test_a_part_goes_back(self, served: Served) -> None:
+        """Assets that are named go back by themselves; one that the batch did not move is refused."""
+        one = await decided(served, "B", "KEEP")
+        batch_id = await self._moved(served)
+        url = f"/batches/moves/{batch_id}/undo"
+        part = {"uuids": [one]}
+        shown = (await served.person.post(f"{url}/preview", json=part)).json()
+        assert [m["asset_uuid"] for m in shown["eligible"]] == [one]
+        body = {"digest": shown["digest"]}
+        other = await served.person.post(url, json=body, headers=served.key())
+        assert (other.status_code, other.json()["code"]) == (409, "STATE_CONFLICT")
+        done = await served.person.post(url, json={**part, **body}, headers=served.key())
+        report = await finished(served, done.json()["batch_id"])
+        assert [r["asset_uuid"] for r in report["results"]] == [one]
+        assert set(served.house.originals.files) == {"ARCHIVE/A.jpg", "INBOX/B.jpg"}
+        for uuids, status in (([str(UUID(int=1))], 404), (["x"], 422), ([], 422)):
+            answer = await served.person.post(f"{url}/preview", json={"uuids": uuids})
+            assert answer.status_code == status, answer.text
 
     async def test_a_world_that_changed(self, served: Served) -> None:
         """Where the way back is taken meanwhile, nothing moves, and the reason is told."""

@@ -173,7 +173,7 @@ CALLS: Mapping[str, Call] = {
     "POST /batches/moves/preview": lambda c, p: c.batches.preview("BOTH", limit=5),
     "GET /batches/moves/{batch_id}": lambda c, p: c.batches.get("b"),
     "POST /batches/moves/{batch_id}/undo": lambda c, p: c.batches.undo("b", digest="d"),
-    "POST /batches/moves/{batch_id}/undo/preview": lambda c, p: c.batches.preview_undo("b"),
+    "POST /batches/moves/{batch_id}/undo/preview": lambda c, p: c.batches.preview_undo("b", uuids=(U,)),
     "POST /decisions/apply": lambda c, p: c.decisions.apply("t"),
     "POST /decisions/preview": lambda c, p: c.decisions.preview("KEEP", FILTERS, max_items=5),
     "GET /events": lambda c, p: anext(c.events.follow(last_event_id="7")),

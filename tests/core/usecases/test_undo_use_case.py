@@ -118,6 +118,32 @@ class TestUndo:
             await undo(house, await apply(house))
         assert house.originals.files == files
 
+    async def test_part_of_a_batch(self, house: House) -> None:
+        """Some assets go back by themselves, the others when a person wants it, each once."""
+        one, two, three = [await decide(house, name) for name in "ABC"]
+        files, before = dict(house.originals.files), await state_of(house)
+        batch = await apply(house)
+        plan = await house.undo.preview(batch.batch_id, [two.uuid])
+        assert [move.asset for move in plan.moves] == [two.uuid]
+        part = await house.undo.execute(PERSON, plan, plan.digest)
+        done = await house.moves.run(part.batch_id)
+        assert [(r.asset, r.outcome) for r in done.results] == [(two.uuid, Outcome.MOVED)]
+        assert (await house.review.asset(one.uuid)).state is State.ARCHIVED
+        twice = await house.undo.preview(batch.batch_id, [two.uuid, three.uuid])
+        assert reasons(twice) == {two.uuid: BlockReason.UNDONE}
+        assert [move.asset for move in twice.moves] == [three.uuid]
+        await undo(house, batch)
+        assert house.originals.files == files
+        assert await state_of(house) == before
+
+    async def test_an_asset_of_no_part(self, house: House) -> None:
+        """What the batch had nothing to do with is not taken back by it."""
+        await decide(house, "A")
+        batch = await apply(house)
+        stranger = await decide(house, "B")
+        with pytest.raises(NotFound, match=stranger.uuid):
+            await house.undo.preview(batch.batch_id, [stranger.uuid])
+
     async def test_twice_is_refused(self, house: House) -> None:
         """The second undo says that the first one did it; an undo is not undone itself."""
         asset = await decide(house, "A")
@@ -416,13 +442,19 @@ STANDING = st.sets(
 
 
 @settings(max_examples=60, deadline=None)
-@given(groups=GROUPS, standing=STANDING, crashes=st.sets(st.integers(0, 9), max_size=3))
+@given(
+    groups=GROUPS,
+    standing=STANDING,
+    crashes=st.sets(st.integers(0, 9), max_size=3),
+    part=st.sets(st.integers(0, 4), max_size=3),
+)
 def test_apply_then_undo_is_the_identity(
     groups: dict[tuple[str, str], tuple[Action | None, bool, bool]],
     standing: set[tuple[str, str, str]],
     crashes: set[int],
+    part: set[int],
 ) -> None:
-    """Files and database are as before a batch and its undo, renamed groups and crashes included."""
+    """Files and database are as before a batch and its undo, in one go or two, through any crash."""
 
     async def story() -> None:
         house = House()
@@ -442,10 +474,13 @@ def test_apply_then_undo_is_the_identity(
         batch = await apply(house)
         if not batch.results:
             return
-        plan = await house.undo.preview(batch.batch_id)
-        assert (len(plan.moves), plan.blocked) == (len(batch.results), ())
-        accepted = await house.undo.execute(PERSON, plan, plan.digest)
-        await _run_through(house, accepted.batch_id, crashes)
+        some = [result.asset for n, result in enumerate(batch.results) if n in part]
+        rest = [result.asset for n, result in enumerate(batch.results) if n not in part]
+        for assets in filter(None, (some, rest)):
+            plan = await house.undo.preview(batch.batch_id, assets)
+            assert (len(plan.moves), plan.blocked) == (len(assets), ())
+            accepted = await house.undo.execute(PERSON, plan, plan.digest)
+            await _run_through(house, accepted.batch_id, crashes)
         assert house.originals.files == files
         assert await state_of(house) == before
 

@@ -149,10 +149,15 @@ def _undo_of(batch_id: BatchId) -> str:
     return f"undo {batch_id}"
 
 
+def _part(body: Mapping[str, Any]) -> tuple[AssetId, ...] | None:
+    """The assets that are named; None where all are meant."""
+    return read_selection({"uuids": body["uuids"]}).uuids if "uuids" in body else None
+
+
 async def preview_undo(call: Call) -> object:
     """Show what of a batch would go back; changes nothing."""
     batch_id = _batch_id(call)
-    plan = await call.services.undo.preview(batch_id)
+    plan = await call.services.undo.preview(batch_id, _part(call.body or {}))
     await call.services.previews.remember(call.actor, _undo_of(batch_id), plan.digest)
     return plan_of(plan)
 
@@ -171,7 +176,7 @@ async def _undo(call: Call, batch_id: BatchId) -> object:
         raise StateConflict(
             "nothing moves back without a preview: preview first, and send its digest"
         )
-    plan = await services.undo.preview(batch_id)
+    plan = await services.undo.preview(batch_id, _part(call.body))
     work = partial(services.undo.execute_in, call.actor, plan, expected)
     once = await once_only(call, work, batch_of)
     _run(call, once.made)

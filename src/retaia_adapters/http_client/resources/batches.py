@@ -74,27 +74,38 @@ class Batches(Resource[M]):
         return await self._engine.call(request, MoveBatch)
 
     @operation
-    async def preview_undo(self, batch_id: str) -> MovePreview:
-        """What of a batch would go back to where it was, and what cannot and why; changes nothing.
+    async def preview_undo(
+        self, batch_id: str, *, uuids: Sequence[str] | None = None
+    ) -> MovePreview:
+        """What of a batch (or of some of its assets) would go back, what cannot and why; changes nothing.
 
         Raises:
             StateConflict: the batch is an undo itself.
         """
-        request = ask("POST", "/batches/moves/{batch_id}/undo/preview", batch_id, again=True)
+        body = None if uuids is None else {"uuids": uuids}
+        path = "/batches/moves/{batch_id}/undo/preview"
+        request = ask("POST", path, batch_id, body=body, again=True)
         return await self._engine.call(request, MovePreview)
 
     @operation
     async def undo(
-        self, batch_id: str, *, digest: str | None = None, key: str | None = None
+        self,
+        batch_id: str,
+        *,
+        digest: str | None = None,
+        uuids: Sequence[str] | None = None,
+        key: str | None = None,
     ) -> MoveBatch:
-        """Take a batch back as the preview of this ``digest`` showed it, in the background.
+        """Take a batch (or some of its assets) back as the preview of this ``digest`` showed it.
 
-        Without a digest the caller's last preview of the undo counts. The answer is a batch of its own.
+        Without a digest the caller's last preview of the undo counts. The answer is a batch of its own,
+        done in the background.
 
         Raises:
             StateConflict: the preview does not hold any more, or nothing can be taken back.
         """
-        body = {} if digest is None else {"digest": digest}
+        given = {"digest": digest, "uuids": uuids}
+        body = {name: value for name, value in given.items() if value is not None}
         path = "/batches/moves/{batch_id}/undo"
         request = ask("POST", path, batch_id, body=body, key=self._key(key))
         return await self._engine.call(request, MoveBatch)
