@@ -178,7 +178,8 @@ def user_link(*, common: Common = DEFAULT) -> int:
         async with services_for(common) as (settings, services):
             url, people = running_url(settings), services.people
             account = await people.accounts.local(local_name())
-            link = sign_in_link(url, await people.sign_in.make_link(account.account_id))
+            token = await people.sign_in.make_link(account.account_id)
+            link = sign_in_link(url, token, services.plugins.pages())
         out.say(link)
         out.result({"url": link})
         return Exit.OK

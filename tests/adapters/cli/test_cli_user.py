@@ -174,7 +174,7 @@ def test_a_link_signs_in_at_a_running_server(tmp_path: Path, data_dir: Path) -> 
             time.sleep(0.05)
         found = machine.run("user", "link", "--json")
         assert found.code == 0, found.errors
-        base, _, token = found.document["url"].partition("/device#link=")
+        base, _, token = found.document["url"].partition("/#link=")
         with httpx.Client(base_url=base + "/api/v1") as web:
             answer = web.post("/auth/link", json={"token": token})
             headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}

@@ -137,6 +137,7 @@ def test_a_link_signs_the_person_at_the_machine_in(server: Server, tmp_path: Pat
     """Once: the page goes on to ask for a code, and the same link says that it was used."""
     program("chromium")
     link = server.machine.run("user", "link", "--json").document["url"]
+    link = link.replace("/#link=", "/device#link=")
     with browser(tmp_path) as page:
         page.open(link)
         page.wait("document.activeElement?.id === 'code'")

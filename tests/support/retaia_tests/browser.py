@@ -31,6 +31,11 @@ _QUIET = (
     "--remote-debugging-pipe",
 )
 
+_KEYS = {
+    "Enter": 13, "Tab": 9, "Escape": 27, " ": 32, "PageUp": 33, "PageDown": 34, "End": 35, "Home": 36,
+    "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40,
+}  # fmt: skip
+
 
 @define
 class Browser:
@@ -40,6 +45,7 @@ class Browser:
     writing: int
     session: str = ""
     complaints: list[str] = field(factory=list)
+    requests: list[str] = field(factory=list)
     _last: int = 0
     _rest: bytes = b""
 
@@ -52,11 +58,16 @@ class Browser:
         os.write(self.writing, json.dumps(message).encode() + b"\0")
         while True:
             answer = self._next()
-            if answer.get("method") in ("Log.entryAdded", "Runtime.exceptionThrown"):
-                self.complaints.append(json.dumps(answer["params"]))
+            self._heed(answer)
             if answer.get("id") == self._last:
                 assert "error" not in answer, answer
                 return answer["result"]
+
+    def _heed(self, said: Any) -> None:
+        if said.get("method") in ("Log.entryAdded", "Runtime.exceptionThrown"):
+            self.complaints.append(json.dumps(said["params"]))
+        if said.get("method") == "Network.requestWillBeSent":
+            self.requests.append(said["params"]["request"]["url"])
 
     def _next(self) -> Any:
         while b"\0" not in self._rest:
@@ -89,13 +100,30 @@ class Browser:
         """Type where the focus is."""
         self.send("Input.insertText", text=text)
 
-    def press(self, key: str) -> None:
-        """Press a key: ``Enter`` or ``Tab``."""
-        code = {"Enter": 13, "Tab": 9}[key]
-        text = {"text": "\r"} if key == "Enter" else {}
-        said = {"key": key, "code": key, "windowsVirtualKeyCode": code}
+    def press(self, key: str, *, control: bool = False, shift: bool = False) -> None:
+        """Press a key, by the name that ``KeyboardEvent.key`` has for it."""
+        code = _KEYS.get(key) or ord(key.upper())
+        typed = "\r" if key == "Enter" else key if len(key) == 1 and not control else ""
+        held = 2 * control + 8 * shift
+        said = {"key": key, "windowsVirtualKeyCode": code, "modifiers": held}
+        text = {"text": typed} if typed else {}
         self.send("Input.dispatchKeyEvent", type="keyDown", **said, **text)
         self.send("Input.dispatchKeyEvent", type="keyUp", **said)
+
+    def click(self, selector: str) -> None:
+        """Click in the middle of an element."""
+        box = f"document.querySelector({json.dumps(selector)}).getBoundingClientRect()"
+        x, y, wide, tall = self.run(f"(({{x, y, width, height}}) => [x, y, width, height])({box})")
+        where = {"x": x + wide / 2, "y": y + tall / 2, "button": "left", "clickCount": 1}
+        self.send("Input.dispatchMouseEvent", type="mousePressed", **where)
+        self.send("Input.dispatchMouseEvent", type="mouseReleased", **where)
+
+    def look(self, *, width: int = 1280, height: int = 800, scheme: str = "light") -> None:
+        """Be a window of this size, in pixels, on a system of these colours: ``light`` or ``dark``."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self.send("Emulation.setDeviceMetricsOverride", **size)
+        wanted = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.send("Emulation.setEmulatedMedia", features=wanted)
 
     def picture(self, path: Path) -> None:
         """Take a picture of the page."""
@@ -132,7 +160,7 @@ def browser(profile: Path, *, language: str = "en-US") -> Iterator[Browser]:
         target = page.send("Target.createTarget", url="about:blank")["targetId"]
         attached = page.send("Target.attachToTarget", targetId=target, flatten=True)
         page.session = attached["sessionId"]
-        for domain in ("Page", "Runtime", "Log"):
+        for domain in ("Page", "Runtime", "Log", "Network"):
             page.send(f"{domain}.enable")
         yield page
     finally:

@@ -1,0 +1,241 @@
+// Made from the OpenAPI document by tests/support/retaia_tests/web_types.py; a test keeps it current.
+
+export interface Schemas {
+  AgentAtWork: {
+    agent_id: string;
+    name: string;
+    version: string;
+    platform: string;
+    capabilities: Array<string>;
+    alive: boolean;
+    last_seen_at: string;
+    jobs: Array<Schemas["HeldJob"]>;
+  };
+  AssetAudit: {
+    path_history?: Array<string>;
+  };
+  AssetDecisions: {
+    current?: "KEEP" | "REJECT" | null;
+    history?: Array<{
+      action?: "KEEP" | "REJECT" | "CLEAR";
+      at?: string;
+      by?: string;
+    }>;
+  };
+  AssetDerived: {
+    proxy_video_url?: string | null;
+    proxy_audio_url?: string | null;
+    proxy_photo_url?: string | null;
+    waveform_url?: string | null;
+    thumbs?: Array<string>;
+  };
+  AssetDetail: {
+    summary: Schemas["AssetSummary"];
+    paths?: Schemas["AssetPaths"];
+    processing?: Schemas["AssetProcessing"];
+    derived?: Schemas["AssetDerived"];
+    transcript?: Schemas["AssetTranscript"];
+    decisions?: Schemas["AssetDecisions"];
+    audit?: Schemas["AssetAudit"];
+  };
+  AssetPaths: {
+    storage_id: Schemas["StorageId"];
+    original_relative: Schemas["RelativeStoragePath"];
+    sidecars_relative?: Array<Schemas["RelativeStoragePath"]>;
+  };
+  AssetProcessing: {
+    facts_done?: boolean;
+    thumbs_done?: boolean;
+    proxy_done?: boolean;
+    waveform_done?: boolean;
+    processing_profile?: string;
+    review_processing_version?: string;
+  };
+  AssetState: "DISCOVERED" | "READY" | "PROCESSING_REVIEW" | "PROCESSED" | "DECISION_PENDING" | "DECIDED_KEEP" | "DECIDED_REJECT" | "MOVE_QUEUED" | "ARCHIVED" | "REJECTED" | "PURGED";
+  AssetSummary: {
+    uuid: string;
+    name?: string;
+    media_type: "VIDEO" | "PHOTO" | "AUDIO";
+    state: Schemas["AssetState"];
+    created_at: string;
+    updated_at?: string | null;
+    captured_at?: string | null;
+    duration?: number | null;
+    tags?: Array<string>;
+    has_proxy?: boolean;
+    thumb_url?: string | null;
+  };
+  AssetTranscript: {
+    status?: "NONE" | "RUNNING" | "DONE" | "FAILED";
+    text_preview?: string | null;
+    updated_at?: string | null;
+  };
+  AuthCurrentUser: {
+    uuid?: string;
+    email: string;
+    display_name?: string;
+    email_verified?: boolean;
+    roles?: Array<string>;
+    mfa_enabled?: boolean;
+  };
+  AuthLoginSuccess: {
+    access_token: string;
+    token_type: "Bearer";
+    expires_in?: number;
+    refresh_token?: string;
+    client_id?: string;
+    client_kind?: Schemas["ClientKind"];
+  };
+  BlockedMove: {
+    asset_uuid: string;
+    path: string;
+    reason: string;
+    message: string;
+  };
+  ClientKind: "UI_WEB" | "UI_MOBILE" | "AGENT";
+  ErrorResponse: {
+    code: "UNAUTHORIZED" | "EMAIL_NOT_VERIFIED" | "FORBIDDEN_SCOPE" | "FORBIDDEN_ACTOR" | "USER_NOT_FOUND" | "STATE_CONFLICT" | "IDEMPOTENCY_CONFLICT" | "STALE_LOCK_TOKEN" | "NAME_COLLISION_EXHAUSTED" | "PURGED" | "VALIDATION_FAILED" | "INVALID_TOKEN" | "LOCK_REQUIRED" | "LOCK_INVALID" | "TOO_MANY_ATTEMPTS" | "MFA_REQUIRED" | "INVALID_2FA_CODE" | "MFA_ALREADY_ENABLED" | "MFA_NOT_ENABLED" | "INVALID_DEVICE_CODE" | "EXPIRED_DEVICE_CODE" | "UNSUPPORTED_FEATURE_FLAGS_CONTRACT_VERSION" | "SLOW_DOWN" | "RATE_LIMITED" | "TEMPORARY_UNAVAILABLE";
+    message: string;
+    details?: Record<string, unknown>;
+    retryable: boolean;
+    correlation_id: string;
+  };
+  Explanation: {
+    subject: string;
+    sentence: string;
+    since?: string;
+    by: string;
+    evidence: Record<string, unknown>;
+    next: Array<string>;
+  };
+  Facts: Record<string, unknown>;
+  HeldJob: {
+    job_id: string;
+    job_type: string;
+    subject_kind: string;
+    subject_id: string;
+    locked_until?: string;
+    progress?: {
+      current: number;
+      total: number;
+      text: string;
+    };
+  };
+  JobProgress: {
+    current: number;
+    total: number;
+    text?: string;
+  };
+  JobReport: {
+    job_id: string;
+    job_type: string;
+    status: "pending" | "claimed" | "completed" | "failed";
+    required_capabilities: Array<string>;
+    required: boolean;
+    review: boolean;
+    attempts: number;
+    max_attempts: number;
+    waiting: boolean;
+    warnings: Array<string>;
+    created_at: string;
+    updated_at: string;
+    not_before?: string;
+    claimed_by?: string;
+    locked_until?: string;
+    progress?: Schemas["JobProgress"];
+    failure?: {
+      code: string;
+      message: string;
+      retryable: boolean;
+      at: string;
+    };
+  };
+  JobStatusCount: {
+    job_type: string;
+    status: "pending" | "claimed" | "completed" | "failed";
+    count: number;
+  };
+  JobsWaiting: {
+    job_type: string;
+    reason: "NO_AGENT_OFFERS_IT" | "OTHER_JOBS_OF_ITS_ASSET" | "A_FREE_AGENT";
+    missing_capabilities: Array<string>;
+    count: number;
+  };
+  MoveBatch: {
+    batch_id: string;
+    status: "QUEUED" | "RUNNING" | "DONE";
+    digest: string;
+    created_at: string;
+    created_by: string;
+    finished_at?: string;
+    undoes?: string;
+    progress: {
+      done: number;
+      total: number;
+    };
+    results: Array<{
+      asset_uuid: string;
+      outcome: "PENDING" | "MOVED" | "FAILED" | "PARKED";
+      from: string;
+      to: string;
+      sidecars: Array<Schemas["PlannedFile"]>;
+      error?: string;
+      at?: string;
+    }>;
+    blocked: Array<Schemas["BlockedMove"]>;
+  };
+  MovePreview: {
+    digest: string;
+    eligible: Array<Schemas["PlannedMove"]>;
+    collisions: Array<Schemas["PlannedMove"]>;
+    blocked: Array<Schemas["BlockedMove"]>;
+    summary: {
+      assets: number;
+      files: number;
+      size_bytes: number;
+      keep: number;
+      reject: number;
+      collisions: number;
+      blocked: number;
+    };
+  };
+  PlannedFile: {
+    role: string;
+    from: string;
+    to: string;
+    size_bytes: number;
+  };
+  PlannedMove: {
+    asset_uuid: string;
+    storage_id: Schemas["StorageId"];
+    verdict: "KEEP" | "REJECT";
+    files: Array<Schemas["PlannedFile"]>;
+    size_bytes: number;
+    nonce?: string;
+    collides_with: Array<string>;
+    warnings: Array<string>;
+  };
+  RelativeStoragePath: string;
+  StorageHealth: {
+    storage_id: Schemas["StorageId"];
+    role: string;
+    health: "ONLINE" | "OFFLINE";
+    health_reason?: string;
+    health_since?: string;
+    adopted_at: string;
+    adopted_by: string;
+    scans: number;
+    last_scan_at?: string;
+  };
+  StorageId: string;
+  UnmatchedSidecar: {
+    storage_id: Schemas["StorageId"];
+    path: string;
+    rule: string;
+    reason: string;
+  };
+  Workload: {
+    counts: Array<Schemas["JobStatusCount"]>;
+    waiting: Array<Schemas["JobsWaiting"]>;
+  };
+}

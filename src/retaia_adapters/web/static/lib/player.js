@@ -1,0 +1,282 @@
+// Video and sound on the proxy: frame by frame, J/K/L, speeds, marks, and a waveform to seek in.
+
+import { picture, playable } from "./api.js";
+import { fill, h } from "./dom.js";
+import { clock, number, timecode } from "./format.js";
+import { explain } from "./tell.js";
+import { t } from "./words.js";
+import { draw, waveform } from "./waveform.js";
+
+/** @typedef {import("../api.js").Schemas["AssetDetail"]} Detail */
+/** @typedef {{fps: number, start: string, seconds: number}} Clock */
+
+const SPEEDS = [0.25, 0.5, 1, 1.5, 2, 4, 8];
+const BACK_MS = 40;
+
+/** Plays one asset; made ahead of time, so that it is there when it is looked at. */
+export class Player extends HTMLElement {
+  #media;
+  #stop = new AbortController();
+  #canvas = h("canvas", { class: "wave", "aria-hidden": "true" });
+  #bar = h("input", { type: "range", class: "seek", min: "0", step: "any", "aria-label": t("seek") });
+  #time = h("output", { class: "time" });
+  #speed = h("span", { class: "speed" });
+  #said = h("p", { class: "wrong-text over", hidden: true });
+  #button = h("button", { class: "small play", click: () => this.toggle() });
+  /** @type {number[] | null} */
+  #peaks = null;
+  /** @type {Clock} */
+  #clock = { fps: 25, start: "", seconds: 0 };
+  #reverse = 0;
+  #frame = 0;
+  /** @type {number | null} */
+  #from = null;
+  /** @type {number | null} */
+  #to = null;
+
+  /** @param {Detail} detail */
+  constructor(detail) {
+    super();
+    this.detail = detail;
+    const video = detail.summary.media_type === "VIDEO";
+    this.#media = video ? h("video", { playsInline: true, preload: "auto" }) : h("audio", { preload: "auto" });
+    this.#clock.seconds = detail.summary.duration ?? 0;
+    void this.#begin(video);
+  }
+
+  /** @param {boolean} video */
+  async #begin(video) {
+    const { proxy_video_url, proxy_audio_url, waveform_url, thumbs } = this.detail.derived ?? {};
+    const url = video ? proxy_video_url : proxy_audio_url;
+    const media = this.#media;
+    if (media instanceof HTMLVideoElement && thumbs?.[0])
+      void picture(thumbs[0]).then((poster) => (media.poster = poster), () => undefined);
+    if (waveform_url)
+      void waveform(waveform_url).then((found) => {
+        this.#peaks = found?.peaks ?? null;
+        this.#draw();
+      });
+    if (!url) return this.#tell(t("no_proxy"));
+    try {
+      const source = await playable(url, this.#stop.signal);
+      if (!this.#stop.signal.aborted) media.src = source;
+    } catch (error) {
+      if (!this.#stop.signal.aborted) this.#tell(explain(error));
+    }
+  }
+
+  /** @param {string} text */
+  #tell(text) {
+    this.#said.hidden = false;
+    fill(this.#said, text);
+  }
+
+  /** What the file states, once it is known. @param {Record<string, unknown>} facts */
+  know(facts) {
+    this.#clock = {
+      fps: Number(facts["fps"]) || 25,
+      start: String(facts["timecode_start"] ?? ""),
+      seconds: (Number(facts["duration_ms"]) || 0) / 1000 || this.#clock.seconds,
+    };
+    this.#tick();
+  }
+
+  connectedCallback() {
+    const media = this.#media;
+    const video = media instanceof HTMLVideoElement;
+    this.classList.toggle("sound", !video);
+    const small = (/** @type {string} */ text, /** @type {string} */ label, /** @type {() => void} */ click) =>
+      h("button", { class: "quiet small", "aria-label": label, title: label, click }, text);
+    fill(
+      this,
+      h("div", { class: "screen" }, media, this.#said),
+      h("div", { class: "strip" }, this.#canvas, this.#bar),
+      h("div", { class: "controls" },
+        this.#button,
+        video && [small("◂|", t("key_frame_back"), () => this.frame(-1)), small("|▸", t("key_frame_on"), () => this.frame(1))],
+        this.#time, this.#speed, h("span", { class: "grow" }),
+        small(t("mark_in"), t("key_mark_in"), () => this.mark("in")), small(t("mark_out"), t("key_mark_out"), () => this.mark("out")),
+        small("♪", t("key_mute"), () => this.mute()),
+        video && small("⛶", t("key_full"), () => this.full())),
+    ); // prettier-ignore
+    const signal = this.#stop.signal;
+    for (const name of ["timeupdate", "seeked", "loadedmetadata", "play", "pause", "ratechange", "durationchange", "volumechange"])
+      media.addEventListener(name, () => this.#tick(), { signal });
+    media.addEventListener("error", () => this.#tell(t("cannot_play")), { signal });
+    if (video) media.addEventListener("click", () => this.toggle(), { signal });
+    this.#bar.addEventListener("input", () => this.seek(Number(this.#bar.value)), { signal });
+    const sized = new ResizeObserver(() => this.#draw());
+    sized.observe(this.#canvas);
+    signal.addEventListener("abort", () => sized.disconnect());
+    this.#tick();
+  }
+
+  disconnectedCallback() {
+    this.pause();
+  }
+
+  /** Let go of the file; nothing plays here any more. */
+  close() {
+    this.pause();
+    this.#stop.abort();
+    const source = this.#media.src;
+    this.#media.removeAttribute("src");
+    this.#media.load();
+    if (source.startsWith("blob:")) URL.revokeObjectURL(source);
+  }
+
+  get #length() {
+    return Number.isFinite(this.#media.duration) ? this.#media.duration : this.#clock.seconds;
+  }
+
+  #tick() {
+    const { currentTime, paused, muted, playbackRate } = this.#media;
+    const length = this.#length;
+    this.#bar.max = String(length || 1);
+    this.#bar.value = String(currentTime);
+    const code = this.#clock.start && timecode(this.#clock.start, currentTime, this.#clock.fps);
+    const shown = `${clock(currentTime)} / ${clock(length)}`;
+    this.#bar.setAttribute("aria-valuetext", code || shown);
+    fill(this.#time, code ? [h("span", { class: "code", title: t("timecode") }, code), " "] : "", shown);
+    const rate = this.#reverse ? -this.#reverse : playbackRate;
+    fill(this.#speed, rate === 1 ? "" : `${number(rate)}×`, muted ? ` ${t("muted")}` : "");
+    const runs = !paused || this.#reverse > 0;
+    fill(this.#button, runs ? "❚❚" : "▶");
+    this.#button.setAttribute("aria-label", runs ? t("pause") : t("play"));
+    this.#draw();
+    if (!paused) this.#smooth();
+  }
+
+  #smooth() {
+    this.#frame ||= requestAnimationFrame(() => {
+      this.#frame = 0;
+      this.#draw();
+      this.#bar.value = String(this.#media.currentTime);
+      if (!this.#media.paused && this.isConnected) this.#smooth();
+    });
+  }
+
+  #draw() {
+    const length = this.#length || 1;
+    const share = (/** @type {number | null} */ seconds) => (seconds === null ? null : seconds / length);
+    draw(this.#canvas, this.#peaks, { played: this.#media.currentTime / length, from: share(this.#from), to: share(this.#to) });
+  }
+
+  // What a person does
+
+  play() {
+    this.#halt();
+    if (this.#to !== null && this.#media.currentTime >= this.#to - 0.05) this.seek(this.#from ?? 0);
+    this.#media.play().catch(() => undefined); // `error` has told why, or it was paused at once.
+  }
+
+  pause() {
+    this.#halt();
+    this.#media.pause();
+  }
+
+  toggle() {
+    if (this.#media.paused && !this.#reverse) this.play();
+    else this.pause();
+  }
+
+  /** @param {number} seconds */
+  seek(seconds) {
+    this.#media.currentTime = Math.max(0, Math.min(seconds, this.#length));
+  }
+
+  /** @param {number} frames */
+  frame(frames) {
+    this.pause();
+    this.seek(this.#media.currentTime + frames / this.#clock.fps);
+  }
+
+  /** L: forward, and faster each time. */
+  faster() {
+    if (this.#media.paused) {
+      this.#media.playbackRate = 1;
+      return this.play();
+    }
+    const next = SPEEDS.find((speed) => speed > this.#media.playbackRate);
+    this.#media.playbackRate = next ?? this.#media.playbackRate;
+  }
+
+  /** J: backward, and faster each time; browsers cannot play backward, so it is done in steps. */
+  backward() {
+    const faster = this.#reverse ? Math.min(8, this.#reverse * 2) : 1;
+    this.pause();
+    this.#reverse = faster;
+    const begin = performance.now();
+    const from = this.#media.currentTime;
+    const turn = () => {
+      if (this.#reverse !== faster || !this.isConnected) return;
+      const to = from - ((performance.now() - begin) / 1000) * faster;
+      this.seek(to);
+      if (to <= 0) return this.pause();
+      setTimeout(turn, BACK_MS);
+    };
+    turn();
+    this.#tick();
+  }
+
+  #halt() {
+    this.#reverse = 0;
+  }
+
+  /** @param {number} by steps in the row of speeds */
+  speed(by) {
+    const at = SPEEDS.indexOf(this.#media.playbackRate);
+    const next = SPEEDS[Math.max(0, Math.min(SPEEDS.length - 1, (at < 0 ? 2 : at) + by))];
+    this.#media.playbackRate = next ?? 1;
+  }
+
+  mute() {
+    this.#media.muted = !this.#media.muted;
+  }
+
+  full() {
+    if (document.fullscreenElement) void document.exitFullscreen();
+    else void this.requestFullscreen().catch(() => undefined);
+  }
+
+  /** A mark is for looking only: nothing is cut. @param {"in" | "out"} which */
+  mark(which) {
+    const here = this.#media.currentTime;
+    if (which === "in") this.#from = this.#from === here ? null : here;
+    else this.#to = this.#to === here ? null : here;
+    if (this.#from !== null && this.#to !== null && this.#from >= this.#to) this[which === "in" ? "dropOut" : "dropIn"]();
+    this.#draw();
+  }
+
+  dropIn() {
+    this.#from = null;
+  }
+
+  dropOut() {
+    this.#to = null;
+  }
+
+  /** @returns {import("./keys.js").Shortcut[]} */
+  keys() {
+    const video = this.#media instanceof HTMLVideoElement;
+    /** @type {import("./keys.js").Shortcut[]} */
+    const frames = [
+      { keys: ", shift+ArrowLeft", does: "key_frame_back", act: () => this.frame(-1) },
+      { keys: ". shift+ArrowRight", does: "key_frame_on", act: () => this.frame(1) },
+      { keys: "f", does: "key_full", act: () => this.full() },
+    ];
+    return [
+      { keys: "Space k", does: "key_play", act: () => this.toggle() },
+      { keys: "l", does: "key_faster", act: () => this.faster() },
+      { keys: "j", does: "key_backward", act: () => this.backward() },
+      ...(video ? frames : []),
+      { keys: "-", does: "key_slow", act: () => this.speed(-1) },
+      { keys: "+ =", does: "key_fast", act: () => this.speed(1) },
+      { keys: "i", does: "key_mark_in", act: () => this.mark("in") },
+      { keys: "o", does: "key_mark_out", act: () => this.mark("out") },
+      { keys: "m", does: "key_mute", act: () => this.mute() },
+    ];
+  }
+}
+
+customElements.define("r-player", Player);

@@ -1,0 +1,125 @@
+// A batch: how far it is, what became of each file, and the way back.
+
+import { freshKey, get, post } from "../lib/api.js";
+import { fill, h, plain } from "../lib/dom.js";
+import { news } from "../lib/events.js";
+import { when } from "../lib/format.js";
+import { actorName } from "../lib/person.js";
+import { go } from "../lib/router.js";
+import { announce, blank, explain, wrong } from "../lib/tell.js";
+import { say, t } from "../lib/words.js";
+import { blockedRow, pathOf, planOf, summaryOf, table } from "./plan.js";
+
+/** @typedef {import("../api.js").Schemas} Schemas */
+/** @typedef {Schemas["MoveBatch"]} Batch */
+
+const POLL_MS = 1000;
+const SHOWN = 500;
+
+class BatchPage extends HTMLElement {
+  #id = location.pathname.split("/")[2] ?? "";
+  #timer = 0;
+  #told = "";
+  #heard = () => void this.#look();
+
+  connectedCallback() {
+    news.addEventListener("batch", this.#heard);
+    news.addEventListener("all", this.#heard);
+    fill(this, h("p", { class: "soft", role: "status" }, t("loading")));
+    void this.#look();
+  }
+
+  disconnectedCallback() {
+    news.removeEventListener("batch", this.#heard);
+    news.removeEventListener("all", this.#heard);
+    clearTimeout(this.#timer);
+  }
+
+  async #look() {
+    clearTimeout(this.#timer);
+    try {
+      const batch = await get(`/batches/moves/${this.#id}`);
+      if (!this.isConnected) return;
+      this.#show(batch);
+      if (batch.status !== "DONE") this.#timer = setTimeout(this.#heard, POLL_MS);
+    } catch (error) {
+      fill(this, h("h1", null, t("batch_title")), blank(t("error_title"), explain(error), h("button", { click: this.#heard }, t("try_again"))));
+    }
+  }
+
+  /** @param {Batch} batch */
+  #show(batch) {
+    const of = JSON.stringify(batch);
+    if (of === this.#told) return;
+    this.#told = of;
+    const { done, total } = batch.progress;
+    const bad = batch.results.filter((result) => result.outcome === "FAILED" || result.outcome === "PARKED");
+    const moved = batch.results.filter((result) => result.outcome === "MOVED");
+    const over = batch.status === "DONE";
+    const said = over ? t(bad.length ? "batch_done_bad" : "batch_done", { n: moved.length, bad: bad.length }) : t("batch_running", { done, total });
+    announce(said);
+    fill(
+      this,
+      h("h1", null, t(batch.undoes ? "batch_undo_title" : "batch_title")),
+      h("p", { class: "soft" }, t("batch_by", { by: plain(actorName(batch.created_by)) }), " ", when(batch.created_at), batch.undoes && [" · ", h("a", { href: `/batches/${batch.undoes}` }, t("batch_undoes"))]),
+      h("p", { class: bad.length ? "wrong-text" : "" }, said),
+      !over && h("progress", { max: total || 1, value: done, "aria-label": t("batch_progress") }),
+      h("div", { class: "acts" }, over && !batch.undoes && moved.length > 0 && h("button", { click: () => void this.#undo() }, t("batch_undo")), h("a", { class: "button quiet", href: "/" }, t("nav_library"))),
+      bad.length > 0 && [h("h2", null, t("batch_bad", { n: bad.length })), ...this.#table(bad)],
+      moved.length > 0 && [h("h2", null, t("batch_moved", { n: moved.length })), ...this.#table(moved)],
+      batch.blocked.length > 0 && [h("h2", null, t("plan_blocked_title", { n: batch.blocked.length })), table([t("file"), t("plan_why")], batch.blocked.map(blockedRow), "blocked")],
+    ); // prettier-ignore
+  }
+
+  /** @param {Batch["results"]} results */
+  #table(results) {
+    const rows = results.slice(0, SHOWN).map((result) =>
+      h("tr", null, h("td", null, say("outcome", result.outcome)),
+        h("td", null, pathOf(result.from)),
+        h("td", null, h("a", { href: `/review/${result.asset_uuid}?in=all` }, pathOf(result.to)), result.sidecars.map((file) => h("div", null, pathOf(file.to))),
+          result.error && h("div", { class: "wrong-text", lang: "en" }, plain(result.error))))); // prettier-ignore
+    return [table([t("outcome"), t("plan_from"), t("plan_to")], rows, "results"), results.length > SHOWN && h("p", { class: "soft" }, t("and_more", { n: results.length - SHOWN }))];
+  }
+
+  async #undo() {
+    try {
+      /** @type {Schemas["MovePreview"]} */
+      const plan = await post(`/batches/moves/${this.#id}/undo/preview`);
+      if (!(await confirmed(plan))) return;
+      const batch = await post(`/batches/moves/${this.#id}/undo`, { body: { digest: plan.digest }, key: freshKey() });
+      go(`/batches/${batch.batch_id}`);
+    } catch (error) {
+      wrong(error);
+    }
+  }
+}
+
+/** @param {Schemas["MovePreview"]} plan @returns {Promise<boolean>} */
+function confirmed(plan) {
+  return new Promise((done) => {
+    const dialog = h(
+      "dialog",
+      { class: "confirm wide", "aria-labelledby": "undo-title", close: () => (dialog.remove(), done(dialog.returnValue === "yes")) },
+      h("h2", { id: "undo-title", tabIndex: -1, autofocus: true }, t("undo_title", { n: plan.summary.files })),
+      summaryOf(plan, { undo: true }),
+      planOf(plan),
+      h("form", { method: "dialog", class: "acts" },
+        h("button", { value: "yes", class: "main", disabled: !plan.summary.assets }, t("undo_yes", { n: plan.summary.files })),
+        h("button", { value: "no", class: "quiet" }, t("cancel"))),
+    ); // prettier-ignore
+    document.body.append(dialog);
+    dialog.showModal();
+  });
+}
+
+/** A batch at another address is another page. */
+class BatchFrame extends HTMLElement {
+  connectedCallback() {
+    this.dataset["follows"] = "";
+    this.addEventListener("address", () => fill(this, new BatchPage()));
+    fill(this, new BatchPage());
+  }
+}
+
+customElements.define("r-batch-page", BatchPage);
+customElements.define("r-batch", BatchFrame);

@@ -1,0 +1,43 @@
+// Why something is as it is, and what can be done next: in the server's own sentence.
+
+import { get } from "../lib/api.js";
+import { fill, h, plain } from "../lib/dom.js";
+import { when } from "../lib/format.js";
+import { actorName } from "../lib/person.js";
+import { explain } from "../lib/tell.js";
+import { t } from "../lib/words.js";
+
+/** @param {string} uuid */
+export async function whyPanel(uuid) {
+  const told = h("div", { "aria-busy": "true" }, t("loading"));
+  const dialog = h(
+    "dialog",
+    { class: "why", "aria-labelledby": "why-title", close: () => dialog.remove() },
+    h("h2", { id: "why-title" }, t("why_title")),
+    told,
+    h("form", { method: "dialog" }, h("button", { class: "quiet" }, t("close"))),
+  );
+  document.body.append(dialog);
+  dialog.showModal();
+  try {
+    /** @type {import("../api.js").Schemas["Explanation"]} */
+    const why = await get(`/assets/${uuid}/why`);
+    fill(told, sentences(why));
+  } catch (error) {
+    fill(told, h("p", { class: "wrong-text" }, explain(error)));
+  }
+  told.removeAttribute("aria-busy");
+}
+
+/** @param {import("../api.js").Schemas["Explanation"]} why */
+function sentences(why) {
+  const facts = Object.entries(why.evidence).filter(([, value]) => value !== null && value !== "" && String(value) !== "");
+  return [
+    h("p", { class: "sentence", lang: "en" }, plain(why.sentence)),
+    h("p", { class: "soft" }, why.by && t("why_by", { by: plain(actorName(why.by)) }), " ", why.since && when(why.since)),
+    why.next.length > 0 && h("h3", null, t("why_next")),
+    h("ul", { lang: "en" }, why.next.map((step) => h("li", null, plain(step)))),
+    facts.length > 0 && h("details", null, h("summary", null, t("why_evidence")),
+      h("dl", { class: "facts", lang: "en" }, facts.map(([name, value]) => [h("dt", null, plain(name)), h("dd", null, plain(typeof value === "object" ? JSON.stringify(value) : String(value)))]).flat())),
+  ]; // prettier-ignore
+}
