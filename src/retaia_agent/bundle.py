@@ -16,7 +16,6 @@ from functools import partial
 from pathlib import Path
 
 import anyio
-import anyio.to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from attrs import define, evolve, field, frozen
 
@@ -27,7 +26,7 @@ from retaia_core.ports.transport import BundleJob, JobResult, UploadedFile
 from .framing import Order, Said
 from .groups import task_group
 from .lease import GONE, Held
-from .mounts import SourceFile, SourceProblem, find_sidecars, open_source
+from .mounts import Asking, SourceFile, SourceProblem, find_sidecars, open_source
 from .polling import LeaseOver, RegistrationRefused
 from .worker import Broken, Worker, WorkerMissing, WorkerPool
 from .workspace import bundle_folder, output_problem
@@ -48,6 +47,7 @@ class Means:
     folder: Path
     time_limit: float
     job_types: frozenset[str]
+    asking: Asking
 
 
 @define(eq=False)
@@ -125,6 +125,7 @@ class BundleRun:
         await self._give_back_strangers()
         try:
             source = await self._open_source()
+            sidecars = await self._find_sidecars()
         except SourceProblem as problem:
             await self._fail_open(_broken_by(problem))
             return
@@ -140,7 +141,7 @@ class BundleRun:
                 workspace=folder,
                 facts=self.held.bundle.facts,
                 derived_inputs=inputs,
-                sidecars=await self._find_sidecars(),
+                sidecars=sidecars,
             )
             await self._produce_and_deliver(order)
 
@@ -308,11 +309,11 @@ class BundleRun:
 
     async def _open_source(self) -> Path:
         check = partial(open_source, self.means.mounts, self._source)
-        return await anyio.to_thread.run_sync(check, abandon_on_cancel=True)
+        return await self.means.asking.ask(self._source.storage_id, check)
 
     async def _find_sidecars(self) -> tuple[Path, ...]:
         find = partial(find_sidecars, self.means.mounts, self._source, self.held.bundle.sidecars)
-        return await anyio.to_thread.run_sync(find, abandon_on_cancel=True)
+        return await self.means.asking.ask(self._source.storage_id, find)
 
     async def _fetch_inputs(self, folder: Path) -> dict[str, tuple[Path, ...]]:
         """Download the derived files that the jobs ask for; a job whose input is not there fails."""

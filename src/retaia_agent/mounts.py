@@ -2,23 +2,29 @@
 
 An agent refuses to work on a mount whose marker is absent, invalid or of another storage (domain.md,
 *Assets*): a lost mount is an empty folder, and must never look like a damaged library. There is no
-fallback. Everything here may block for as long as a NAS does; call it in a worker thread.
+fallback. Everything here may block for as long as a NAS does, which may be for ever: `Asking` asks in time.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
-from attrs import frozen
+import anyio
+from attrs import define, field, frozen
 
 from retaia_core.domain.identifiers import parse_rel_path
 from retaia_core.domain.storage import MARKER_NAME, parse_marker
 from retaia_core.errors import RetaiaError, ValidationFailed
 from retaia_core.ports.transport import Bundle
+from retaia_core.usecases.blocking import in_thread_of_its_own
+
+T = TypeVar("T")
+
+ANSWER_WITHIN_S = 30.0
 
 _MARKER_BYTES = 64 * 1024
 MTIME_STEP_NS = 1_000_000_000
@@ -76,6 +82,42 @@ class SourceFile:
             path=bundle.path,
             size=bundle.size,
             mtime_ns=bundle.mtime_ns,
+        )
+
+
+@define(eq=False)
+class Asking:
+    """Asks mounts that may never answer: ``within`` so many seconds, and none that still owes an answer.
+
+    A thread that a dead mount holds in the kernel cannot be ended; it is left behind, and there are no
+    more of them than were asked at the same time.
+    """
+
+    within: float = ANSWER_WITHIN_S
+    _under_way: dict[object, tuple[str, float]] = field(factory=dict, init=False)
+
+    async def ask(self, storage_id: str, look: Callable[[], T]) -> T:
+        """What a look at a mount finds.
+
+        Raises:
+            MarkerProblem: it does not answer.
+        """
+        now, mine = anyio.current_time(), object()
+        owed = [since for other, since in [*self._under_way.values()] if other == storage_id]
+        if all(now - since < self.within for since in owed):
+            self._under_way[mine] = (storage_id, now)
+
+            def whole() -> T:
+                try:
+                    return look()
+                finally:
+                    del self._under_way[mine]
+
+            with anyio.move_on_after(self.within):
+                return await in_thread_of_its_own(whole)
+        raise MarkerProblem(
+            f"the mount of storage {storage_id!r} did not answer within {self.within:g} s; "
+            "is the disk awake, is the share reachable?"
         )
 
 

@@ -24,6 +24,7 @@ from .events import Teller
 from .framing import Start
 from .groups import task_group
 from .lease import Held
+from .mounts import Asking
 from .offer import Offer, offer_of
 from .polling import Backoff, RegistrationRefused, Session, Timing, may_change
 from .worker import WorkerMissing, WorkerPool
@@ -126,6 +127,7 @@ class Serving:
     _busy: set[str] = field(factory=set, init=False)
     _empty: set[str] = field(factory=set, init=False)
     _ended: anyio.Event = field(factory=anyio.Event, init=False)
+    _asking: Asking = field(factory=Asking, init=False)
     _trouble: Backoff = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -216,6 +218,7 @@ class Serving:
             folder=self.folder,
             time_limit=self.options.time_limit,
             job_types=self.offer.job_types,
+            asking=self._asking,
         )
 
     async def _wait_for_workers(self, error: WorkerMissing) -> None:

@@ -75,7 +75,7 @@ class StorageSettings:
 
     originals: str = "files"
     derived: str = "files"
-    answer_within: float = field(default=10.0, metadata=_positive())
+    answer_within: float = field(default=30.0, metadata=_positive())
     reserve: int = field(default=64, metadata=_not_negative())
 
 

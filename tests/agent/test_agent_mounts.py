@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import anyio.to_thread
 import pytest
 from attrs import evolve
 from hypothesis import given
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 
 from retaia_agent.mounts import (
     MTIME_STEP_NS,
+    Asking,
     MarkerProblem,
     NotMounted,
     SourceChanged,
@@ -22,6 +25,7 @@ from retaia_agent.mounts import (
     open_source,
 )
 from retaia_core.domain.identifiers import StorageId
+from retaia_core.domain.jobs import NOT_THE_FILE
 from retaia_core.domain.storage import MARKER_NAME, Marker, render_marker
 
 
@@ -168,3 +172,38 @@ def test_sidecars_are_found_and_nothing_else(root: Path, tmp_path: Path) -> None
     names = [f"INBOX/a.{suffix}" for suffix in ("srt", "lrf", "xmp", "thm")]
     found = find_sidecars({"nas": root}, source(root), [*names, "../outside.lrf"])
     assert found == (inbox / "a.srt",)
+
+
+class TestAMountThatHangs:
+    """A share may hold whoever touches it for ever; the agent goes on without it."""
+
+    async def test_it_is_given_up_in_time(self) -> None:
+        """The answer is that the storage is offline, which costs the file no attempt; others go on."""
+        asking, gate = Asking(within=0.05), threading.Event()
+        threads: list[threading.Thread] = []
+
+        def hang() -> None:
+            threads.append(threading.current_thread())
+            gate.wait(30)
+
+        for _ in range(10):
+            with pytest.raises(MarkerProblem, match=r"did not answer within 0\.05 s") as caught:
+                await asking.ask("nas", hang)
+            assert caught.value.code in NOT_THE_FILE
+        assert len(threads) == 1
+        assert threads[0].daemon
+        assert await asking.ask("usb", lambda: "there") == "there"
+        gate.set()
+        await anyio.to_thread.run_sync(threads[0].join)
+        assert await asking.ask("nas", lambda: "there") == "there"
+
+    async def test_what_a_look_raises_is_raised(self) -> None:
+        """A refusal is an answer."""
+        asking = Asking(within=5)
+
+        def refuse() -> None:
+            raise SourceProblem("no")
+
+        for _ in range(2):
+            with pytest.raises(SourceProblem, match="no"):
+                await asking.ask("nas", refuse)

@@ -7,50 +7,19 @@ most: while it has not come back, nobody begins another.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from contextlib import suppress
-from typing import TypeVar, TypeVarTuple
 
 import anyio
-import anyio.from_thread
-import anyio.lowlevel
 from attrs import define, field, frozen
 
 from ..domain.health import Problem, silent
 from ..domain.identifiers import StorageId
-from .blocking import Blocking
+from .blocking import Blocking, in_thread_of_its_own
 
-T = TypeVar("T")
-Arguments = TypeVarTuple("Arguments")
+ANSWER_WITHIN_S = 30.0
+"""Disks that sleep need so long to wake up."""
 
-ANSWER_WITHIN_S = 10.0
 RESERVE_BYTES = 64 * 2**20
-
-
-async def in_thread_of_its_own(function: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
-    """Run a function in a thread that is left behind where the caller is cancelled.
-
-    Only for what changes nothing: the function may go on, and end, later. The thread does not keep the
-    program from ending.
-    """
-    ended, loop = anyio.Event(), anyio.lowlevel.current_token()
-    answers: list[T] = []
-    errors: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            answers.append(function(*arguments))
-        except BaseException as error:  # noqa: BLE001 - raised again where the answer is waited for
-            errors.append(error)
-        with suppress(RuntimeError):  # The event loop is gone, and nobody waits any more.
-            anyio.from_thread.run_sync(ended.set, token=loop)
-
-    threading.Thread(target=work, name="retaia look", daemon=True).start()
-    await ended.wait()
-    if errors:
-        raise errors[0]
-    return answers[0]
 
 
 @frozen(kw_only=True)

@@ -17,8 +17,8 @@ from ..ports.clock import Clock, Ids
 from ..ports.derived_storage import DerivedStorage
 from ..ports.originals import FolderFound, Originals, OriginalsDriver
 from ..ports.store import Store, Transaction
-from .blocking import Blocking, in_thread
-from .looking import Looking, Looks, in_thread_of_its_own
+from .blocking import Blocking, in_thread, in_thread_of_its_own
+from .looking import Looking, Looks
 from .trail import record
 from .watched import Watcher, offline, watched_derived, watched_originals
 

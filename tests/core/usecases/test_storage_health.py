@@ -22,7 +22,8 @@ from retaia_core.domain.moves import BatchStatus, Outcome
 from retaia_core.domain.storage import Health, Layout, Storage, Trouble
 from retaia_core.errors import StorageOffline
 from retaia_core.testing.memory_files import MemoryOriginals
-from retaia_core.usecases.looking import Looking, Looks, in_thread_of_its_own
+from retaia_core.usecases.blocking import in_thread_of_its_own
+from retaia_core.usecases.looking import Looking, Looks
 from retaia_core.usecases.storages import Storages, storage_subject
 
 NAS = StorageId("nas")
