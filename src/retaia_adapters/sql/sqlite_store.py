@@ -8,6 +8,7 @@ takes back only its own savepoint. Where one of them is durable, the whole commi
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sqlite3
 import tempfile
@@ -35,6 +36,8 @@ from .sqlite_claims import SqliteTransaction
 from .sqlite_session import SqliteSession, connect, explained
 from .transaction import Statements
 
+log = logging.getLogger("retaia.store")
+
 Item = TypeVar("Item")
 T = TypeVar("T")
 
@@ -43,6 +46,9 @@ GROUP = 256
 
 GROUP_SECONDS = 0.05
 """After this time a group takes in no further function."""
+
+LEAVE_MS = 200
+"""So long does closing wait for another process, to leave good statistics behind."""
 
 READERS = min(4, os.cpu_count() or 1)
 
@@ -215,8 +221,7 @@ class SqliteStore(Store):
             while waiting:
                 deliver(writer.run(waiting))
                 self._drain(waiting, connection)
-        connection.execute("PRAGMA optimize")
-        connection.close()
+        _leave(connection)
 
     def _drain(self, waiting: deque[Call], connection: sqlite3.Connection) -> None:
         while len(waiting) < GROUP:
@@ -342,6 +347,17 @@ class _Writer:
     def _roll_back(self) -> None:
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
+
+
+def _leave(connection: sqlite3.Connection) -> None:
+    """Close the writing connection; statistics are brought up to date where nobody else writes now."""
+    try:
+        connection.execute(f"PRAGMA busy_timeout={LEAVE_MS}")
+        connection.execute("PRAGMA optimize")
+    except sqlite3.OperationalError as error:
+        log.debug("the statistics of the database are left as they are: %s", error)
+    finally:
+        connection.close()
 
 
 def _appear(path: Path) -> None:

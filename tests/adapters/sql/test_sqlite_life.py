@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sqlite3
@@ -10,6 +11,7 @@ import stat
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -233,6 +235,25 @@ async def test_a_second_store_of_a_process_keeps_its_locks(store: Store, tmp_pat
     assert log.stat().st_ino == number
     await store.transact(lambda tx: tx.add_event(_event("after")))
     assert len(await store.read(lambda tx: tx.events())) == 2
+
+
+async def test_closing_waits_for_no_other_writer(tmp_path: Path) -> None:
+    """A command ends at once and without a word, also while another process writes for long."""
+    store = open_store(f"sqlite:///{tmp_path}/store.db", server=False)
+    await store.prepare()
+    await store.transact(lambda tx: tx.add_jobs([_job(n) for n in range(3000)]))
+    await store.transact(lambda tx: tx.jobs_of(_job(1).subject))
+    raised: list[object] = []
+    before, threading.excepthook = threading.excepthook, raised.append
+    try:
+        with contextlib.closing(sqlite3.connect(tmp_path / "store.db")) as other:
+            other.execute("BEGIN IMMEDIATE")
+            began = time.monotonic()
+            await store.close()
+            assert time.monotonic() - began < 10
+    finally:
+        threading.excepthook = before
+    assert raised == []
 
 
 WRITER = textwrap.dedent(
