@@ -15,10 +15,13 @@ from attrs import define, field
 from ..domain.identifiers import StorageId
 from ..domain.scans import ScanReport
 from ..domain.storage import Health, Storage, Trouble
+from ..ports.clock import Clock
+from ..ports.observer import Observer
+from ..usecases.discovery import Discovery
 from ..usecases.scan_tally import ScanOptions
+from ..usecases.storages import Storages
 from .chores import WATCH_SECONDS, Chores
 from .notices import Notice, Watch
-from .services import Services
 
 WAITING_SECONDS = 5.0
 """The longest pause between scans while files wait to be proven stable."""
@@ -28,15 +31,19 @@ WAITING_SECONDS = 5.0
 class Attendance:
     """Attends to the storages that were adopted, or to some (``only``), until it is cancelled.
 
-    ``interval`` is the seconds between scans of one storage.
+    ``interval`` is the seconds between scans of one storage, ``look_every`` those between looks.
     """
 
-    services: Services
+    storages: Storages
+    discovery: Discovery
+    clock: Clock
+    observer: Observer
     chores: Chores
     options: ScanOptions
     interval: float
     watch: Watch
     only: tuple[StorageId, ...] | None = None
+    look_every: float = WATCH_SECONDS
     _attended: dict[StorageId, _Attended] = field(factory=dict, init=False)
 
     @property
@@ -44,25 +51,25 @@ class Attendance:
         """What the last scan of each storage found."""
         return {s: a.report for s, a in self._attended.items() if a.report is not None}
 
-    async def storages(self) -> tuple[StorageId, ...]:
+    async def wanted(self) -> tuple[StorageId, ...]:
         """The storages that are attended to."""
         if self.only is not None:
             return self.only
-        return tuple(s.storage_id for s in await self.services.storages.all())
+        return tuple(s.storage_id for s in await self.storages.all())
 
     async def run(self) -> None:
         """Attend to every storage, also to those that are adopted meanwhile."""
         async with anyio.create_task_group() as tasks:
 
             async def begin() -> None:
-                for storage_id in await self.storages():
+                for storage_id in await self.wanted():
                     if storage_id not in self._attended:
                         self._attended[storage_id] = attended = _Attended(self, storage_id)
                         tasks.start_soon(attended.run)
 
             while True:
                 await self.chores.once("storages", begin)
-                await anyio.sleep(WATCH_SECONDS)
+                await anyio.sleep(self.look_every)
 
 
 @define(eq=False)
@@ -95,10 +102,10 @@ class _Attended:
     async def _look_always(self) -> None:
         while True:
             await self.house.chores.once(f"look at {self.storage_id}", self._look)
-            await anyio.sleep(WATCH_SECONDS)
+            await anyio.sleep(self.house.look_every)
 
     async def _look(self) -> None:
-        storages = self.house.services.storages
+        storages = self.house.storages
         before = self._seen
         after = self._seen = await storages.look(await storages.get(self.storage_id))
         if after.trouble is Trouble.SILENT:
@@ -121,16 +128,16 @@ class _Attended:
     # Scanning
 
     async def _scan(self) -> None:
-        house, discovery = self.house, self.house.services.discovery
-        started, clock = house.services.clock.now(), time.monotonic()
+        house = self.house
+        started, clock = house.clock.now(), time.monotonic()
         with anyio.CancelScope() as self._scanning:
             try:
-                report = await discovery.scan(self.storage_id, house.options, self._progress)
+                report = await house.discovery.scan(self.storage_id, house.options, self._progress)
             except Exception as error:
                 house.watch(Notice(name="scan_failed", data={"error": str(error)}))
                 raise
         if self._scanning.cancelled_caught:
-            storage = await house.services.storages.get(self.storage_id)
+            storage = await house.storages.get(self.storage_id)
             report = ScanReport(
                 storage_id=self.storage_id,
                 number=storage.scans,
@@ -139,7 +146,7 @@ class _Attended:
                 problem=f"the scan was given up: {storage.health_reason}",
             )
         self.report = report
-        house.services.observer.scanned(report)
+        house.observer.scanned(report)
         house.watch(Notice(name="scanned", data={"report": report}))
 
     def _progress(self, seen: int) -> None:

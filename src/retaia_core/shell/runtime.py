@@ -75,7 +75,10 @@ class Runtime:
         self._embedded = embedded_secret(self.credentials, services.ids)
         self._chores = Chores(clock=services.clock, vitals=services.vitals)
         self._attendance = Attendance(
-            services=services,
+            storages=services.storages,
+            discovery=services.discovery,
+            clock=services.clock,
+            observer=services.observer,
             chores=self._chores,
             options=scan_options(self.settings),
             interval=self.settings.scan.interval,
@@ -267,7 +270,7 @@ class Runtime:
                 return
 
     async def _scanned(self) -> bool:
-        wanted = await self._attendance.storages()
+        wanted = await self._attendance.wanted()
         reports = [self.reports.get(storage_id) for storage_id in wanted]
         return all(r is not None and (r.problem or not r.waiting) for r in reports)
 
@@ -298,7 +301,7 @@ class Runtime:
         """Whether one of the assets lies where an agent can get at it now."""
         storages = await self.services.storages.all()
         online = {s.storage_id for s in storages if s.health is Health.ONLINE}
-        mine = set(await self._attendance.storages()) & online
+        mine = set(await self._attendance.wanted()) & online
         assets = await self.services.store.read(
             lambda tx: tx.assets([AssetId(subject) for subject in subjects])
         )
