@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 
@@ -21,10 +20,8 @@ from ..domain.lifecycle import State
 from ..domain.moves import DiskFile
 from ..domain.purge import (
     POLICY,
-    PurgeFile,
     PurgePlan,
     PurgeWorld,
-    bytes_of,
     plan_purge,
     purged,
 )
@@ -33,38 +30,28 @@ from ..errors import ForbiddenActor, RetaiaError, StateConflict, StorageOffline,
 from ..ports.clock import Clock, Ids
 from ..ports.copies import OpenCopies, no_copies
 from ..ports.store import Store, Transaction
-from .copy_evidence import Known, evidence_now, known_of, proof_data, waiver_data
+from .copy_evidence import Known, evidence_now, known_of
 from .known_results import forget_results
 from .lookups import need_asset, need_living
 from .purging import (
     Hands,
+    PurgeResult,
     Purging,
     Removal,
     journal_entry,
     journal_file,
     last_intents,
+    ordered_by,
+    refuse_other,
     removed_before,
+    told,
+    whole,
 )
 from .review import refuse_if_locked
 from .storages import OpenDerived, Storages, need_storage
 from .trail import record, save_step
 
 TOO_LATE = "this purge took too long, and recovery took it over; look again"
-
-
-@frozen(kw_only=True)
-class PurgeResult:
-    """What became of a purge; ``left`` is empty where the asset is ``PURGED`` now."""
-
-    asset: Asset
-    removed: tuple[PurgeFile, ...]
-    left: tuple[PurgeFile, ...]
-    error: str = ""
-
-    @property
-    def bytes_freed(self) -> int:
-        """The bytes of what was removed."""
-        return bytes_of(self.removed)
 
 
 @frozen(kw_only=True)
@@ -174,7 +161,7 @@ class Purges:
         """
         if actor.kind is not ActorKind.PERSON and not (self.policy and actor == POLICY):
             raise ForbiddenActor("only a person purges files, or a policy that was switched on")
-        _refuse_other(plan, expected_digest)
+        refuse_other(plan, expected_digest)
         now = self.clock.now()
         asset = need_asset(tx, plan.asset)
         purged(asset, actor, now)
@@ -347,59 +334,10 @@ class Purges:
         return Purging(
             asset=asset.uuid,
             storage_id=asset.storage_id,
-            actor=_actor(lock.holder),
+            actor=ordered_by(lock.holder),
             files=tuple(journal_file(entry) for entry in intents),
             fencing=mine.fencing,
         )
-
-
-def whole(result: PurgeResult) -> PurgeResult:
-    """The result of a purge that left nothing.
-
-    Raises:
-        StateConflict: something could not be removed; ``details`` has what is left, and why.
-    """
-    if result.left:
-        raise StateConflict(
-            f"not everything could be removed: {result.error or 'some files still stand'}",
-            state=result.asset.state.value,
-            left=[file.path for file in result.left],
-            removed=[file.path for file in result.removed],
-        )
-    return result
-
-
-def _refuse_other(plan: PurgePlan, expected_digest: str) -> None:
-    """Refuse a plan that is blocked, or another one than was confirmed."""
-    if plan.blocked:
-        first = plan.blocked[0]
-        raise StateConflict(
-            f"{first.path or plan.path!r}: {first.message}",
-            state=plan.state.value,
-            blocked=[
-                {
-                    "reason": block.reason.value,
-                    "message": block.message,
-                    "path": block.path,
-                    "expected": dict(block.expected),
-                    "found": dict(block.found),
-                }
-                for block in plan.blocked
-            ],
-        )
-    if plan.digest != expected_digest:
-        raise StateConflict(
-            "the files are no longer those of the preview that was confirmed; preview again",
-            expected_digest=expected_digest,
-            digest=plan.digest,
-            files=[{"role": f.role.value, "path": f.path, "size": f.size} for f in plan.files],
-        )
-
-
-def _actor(holder: str) -> Actor:
-    """The person whose order is finished, as the lock names them."""
-    kind, _, name = holder.partition(":")
-    return Actor(kind=ActorKind(kind.upper()), id=name)
 
 
 def _closed(tx: Transaction, purging: Purging, result: PurgeResult, now: datetime) -> PurgeResult:
@@ -427,18 +365,8 @@ def _closed(tx: Transaction, purging: Purging, result: PurgeResult, now: datetim
         "asset.purged",
         actor,
         now,
-        files=[_told(file) for file in result.removed],
+        files=[told(file) for file in result.removed],
         bytes=result.bytes_freed,
         fingerprint=asset.fingerprint,
     )
     return evolve(result, asset=saved)
-
-
-def _told(file: PurgeFile) -> Mapping[str, object]:
-    """A file that went, for the audit trail, with what it went on."""
-    told: dict[str, object] = {"role": file.role.value, "path": file.path, "size": file.size}
-    if file.proof is not None:
-        told["proof"] = proof_data(file.proof)
-    if file.waiver is not None:
-        told["waiver"] = waiver_data(file.waiver)
-    return told

@@ -8,12 +8,13 @@ from typing import Any
 
 from attrs import frozen
 
-from ..domain.actors import Actor
+from ..domain.actors import Actor, ActorKind
+from ..domain.assets import Asset
 from ..domain.discovery import SeenFile
 from ..domain.identifiers import AssetId, RelPath, StorageId, asset_subject
 from ..domain.journal import JournalEntry, Phase
-from ..domain.purge import PurgeFile, PurgeRole
-from ..errors import RetaiaError, StorageOffline, Unavailable
+from ..domain.purge import PurgeFile, PurgePlan, PurgeRole, bytes_of
+from ..errors import RetaiaError, StateConflict, StorageOffline, Unavailable
 from ..ports.copies import Copies
 from ..ports.derived_storage import DerivedStorage
 from ..ports.originals import Originals, RemovalRefused
@@ -39,6 +40,87 @@ class Removal:
 
     left: frozenset[str] = frozenset()
     error: str = ""
+
+
+@frozen(kw_only=True)
+class PurgeResult:
+    """What became of a purge; ``left`` is empty where the asset is ``PURGED`` now."""
+
+    asset: Asset
+    removed: tuple[PurgeFile, ...]
+    left: tuple[PurgeFile, ...]
+    error: str = ""
+
+    @property
+    def bytes_freed(self) -> int:
+        """The bytes of what was removed."""
+        return bytes_of(self.removed)
+
+
+# Refusals and results
+
+
+def whole(result: PurgeResult) -> PurgeResult:
+    """The result of a purge that left nothing.
+
+    Raises:
+        StateConflict: something could not be removed; ``details`` has what is left, and why.
+    """
+    if result.left:
+        raise StateConflict(
+            f"not everything could be removed: {result.error or 'some files still stand'}",
+            state=result.asset.state.value,
+            left=[file.path for file in result.left],
+            removed=[file.path for file in result.removed],
+        )
+    return result
+
+
+def refuse_other(plan: PurgePlan, expected_digest: str) -> None:
+    """Refuse a plan that is blocked, or another one than was confirmed.
+
+    Raises:
+        StateConflict: ``details`` has what blocks it, or what it would do now.
+    """
+    if plan.blocked:
+        first = plan.blocked[0]
+        raise StateConflict(
+            f"{first.path or plan.path!r}: {first.message}",
+            state=plan.state.value,
+            blocked=[
+                {
+                    "reason": block.reason.value,
+                    "message": block.message,
+                    "path": block.path,
+                    "expected": dict(block.expected),
+                    "found": dict(block.found),
+                }
+                for block in plan.blocked
+            ],
+        )
+    if plan.digest != expected_digest:
+        raise StateConflict(
+            "the files are no longer those of the preview that was confirmed; preview again",
+            expected_digest=expected_digest,
+            digest=plan.digest,
+            files=[{"role": f.role.value, "path": f.path, "size": f.size} for f in plan.files],
+        )
+
+
+def ordered_by(holder: str) -> Actor:
+    """The person whose order is finished, as the lock names them."""
+    kind, _, name = holder.partition(":")
+    return Actor(kind=ActorKind(kind.upper()), id=name)
+
+
+def told(file: PurgeFile) -> Mapping[str, object]:
+    """A file that went, for the audit trail, with what it went on."""
+    told: dict[str, object] = {"role": file.role.value, "path": file.path, "size": file.size}
+    if file.proof is not None:
+        told["proof"] = proof_data(file.proof)
+    if file.waiver is not None:
+        told["waiver"] = waiver_data(file.waiver)
+    return told
 
 
 # The journal

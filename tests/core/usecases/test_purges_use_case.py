@@ -18,7 +18,7 @@ from retaia_core.domain.leases import LockKind
 from retaia_core.domain.lifecycle import Action, State
 from retaia_core.errors import ForbiddenActor, Purged, StateConflict, StorageOffline, Unavailable
 from retaia_core.ports.originals import RemovalRefused
-from retaia_core.usecases.purges import PurgeResult
+from retaia_core.usecases.purging import PurgeResult
 
 LATE = timedelta(seconds=301)
 

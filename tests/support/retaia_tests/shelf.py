@@ -12,7 +12,8 @@ from retaia_core.testing.memory_copies import MemoryCopies
 from retaia_core.usecases.certificates import Certificates
 from retaia_core.usecases.proofs import Proofs
 from retaia_core.usecases.purge_policy import PurgePolicy
-from retaia_core.usecases.purges import PurgeResult, Purges
+from retaia_core.usecases.purges import Purges
+from retaia_core.usecases.purging import PurgeResult
 from retaia_tests.house import PERSON, House
 
 PLACE = "backup"

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from retaia_core.domain.purge import PurgeBlocked, PurgeFile, PurgePlan
 from retaia_core.errors import Purged, StateConflict
 from retaia_core.usecases.certificates import Certificate
-from retaia_core.usecases.purges import PurgeResult, whole
+from retaia_core.usecases.purging import PurgeResult, whole
 
 from ..call import Call, Handler, known_answer, once_only, scope_of
 from ..views import View, without_unknown
