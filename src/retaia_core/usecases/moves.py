@@ -103,6 +103,7 @@ class Moves:
         Raises:
             ForbiddenActor: the actor is no person.
             StateConflict: the plan is not the one that was shown, or an asset changed meanwhile.
+            Purged, NotFound: an asset was purged, or is none.
         """
         need_person(actor, "moves files")
         _refuse_other(plan, expected_digest)
@@ -125,8 +126,7 @@ class Moves:
             asset = assets.get(move.asset)
             if asset is None:
                 raise NotFound(f"there is no asset {move.asset!r}")
-            refuse_if_held(asset, held.get(asset.subject))
-            _queue(tx, batch, move, asset, actor)
+            _queue(tx, batch, move, asset, actor, held.get(asset.subject))
         tx.add_batch(batch)
         record(
             tx,
@@ -262,11 +262,19 @@ def _refuse_other(plan: MovePlan, expected_digest: str) -> None:
     )
 
 
-def _queue(tx: Transaction, batch: Batch, move: PlannedMove, asset: Asset, actor: Actor) -> None:
+def _queue(
+    tx: Transaction,
+    batch: Batch,
+    move: PlannedMove,
+    asset: Asset,
+    actor: Actor,
+    held: Lock | None,
+) -> None:
     """Keep everybody else away from an asset until its move is done."""
     now = batch.created_at
     action = Action.QUEUE_UNDO if move.undoes else Action.QUEUE_MOVE
     queued = advanced(asset, action, actor, now)
+    refuse_if_held(asset, held)
     group = {file.source for file in move.files}
     if set(group_paths(asset)) != group or asset.verdict is not move.verdict:
         raise StateConflict(
