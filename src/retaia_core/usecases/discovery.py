@@ -214,7 +214,8 @@ class Discovery:
             if noted in (Noted.SAME, Noted.SIGHTED):
                 continue
             data: dict[str, object] = {}
-            if saved.state is not before.state:
+            # A file that came back may be found stable at once: that is told after it, and once.
+            if saved.state is not before.state and noted is finding.noted[-1]:
                 data = {"from": before.state.value, "to": saved.state.value}
             if saved.path != before.path:
                 data |= {"source": before.path, "target": saved.path}

@@ -137,6 +137,26 @@ class TestFilesThatComeAndGo:
         assert (await house.scan()).returned == 1
         assert (await house.review.asset(asset.uuid)).flags == frozenset()
 
+    async def test_a_file_that_returns_and_is_stable_at_once_changes_state_once(
+        self, house: House
+    ) -> None:
+        """The trail tells the return, then the change of state, and that only there."""
+        house.originals.add("INBOX/A.jpg")
+        await house.scan()
+        file = house.originals.files.pop("INBOX/A.jpg")
+        await house.scan()
+        house.originals.files["INBOX/A.jpg"] = file
+        await house.scan()
+        asset = await house.at("INBOX/A.jpg")
+        told = [
+            (e.name, e.data.get("from"), e.data.get("to"))
+            for e in await house.operations.history(asset.uuid)
+        ]
+        assert told[-2:] == [
+            ("asset.returned", None, None),
+            ("asset.became_ready", "DISCOVERED", "READY"),
+        ]
+
     async def test_a_lost_mount_is_no_deletion(self, house: House) -> None:
         """Without its marker a storage is offline: nothing is called missing, and it comes back."""
         asset = await house.ready("INBOX/A.mov")
