@@ -1,4 +1,4 @@
-"""The disk that one process sees: the adapter's `Disk` over the simulated tree, with everything that fails."""
+"""The disk that one process sees: the adapter's `Disk` over the simulated tree, with all that fails."""
 
 from __future__ import annotations
 
@@ -22,9 +22,7 @@ CHANGE = (errno.EIO, errno.ENOSPC, errno.EACCES, errno.ESTALE, errno.EROFS)
 REMOVE = (errno.EIO, errno.EACCES, errno.ESTALE, errno.EROFS)
 READ = (errno.EIO, errno.ESTALE)
 WRITE = (errno.ENOSPC, errno.EIO)
-AFTER = (errno.ETIMEDOUT, errno.EIO)
 SYNC = (errno.EIO, errno.ENOSPC)
-NO_MORE_ROOM = 0
 
 
 class _Handle:
@@ -311,6 +309,7 @@ class SimulatedDisk(Disk):
 
     def utime(self, handle: int, times_ns: tuple[int, int], /) -> None:
         found = self._open(handle)
+        self._world.stats["copied to another disk"] += 1
         self._done(self._changing("utime", found.path, (errno.EIO, errno.EPERM)))
         found.node.device.touch(found.node, times_ns[1], self._tree.tick())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import anyio
 from attrs import evolve
@@ -249,14 +249,14 @@ class Story:
         await self._try(lambda p: p.purges.purge(actor, plan, plan.digest))
 
     async def _reopen(self, actor: Actor) -> None:
-        for asset in self._assets(*SETTLED)[:1]:
-            uuid = asset.uuid
-            await self._try(lambda p: p.review.reopen(actor, uuid))
+        settled = self._assets(*SETTLED)
+        if settled:
+            await self._try(lambda p: p.review.reopen(actor, settled[0].uuid))
 
     async def _reprocess(self, actor: Actor) -> None:
-        for asset in self._assets(State.PROCESSED, *SETTLED)[:1]:
-            uuid = asset.uuid
-            await self._try(lambda p: p.review.reprocess(actor, uuid))
+        done = self._assets(State.PROCESSED, *SETTLED)
+        if done:
+            await self._try(lambda p: p.review.reprocess(actor, done[0].uuid))
 
     async def _settle(self, actor: Actor) -> None:
         parked = await self._try(lambda p: p.recovery.parked())
@@ -376,7 +376,8 @@ class Story:
             if plans and not (about and choices.chance(0.8)):
                 file = choices.one_of(plans)
                 path = f"{ROOT}/{choices.one_of((file.target, file.source))}"
-            if not relative(path).startswith(("INBOX/", "ARCHIVE/", "REJECTS/")):
+            inside = relative(path).startswith(("INBOX/", "ARCHIVE/", "REJECTS/"))
+            if not inside or relative(path).rpartition("/")[2].startswith("."):
                 return
             if self.put(path, content := self.content("rogue")):
                 world.stats["rogue file"] += 1

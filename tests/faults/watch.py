@@ -150,7 +150,7 @@ class Watch:
         at, entry = last
         if entry.phase is Phase.INTENT and self._by.get(at) == process.name:
             return
-        if at > self._asked.get(getcurrent(), 0):
+        if at > self._asked.get(getcurrent(), at):
             self._world.stats["late effect"] += 1
             self.touch(content)
             return
