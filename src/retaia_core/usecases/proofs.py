@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import partial
 
 import anyio
+import anyio.lowlevel
 from attrs import define, frozen
 
 from ..domain.actors import Actor, ActorKind
@@ -102,7 +103,8 @@ class Proofs:
             tasks.start_soon(stop_with_this_task)
             answer = await self.storages.blocking(_answer, work, pace)
             ended.set()
-        if isinstance(answer, StorageOffline | Stopped):
+        await anyio.lowlevel.checkpoint()  # where this task was cancelled, it ends here
+        if isinstance(answer, StorageOffline):
             raise answer
         return answer
 
@@ -204,12 +206,14 @@ class Proofs:
 
 def _answer(
     work: Callable[[Pace], tuple[Check, ...]], pace: Pace
-) -> tuple[Check, ...] | StorageOffline | Stopped:
-    """What the work answers, or why it ended early, so that no group of tasks wraps it up."""
+) -> tuple[Check, ...] | StorageOffline:
+    """What the work answers, or why it could not, so that no group of tasks wraps that up."""
     try:
         return work(pace)
-    except (StorageOffline, Stopped) as error:
+    except StorageOffline as error:
         return error
+    except Stopped:
+        return ()
 
 
 def _rejected(tx: Transaction, uuid: AssetId) -> Asset:

@@ -26,7 +26,7 @@ from ..domain.purge import (
     purged,
 )
 from ..domain.storage import Storage
-from ..errors import ForbiddenActor, RetaiaError, StateConflict, StorageOffline, Unavailable
+from ..errors import ForbiddenActor, RetaiaError, StateConflict, StorageOffline
 from ..ports.clock import Clock, Ids
 from ..ports.copies import OpenCopies, no_copies
 from ..ports.store import Store, Transaction
@@ -109,8 +109,11 @@ class Purges:
             seen = self._look(asset, storage, world, known)
         except StorageOffline as error:
             seen = evolve(world, offline=error.message)
-        except Unavailable as error:
+        except RetaiaError as error:
             seen = evolve(world, unreadable=error.message)
+        except OSError as error:
+            said = f"its files cannot be looked at: {error.strerror}"
+            seen = evolve(world, unreadable=said)
         return plan_purge(asset, seen)
 
     def _look(self, asset: Asset, storage: Storage, world: PurgeWorld, known: Known) -> PurgeWorld:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import anyio
 import pytest
 from retaia_tests.house import PERSON
 from retaia_tests.shelf import PLACE, SIDECAR, Shelf, shelf
@@ -420,6 +422,31 @@ class TestWhen:
             (ORIGINAL, "", 1, 1), (ORIGINAL, PLACE, 1, 1),
             (XMP, "", len(SIDECAR), len(SIDECAR)), (XMP, PLACE, len(SIDECAR), len(SIDECAR)),
         ]  # fmt: skip
+
+    async def test_it_stops_where_nobody_waits_any_more(self, stage: Shelf) -> None:
+        """A check that is cancelled ends at the next block, and remembers nothing."""
+        asset = await stage.rejected()
+        stage.back_up()
+        told: list[str] = []
+
+        def slowly(reading: Reading) -> None:
+            told.append(reading.path)
+            time.sleep(0.5)
+
+        with anyio.move_on_after(0.2):
+            await stage.proofs.check(PERSON, asset.uuid, slowly)
+        assert told == [ORIGINAL]
+        history = await stage.house.operations.history(asset.uuid)
+        assert "purge.checked" not in {event.name for event in history}
+
+    async def test_what_counts_is_shown(self, stage: Shelf) -> None:
+        """Each file with its proof, or why it has none; looking changes nothing."""
+        asset = await stage.rejected()
+        stage.copies.add(PLACE, "INBOX/A.jpg", b"A")
+        await stage.proofs.check(PERSON, asset.uuid)
+        first, second = await stage.proofs.evidence(asset.uuid)
+        assert (first[0].path, first[1].proof is not None) == (ORIGINAL, True)
+        assert (second[0].path, second[1].lacking) == (XMP, "no copy of it was found in any place")
 
     async def test_the_last_check_counts(self, stage: Shelf) -> None:
         """A copy that was proven once and is gone at the next check is proven no more; and back again."""

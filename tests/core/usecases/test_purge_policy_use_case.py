@@ -5,16 +5,21 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from attrs import fields, frozen
 from retaia_tests.house import PERSON
 from retaia_tests.shelf import PLACE, Shelf, shelf
 
 from retaia_core.domain.actors import Actor, ActorKind
 from retaia_core.domain.identifiers import AssetId
+from retaia_core.domain.journal import Event
 from retaia_core.domain.lifecycle import Action, State
-from retaia_core.domain.purge import POLICY
+from retaia_core.domain.purge import POLICY, PurgePlan
+from retaia_core.domain.purge_policy import days_of
 from retaia_core.errors import ForbiddenActor, StorageOffline
+from retaia_core.testing.clock import START
 from retaia_core.usecases import purge_policy
-from retaia_core.usecases.purge_policy import PurgePolicy
+from retaia_core.usecases.purge_policy import SUBJECT, PurgePolicy, Round
+from retaia_core.usecases.purges import Purges
 
 DAY = timedelta(days=1)
 
@@ -22,6 +27,28 @@ DAY = timedelta(days=1)
 @pytest.fixture
 async def stage() -> Shelf:
     return await shelf(required=False, policy_on=True)
+
+
+@frozen(kw_only=True)
+class Meddled(Purges):
+    """Purges of a house in which somebody acts right after each preview."""
+
+    stage: Shelf
+    act: str
+
+    @classmethod
+    def over(cls, stage: Shelf, act: str) -> Meddled:
+        given = {a.name: getattr(stage.purges, a.name) for a in fields(Purges)}
+        return cls(**given, stage=stage, act=act)
+
+    async def preview(self, uuid: AssetId) -> PurgePlan:
+        plan = await super().preview(uuid)
+        review = self.stage.house.review
+        if self.act == "annotate":
+            await review.annotate(PERSON, uuid, notes="wait")
+        else:
+            await review.reopen(PERSON, uuid)
+        return plan
 
 
 async def days(policy: PurgePolicy, stage: Shelf, count: int) -> list[AssetId]:
@@ -217,6 +244,44 @@ class TestSame:
         assert await stage.purges.recover(held=True) == 1
         last = (await stage.house.operations.history(asset.uuid))[-1]
         assert (last.name, last.actor) == ("asset.purged", str(POLICY))
+
+    async def test_somebody_who_acts_meanwhile(self, stage: Shelf) -> None:
+        """What a person does between plan and purge wins; a note about it is made where it stays."""
+        for act, told in (("annotate", 1), ("reopen", 0)):
+            asset = await stage.rejected(act)
+            policy = stage.policy()
+            await days(policy, stage, 179)
+            policy.purges = Meddled.over(stage, act)
+            stage.house.clock.advance(DAY)
+            round_ = await policy.round()
+            assert (round_.purged, round_.skipped) == ((), (asset.uuid,))
+            assert (await names(stage, asset.uuid)).count("purge.skipped") == told
+            assert f"REJECTS/{act}.jpg" in stage.house.originals.files
+            await stage.purge(asset.uuid) if told else None
+
+    async def test_an_asset_that_is_locked(self, stage: Shelf) -> None:
+        """It is passed over in silence, and tried in the next round."""
+        asset, policy = await stage.rejected(), stage.policy()
+        await days(policy, stage, 179)
+        plan = await stage.purges.preview(asset.uuid)
+        stage.house.clock.advance(DAY)
+        await stage.purges.accept(PERSON, plan, plan.digest)
+        assert await policy.round() == Round()
+        stage.house.clock.advance(timedelta(seconds=301))
+        assert (await policy.round()).purged == (asset.uuid,)
+
+
+class TestDays:
+    """The policy's own trail."""
+
+    def test_other_events_are_no_days(self) -> None:
+        """Only days count, since it was off last."""
+        names = ["purge_policy.day", "purge_policy.off", "other", "purge_policy.day", "other"]
+        events = [
+            Event(subject=SUBJECT, name=name, actor="system:x", at=START + n * DAY, seq=n)
+            for n, name in enumerate(names)
+        ]
+        assert days_of(events).days == ((3, (START + 3 * DAY).date()),)
 
 
 class TestAhead:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import anyio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +17,15 @@ from retaia_core.domain.jobs import JobStatus
 from retaia_core.domain.journal import Phase
 from retaia_core.domain.leases import LockKind
 from retaia_core.domain.lifecycle import Action, State
-from retaia_core.errors import ForbiddenActor, Purged, StateConflict, StorageOffline, Unavailable
+from retaia_core.domain.purge import PurgeBlock
+from retaia_core.errors import (
+    ForbiddenActor,
+    Purged,
+    StateConflict,
+    StorageOffline,
+    Unavailable,
+    ValidationFailed,
+)
 from retaia_core.ports.originals import RemovalRefused
 from retaia_core.usecases.purging import PurgeResult
 
@@ -166,8 +175,99 @@ class TestPurge:
             await house.purges.purge(PERSON, plan, plan.digest)
         assert len(house.originals.files) == 2
 
+    @pytest.mark.parametrize(
+        ("where", "raised", "reason"),
+        [
+            ("stat", StorageOffline("unplugged"), PurgeBlock.STORAGE_OFFLINE),
+            ("stat", Unavailable("permission denied"), PurgeBlock.UNREADABLE),
+            ("stat", ValidationFailed("a link leads out"), PurgeBlock.UNREADABLE),
+            ("refs", OSError(5, "Input/output error"), PurgeBlock.UNREADABLE),
+        ],
+    )
+    async def test_what_cannot_be_looked_at(
+        self, house: House, where: str, raised: Exception, reason: PurgeBlock
+    ) -> None:
+        """The preview says so, and nothing goes."""
+        asset = await rejected(house)
+
+        def fails(operation: str, path: str) -> None:
+            if operation == where:
+                raise raised
+
+        house.originals.fault = house.derived.fault = fails
+        plan = await house.purges.preview(asset.uuid)
+        assert [block.reason for block in plan.blocked] == [reason]
+        assert plan.files == ()
+
+    async def test_those_rejected_before_a_day(self, house: House) -> None:
+        """Found by when they came among the rejects; what is no reject any more is left out."""
+        first = await rejected(house, "A")
+        second = await rejected(house, "B")
+        third = await rejected(house, "C")
+        await house.review.reopen(PERSON, first.uuid)
+        assert third.state_since is not None
+        assert await house.purges.rejected_before(third.state_since) == (second.uuid,)
+
 
 class TestLocks:
+    async def test_nothing_goes_once_the_lock_is_over(self, house: House) -> None:
+        """After its time others may act on the asset, so whoever comes late removes nothing."""
+        asset = await rejected(house)
+        plan = await house.purges.preview(asset.uuid)
+        purging = await house.purges.accept(PERSON, plan, plan.digest)
+        house.clock.advance(LATE)
+        await house.review.reopen(PERSON, asset.uuid)
+        with pytest.raises(StateConflict, match="took too long"):
+            await house.purges.remove(purging)
+        assert len(house.originals.files) == 2
+
+    async def test_removing_makes_the_lock_last(self, house: House) -> None:
+        """It has its whole time from when the removal begins."""
+        asset = await rejected(house)
+        plan = await house.purges.preview(asset.uuid)
+        purging = await house.purges.accept(PERSON, plan, plan.digest)
+        house.clock.advance(timedelta(seconds=200))
+        removal = await house.purges.remove(purging)
+        house.clock.advance(timedelta(seconds=200))
+        assert await house.purges.recover() == 0
+        assert (await house.purges.finish(purging, removal)).asset.state is State.PURGED
+
+    async def test_a_removal_that_takes_too_long_stops(self, house: House) -> None:
+        """In the middle, too: the rest is recovery's."""
+        asset = await rejected(house)
+        plan = await house.purges.preview(asset.uuid)
+
+        def slow(operation: str, path: str) -> None:
+            if operation == "remove" and path.endswith(".jpg"):
+                house.clock.advance(LATE)
+
+        house.originals.fault = slow
+        purging = await house.purges.accept(PERSON, plan, plan.digest)
+        removal = await house.purges.remove(purging)
+        assert "took too long" in removal.error
+        assert set(house.originals.files) == {"REJECTS/A.xmp"}
+        house.originals.fault = None
+        assert await house.purges.recover() == 1
+        with pytest.raises(StateConflict, match="recovery took it over"):
+            await house.purges.finish(purging, removal)
+        assert gone(house)
+
+    async def test_two_servers_recover_at_once(self, house: House) -> None:
+        """One takes it up, and the other leaves it alone."""
+        asset = await rejected(house)
+        plan = await house.purges.preview(asset.uuid)
+        await house.purges.accept(PERSON, plan, plan.digest)
+        taken: list[int] = []
+
+        async def recover() -> None:
+            taken.append(await house.purges.recover(held=True))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(recover)
+            tasks.start_soon(recover)
+        assert sorted(taken) == [0, 1]
+        assert (await house.review.asset(asset.uuid)).state is State.PURGED
+
     """*Precedence on one asset: purge, move, reprocess, claim*; one at a time."""
 
     async def test_nobody_else_acts_under_a_purge(self, house: House) -> None:
@@ -225,6 +325,60 @@ class TestLocks:
 
 class TestTrouble:
     """*A crash in the middle is finished on recovery*; the state follows the disk."""
+
+    @pytest.mark.parametrize(
+        "raised", [ValidationFailed("a link leads out"), OSError(13, "Permission denied")]
+    )
+    async def test_derived_files_that_cannot_go(self, house: House, raised: Exception) -> None:
+        """Whatever the reason is, it is told with what is left; the asset stays rejected."""
+        asset = await rejected(house)
+
+        def refuse(operation: str, path: str) -> None:
+            if operation == "remove":
+                raise raised
+
+        house.derived.fault = refuse
+        with pytest.raises(StateConflict) as caught:
+            await purge(house, asset.uuid)
+        assert caught.value.details["left"] == sorted(house.derived.files)
+        assert (await house.review.asset(asset.uuid)).state is State.REJECTED
+        house.derived.fault = None
+        await purge(house, asset.uuid)
+        assert gone(house)
+
+    async def test_what_is_left_cannot_be_told(self, house: House) -> None:
+        """Neither gone nor there is claimed; recovery looks again."""
+        asset = await rejected(house)
+        plan = await house.purges.preview(asset.uuid)
+        purging = await house.purges.accept(PERSON, plan, plan.digest)
+
+        def fails(operation: str, path: str) -> None:
+            if operation == "size":
+                raise OSError(5, "Input/output error")
+
+        house.derived.fault = fails
+        with pytest.raises(Unavailable, match="cannot be told"):
+            await house.purges.remove(purging)
+        house.derived.fault = None
+        house.clock.advance(LATE)
+        assert await house.purges.recover() == 1
+        assert gone(house)
+
+    async def test_a_marker_that_goes_at_the_end(self, house: House) -> None:
+        """Files that do not show on a storage that is away are not called removed."""
+        asset = await rejected(house)
+        plan = await house.purges.preview(asset.uuid)
+        purging = await house.purges.accept(PERSON, plan, plan.digest)
+        last = plan.files[-1].path
+
+        def unplug(operation: str, path: str) -> None:
+            if (operation, path) == ("remove", last):
+                house.originals.problem = "unplugged"
+
+        house.derived.fault = unplug
+        with pytest.raises(StorageOffline):
+            await house.purges.remove(purging)
+        assert (await house.review.asset(asset.uuid)).state is State.REJECTED
 
     async def test_an_original_that_cannot_go_keeps_everything(self, house: House) -> None:
         """Where the first file is refused, nothing went, it is said, and a later try does it."""
