@@ -168,6 +168,19 @@ GOALS: tuple[Goal, ...] = (
         "percentiles; without HTTP",
     ),
     Goal(
+        benchmark="fixity",
+        case=r"large files",
+        at_most=1.3,
+        compares="`retaia verify` of large files, beside the `sha256sum` program over the same files; whole "
+        "processes that read the disk",
+    ),
+    Goal(
+        benchmark="fixity",
+        case=r"small files",
+        at_most=2,
+        compares="`retaia verify` of small files with sidecars, beside `sha256sum` over the same files",
+    ),
+    Goal(
         benchmark="http",
         case=r"beside the bare query",
         at_most=3,

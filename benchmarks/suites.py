@@ -168,6 +168,15 @@ SUITES: tuple[Suite, ...] = (
         derive=flat_queue,
     ),
     Suite(
+        name="fixity",
+        title="Verifying files",
+        sizes={
+            Size.QUICK: {"large": 1, "mib": 8, "small": 20, "rounds": 1},
+            Size.USUAL: {"large": 4, "mib": 512, "small": 4_000, "rounds": 3},
+            Size.FULL: {"large": 4, "mib": 4_096, "small": 100_000, "rounds": 3},
+        },
+    ),
+    Suite(
         name="http",
         title="Lists over HTTP",
         sizes={
