@@ -114,9 +114,14 @@ def _content_notes(fixity: Fixity | None) -> list[str]:
     ]
 
 
+_PURGES = ("purge.accepted", "purge.failed", "purge.abandoned", "purge.skipped")
+
+
 def _purge_note(events: Sequence[Event]) -> list[str]:
     """What became of the purge that was tried last, where it left something."""
-    last = next((e for e in reversed(events) if e.name.startswith("purge.")), None)
+    last = next((e for e in reversed(events) if e.name in _PURGES), None)
+    if last is not None and last.name == "purge.skipped":
+        return [f"the purge policy passed it over ({last.data.get('problem')})"]
     if last is None or last.name != "purge.failed":
         return []
     left = last.data.get("left")
@@ -138,6 +143,8 @@ def _next(asset: Asset, batch: object) -> tuple[str, ...]:
         steps["QUEUE_UNDO"] += f" (`retaia batch undo {batch}`)"
     if asset.state is State.MOVE_QUEUED and Flag.PARKED in asset.flags:
         return (f"look at the evidence and settle it (`retaia recover {asset.uuid}`)",)
+    if asset.state is State.PURGED:
+        return (f"read its certificate (`retaia purge certificate {asset.uuid}`)",)
     allowed = allowed_actions(asset.standing, ActorKind.PERSON)
     return tuple(steps[action] for action in allowed if action in steps)
 

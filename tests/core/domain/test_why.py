@@ -168,5 +168,19 @@ class TestHindrances:
         said = explain_asset(one, events=[failed], now=START)
         assert "(permission denied); 2 files still stand" in said.sentence
         assert any("purge" in step for step in said.next)
+        looked = event("purge.checked", data={"files": []})
+        assert "still stand" in explain_asset(one, events=[failed, looked], now=START).sentence
         again = event("purge.accepted", data={})
         assert "still stand" not in explain_asset(one, events=[failed, again], now=START).sentence
+
+    def test_what_the_policy_passed_over(self) -> None:
+        """Its reason is said."""
+        one = asset(state=State.REJECTED, verdict=Verdict.REJECT)
+        skipped = event("purge.skipped", data={"problem": "no other copy"})
+        said = explain_asset(one, events=[skipped], now=START).sentence
+        assert "the purge policy passed it over (no other copy)" in said
+
+    def test_what_is_left_of_a_purged_asset(self) -> None:
+        """Its certificate can be read."""
+        said = explain_asset(asset(state=State.PURGED), now=START)
+        assert any("retaia purge certificate" in step for step in said.next)
