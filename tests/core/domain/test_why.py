@@ -40,7 +40,8 @@ class TestEveryAssetIsExplained:
         assert said.sentence.endswith(".")
         assert said.since == (one.state_since or one.created_at)
         open_now = len(allowed_actions(one.standing, ActorKind.PERSON))
-        if one.state is State.MOVE_QUEUED and Flag.PARKED in one.flags:
+        parked = one.state is State.MOVE_QUEUED and Flag.PARKED in one.flags
+        if parked or one.state is State.PURGED:  # its evidence, its certificate
             open_now += 1
         if Flag.FIXITY_MISMATCH in one.flags and one.state is not State.PURGED:
             open_now += 2
