@@ -151,16 +151,24 @@ class SimulatedDisk(Disk):
             raise fail(errno.EISDIR)
         return node
 
+    def _pair(self, source: str, target: str) -> tuple[Node, Node, str]:
+        """The source, and the target's folder and name; a rename looks at both folders first."""
+        old, _ = self._tree.parent(source)
+        folder, name = self._tree.parent(target)
+        if folder.device is not old.device:
+            raise fail(errno.EXDEV)
+        return self._file(source), folder, name
+
     def link(self, source: str, target: str, /) -> None:
         code = self._changing("link", target)
         node = self._file(source)
         folder, name = self._tree.parent(target)
+        if name in folder.entries:
+            raise fail(errno.EEXIST)
         if folder.device is not node.device:
             raise fail(errno.EXDEV)
         if not node.device.links:
             raise fail(errno.EPERM)
-        if name in folder.entries:
-            raise fail(errno.EEXIST)
         self._world.watch.renaming(self._process, source, target, node)
         node.device.add(folder, name, node)
         self._done(code)
@@ -184,11 +192,8 @@ class SimulatedDisk(Disk):
         self._done(code)
 
     def _rename(self, source: str, target: str) -> None:
-        node = self._file(source)
+        node, new, to = self._pair(source, target)
         old, name = self._tree.parent(source)
-        new, to = self._tree.parent(target)
-        if old.device is not new.device:
-            raise fail(errno.EXDEV)
         standing = new.entries.get(to)
         if standing is node:
             return
@@ -201,12 +206,9 @@ class SimulatedDisk(Disk):
 
     def rename_no_replace(self, source: str, target: str, /) -> None:
         code = self._changing("rename", target)
-        node = self._file(source)
-        folder, name = self._tree.parent(target)
-        if folder.device is node.device and not node.device.renames:
+        node, folder, name = self._pair(source, target)
+        if not node.device.renames:
             raise Unsupported("no such rename here")
-        if folder.device is not node.device:
-            raise fail(errno.EXDEV)
         if name in folder.entries:
             raise fail(errno.EEXIST)
         self._rename(source, target)
