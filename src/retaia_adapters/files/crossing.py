@@ -16,7 +16,7 @@ import stat
 from collections.abc import Callable, Iterator
 from enum import StrEnum
 
-from attrs import define
+from attrs import define, field
 
 from retaia_core.ports.originals import Moved, MoveRefused, Progress
 
@@ -93,14 +93,17 @@ class _Crossing:
     watch: Watch
     progress: Progress
     needed: int = 0
+    before: Stat = field(init=False)
+    made: Stat = field(init=False)
 
     def run(self) -> Moved:
         name = f"{leftover_prefix(self.source, self.target)}{self.disk.token_hex(4)}.part"
         temporary = os.path.join(os.path.dirname(self.target), name)
         try:
+            self._require_removable()
             self._take_over(temporary)
-            before, moved = self._copy(temporary)
-            self._publish(before, temporary)
+            moved = self._copy(temporary)
+            self._publish(temporary)
         except (MoveRefused, OSError) as error:
             refusal = self._refusal(error)
             if isinstance(refusal, MoveRefused):
@@ -109,9 +112,18 @@ class _Crossing:
             raise refusal from error
         fsio.sync_folder(self.disk, os.path.dirname(self.target))
         self.watch(Step.PUBLISHED)
-        self._remove_source(before)
+        self._remove_source()
         self.watch(Step.DONE)
         return moved
+
+    def _require_removable(self) -> None:
+        """Ask the source's disk for the removal of a name that nobody has; a read-only one refuses.
+
+        Raises:
+            OSError: nothing can be removed there, so nothing is copied.
+        """
+        name = f".retaia-{self.disk.token_hex(8)}.part"
+        fsio.remove_if_there(self.disk, os.path.join(os.path.dirname(self.source), name))
 
     def _take_over(self, temporary: str) -> None:
         """Give what an earlier try left, if anything, the name that is this try's alone."""
@@ -126,7 +138,7 @@ class _Crossing:
         """Nothing was changed, unless the disk went away while it was asked."""
         if isinstance(error, FileExistsError):
             return MoveRefused("the target is taken")
-        if not isinstance(error, OSError) or error.errno in fsio.GONE:
+        if not isinstance(error, OSError) or error.errno in fsio.WHOLE_DISK:
             return error
         if error.errno in _NO_ROOM:
             return self._no_room(fsio.said(error))
@@ -141,13 +153,13 @@ class _Crossing:
             free_bytes=free,
         )
 
-    def _copy(self, temporary: str) -> tuple[Stat, Moved]:
+    def _copy(self, temporary: str) -> Moved:
         """A copy that is whole, durable and proven, under its temporary name.
 
         The source is closed then: of a file that is open, a file server only hides the name.
         """
         with fsio.reading(self.disk, self.source) as original, self._opened(temporary) as copy:
-            before = self.disk.fstat(original)
+            self.before = before = self.disk.fstat(original)
             self._require_room(before, copy)
             digest = self._fill(original, copy, before)
             not_kept = _keep_attributes(self.disk, original, copy, before)
@@ -155,9 +167,10 @@ class _Crossing:
             self.watch(Step.COPIED)
             if self._read_back(copy, before) != digest:
                 raise MoveRefused("the copy read back differs from the source")
-            self._require_time(copy, before)
+            self.made = self.disk.fstat(copy)
+            self._require_time()
         self.watch(Step.VERIFIED)
-        return before, Moved(
+        return Moved(
             copied_bytes=before.st_size, checksum=f"sha256:{digest.hex()}", not_kept=not_kept
         )
 
@@ -220,13 +233,13 @@ class _Crossing:
         self.disk.ftruncate(copy, length)
         self.disk.lseek(copy, length, os.SEEK_SET)
 
-    def _require_time(self, copy: int, before: Stat) -> None:
+    def _require_time(self) -> None:
         """A file is known by its size and time; a filesystem of coarse times would make it another."""
-        found = self.disk.fstat(copy).st_mtime_ns
-        if found != before.st_mtime_ns:
+        was, became = self.before.st_mtime_ns, self.made.st_mtime_ns
+        if was != became:
             raise MoveRefused(
                 "the target's filesystem cannot keep the file's time of change, by which it is known: "
-                f"{before.st_mtime_ns} ns became {found} ns"
+                f"{was} ns became {became} ns"
             )
 
     def _read_back(self, copy: int, before: Stat) -> bytes:
@@ -242,39 +255,58 @@ class _Crossing:
             self.progress(done, 2 * before.st_size)
         return digest.digest()
 
-    def _publish(self, before: Stat, temporary: str) -> None:
-        if not self._untouched(before):
+    def _publish(self, temporary: str) -> None:
+        if not self._untouched():
             raise MoveRefused("the source changed while it was copied")
         try:
             rename_without_replacing(self.disk, temporary, self.target)
-        except FileNotFoundError as error:
+        except (FileExistsError, FileNotFoundError) as error:
+            if not fsio.is_taken(self.disk, temporary) and self._is_ours():
+                return  # A file server did it, and would not own up to it when asked again.
+            if isinstance(error, FileExistsError):
+                raise
             raise MoveRefused("another try of the same move is under way") from error
 
-    def _untouched(self, before: Stat) -> bool:
+    def _untouched(self) -> bool:
         """Whether the file still stands at its name, with the size and time it had."""
         try:
             here = self.disk.lstat(self.source)
         except (FileNotFoundError, NotADirectoryError):
             return False
-        same = (here.st_size, here.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
-        return same and fsio.is_same(here, before)
+        return _looks_like(here, self.before) and fsio.is_same(here, self.before)
 
-    def _published(self, before: Stat) -> bool:
-        """Whether the copy stands under its name, with the size and time of the original."""
+    def _published(self) -> Stat | None:
+        """The copy under its name; None where that has not the size and time of the original."""
         try:
             there = self.disk.lstat(self.target)
         except (FileNotFoundError, NotADirectoryError):
-            return False
-        return (there.st_size, there.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+            return None
+        return there if _looks_like(there, self.before) else None
 
-    def _remove_source(self, before: Stat) -> None:
-        if not self._untouched(before):
+    def _is_ours(self) -> bool:
+        """Whether what stands at the target is certainly the file that was made here."""
+        there = self._published()
+        return there is not None and fsio.is_same(there, self.made)
+
+    def _remove_source(self) -> None:
+        if not self._untouched():
             raise OSError(errno.EBUSY, "the source changed after it was copied; both were left")
-        if not self._published(before):
+        if self._published() is None:
             # A disk that was pulled, or a server that lost power, forgot the name before the sync.
             raise OSError(errno.ESTALE, "the copy is not there any more; the source was left")
-        fsio.remove_if_there(self.disk, self.source)
+        try:
+            fsio.remove_if_there(self.disk, self.source)
+        except OSError as error:
+            if error.errno in fsio.GONE or not (self._untouched() and self._is_ours()):
+                raise
+            # The source stands as it did: without the copy, it stands once.
+            fsio.remove_if_there(self.disk, self.target)
+            raise self._refusal(error) from error
         fsio.sync_folder(self.disk, os.path.dirname(self.source))
+
+
+def _looks_like(one: Stat, other: Stat) -> bool:
+    return (one.st_size, one.st_mtime_ns) == (other.st_size, other.st_mtime_ns)
 
 
 def _keep_attributes(disk: Disk, original: int, copy: int, before: Stat) -> tuple[str, ...]:

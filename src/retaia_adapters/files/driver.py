@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from retaia_core.ports.originals import FolderFound
 
 from . import marker as markers
 from .disk import REAL, Disk
+from .nested import Nested
 from .originals import FilesystemOriginals
 
 
@@ -19,10 +21,17 @@ class FilesystemDriver:
 
     def __init__(self, disk: Disk = REAL) -> None:
         self._disk = disk
+        self._nested: dict[str, Nested] = {}
 
     def open(self, root: str, storage_id: StorageId) -> FilesystemOriginals:
         """The originals below a folder; nothing is looked at yet."""
-        return FilesystemOriginals(Path(root), storage_id, disk=self._disk)
+        return FilesystemOriginals(
+            Path(root), storage_id, disk=self._disk, nested=self.nested(root)
+        )
+
+    def nested(self, root: str) -> Nested:
+        """What is known of the disks inside a storage, for as long as this driver lives."""
+        return self._nested.setdefault(root, Nested(self._disk, os.path.abspath(root)))
 
     def survey(self, root: str, extensions: AbstractSet[str]) -> FolderFound:
         """Look at a folder without changing it.

@@ -33,6 +33,9 @@ GONE = frozenset(
 )
 """Errors of a disk or share that went away: what was asked may have been done or not."""
 
+WHOLE_DISK = GONE | {errno.EROFS}
+"""Errors of a disk rather than of one file on it: nothing is refused for them, it waits for the disk."""
+
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 _NO_SYNC = frozenset({errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.EOPNOTSUPP})
 PLAIN = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)

@@ -38,7 +38,7 @@ def probe(
         if reason is not None:
             return _unreadable(disk, root) or Problem(trouble=Trouble.MARKER, reason=reason)
         _read_folders(disk, root)
-        if _is_read_only(disk, root):
+        if is_read_only(disk, root):
             return READ_ONLY
         free = disk.free_bytes(root)
         if free is not None and free < reserve:
@@ -79,7 +79,8 @@ def _read_folders(disk: Disk, root: str) -> None:
             next(entries, None)
 
 
-def _is_read_only(disk: Disk, root: str) -> bool:
+def is_read_only(disk: Disk, root: str) -> bool:
+    """Whether the disk of a folder takes no change: it is asked to remove a name that nobody has."""
     try:
         disk.unlink(os.path.join(root, f".retaia-look-{disk.token_hex(6)}.part"))
     except OSError as error:

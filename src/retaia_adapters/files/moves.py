@@ -154,11 +154,11 @@ def _make_target_folder(disk: Disk, folder: str) -> None:
     try:
         fsio.make_folders(disk, folder)
     except OSError as error:
-        if error.errno in fsio.GONE:
+        if error.errno in fsio.WHOLE_DISK:
             raise
         raise MoveRefused(f"the target's folder cannot be made: {fsio.said(error)}") from error
 
 
 def _refusal(error: OSError) -> Exception:
     """Nothing was changed, unless the disk went away while it was asked."""
-    return error if error.errno in fsio.GONE else MoveRefused(fsio.said(error))
+    return error if error.errno in fsio.WHOLE_DISK else MoveRefused(fsio.said(error))

@@ -13,10 +13,10 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from pathlib import Path
 
 from retaia_core.domain.discovery import SeenFile
-from retaia_core.domain.health import Problem
+from retaia_core.domain.health import READ_ONLY, Problem
 from retaia_core.domain.identifiers import StorageId, folder_of, name_of, parse_rel_path
 from retaia_core.domain.moves import DiskFile
-from retaia_core.domain.storage import MARKER_NAME, Layout
+from retaia_core.domain.storage import MARKER_NAME, Layout, Trouble
 from retaia_core.errors import RetaiaError, StorageOffline, Unavailable, ValidationFailed
 from retaia_core.ports.originals import (
     FolderListing,
@@ -31,6 +31,7 @@ from retaia_core.ports.originals import (
 from . import crossing, fsio, health, moves, removal
 from .disk import REAL, Disk
 from .marker import marker_problem
+from .nested import Nested
 from .walk import Walker, relative_inside, unreadable_tops
 
 FINGERPRINT_BLOCK = 64 * 1024
@@ -48,19 +49,37 @@ class FilesystemOriginals(Originals):
     seen as the file they lead to, and are never moved.
     """
 
-    def __init__(self, root: Path, storage_id: StorageId, *, disk: Disk = REAL) -> None:
+    def __init__(
+        self,
+        root: Path,
+        storage_id: StorageId,
+        *,
+        disk: Disk = REAL,
+        nested: Nested | None = None,
+    ) -> None:
         self._disk = disk
         self._root = os.path.abspath(root)
+        self._nested = nested or Nested(disk, self._root)
         self._storage_id = storage_id
         self._trusted: _Stamp | None = None
 
     def check(self) -> str | None:
         """Look at the marker now; None where it is ours, else why the storage is offline."""
-        return marker_problem(Path(self._root), self._storage_id, self._disk)
+        problem = marker_problem(Path(self._root), self._storage_id, self._disk)
+        return problem or self._nested.look()
 
     def probe(self, *, reserve: int, write: bool) -> Problem | None:
-        """Look at marker, folders, room and writability now; see `health.probe`."""
-        return health.probe(self._disk, self._root, self._storage_id, reserve=reserve, write=write)
+        """Look at marker, folders, room and writability now; see `health.probe` and `nested`."""
+        problem = health.probe(
+            self._disk, self._root, self._storage_id, reserve=reserve, write=write
+        )
+        if problem is None and (gone := self._nested.look()) is not None:
+            return Problem(trouble=Trouble.MARKER, reason=gone)
+        if problem is None and any(
+            health.is_read_only(self._disk, top) for top in self._nested.tops
+        ):
+            return READ_ONLY
+        return problem
 
     def walk(self, layout: Layout, known: Callable[[str], str | None]) -> Iterator[FolderListing]:
         """Yield every folder of inbox, archive and rejects, parents first, in order of names.
@@ -241,6 +260,9 @@ class FilesystemOriginals(Originals):
         old, new = self._pair(source, target)
         try:
             return moves.move(self._disk, old, new, watch=self._passed, progress=progress)
+        except MoveRefused:
+            self._require_online()  # What is not there may be on a disk that went away.
+            raise
         except OSError:
             self._require_online()
             with contextlib.suppress(OSError):
@@ -392,9 +414,8 @@ class FilesystemOriginals(Originals):
     def _require_online(self) -> None:
         """Refuse work without our marker; one that was read is read again only when it was touched."""
         stamp = self._stamp()
-        if stamp is not None and stamp == self._trusted:
-            return
-        problem = self.check()
+        known = stamp is not None and stamp == self._trusted
+        problem = self._nested.problem() if known else self.check()
         if problem is not None:
             raise self._offline(problem)
         self._trusted = stamp

@@ -32,7 +32,7 @@ def remove(disk: Disk, place: str, seen: SeenFile) -> bool:
     except FileNotFoundError:
         return False
     except OSError as error:
-        if error.errno in fsio.GONE:
+        if error.errno in fsio.WHOLE_DISK:
             raise
         raise RemovalRefused(fsio.said(error)) from error
     fsio.sync_folder(disk, os.path.dirname(place))

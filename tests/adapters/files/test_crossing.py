@@ -474,6 +474,85 @@ class TestTheStorage:
         assert_refused(source, target)
 
 
+class TestASourceThatStays:
+    """A source that cannot be removed is not left twice, where the copy is certainly ours."""
+
+    @pytest.mark.parametrize("code", [errno.EACCES, errno.EPERM, errno.EBUSY])
+    def test_the_copy_is_taken_back(self, source: Path, target: Path, code: int) -> None:
+        """The refusal says why, and all is as before."""
+        stays = failing("unlink", code, when=lambda path: path == os.fspath(source))
+        with pytest.raises(MoveRefused, match=os.strerror(code).lower()):
+            moved(source, target, stays)
+        assert_refused(source, target)
+
+    def test_a_source_that_changed_meanwhile_keeps_the_copy(
+        self, source: Path, target: Path
+    ) -> None:
+        """What was copied may be the last whole state of a file that somebody writes into."""
+
+        def stays(name: str, do: Callable[[], Any], arguments: tuple[Any, ...]) -> Any:
+            if name == "unlink" and arguments[0] == os.fspath(source):
+                source.write_bytes(b"changed")
+                raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+            return do()
+
+        with pytest.raises(PermissionError):
+            moved(source, target, between(stays))
+        assert (source.read_bytes(), target.read_bytes()) == (b"changed", CONTENT)
+
+    def test_a_disk_that_may_only_be_read_is_asked_first(self, source: Path, target: Path) -> None:
+        """Nothing is copied from where nothing can be removed; that is the disk's trouble."""
+        folder = os.fspath(source.parent)
+
+        def closed(name: str, do: Callable[[], Any], arguments: tuple[Any, ...]) -> Any:
+            assert name != "write"
+            if name == "unlink" and arguments[0].startswith(folder):
+                raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+            return do()
+
+        with pytest.raises(OSError, match=os.strerror(errno.EROFS)):
+            moved(source, target, between(closed))
+        assert_refused(source, target)
+
+    def test_a_target_that_may_only_be_read_refuses_nobody(
+        self, source: Path, target: Path
+    ) -> None:
+        """The whole disk waits, rather than each file being called failed."""
+        folder = os.fspath(target.parent)
+
+        def closed(name: str, do: Callable[[], Any], arguments: tuple[Any, ...]) -> Any:
+            if name == "open" and arguments[0].startswith(folder) and arguments[1] & os.O_CREAT:
+                raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+            return do()
+
+        with pytest.raises(OSError, match=os.strerror(errno.EROFS)):
+            moved(source, target, between(closed))
+        assert_refused(source, target)
+
+    def test_an_answer_lost_over_the_publication(self, source: Path, target: Path) -> None:
+        """The copy has the target's name, whatever the server says: the move goes on."""
+        for code in (errno.ENOENT, errno.EEXIST):
+            lost: list[str] = []
+
+            def forgets(
+                name: str,
+                do: Callable[[], Any],
+                arguments: tuple[Any, ...],
+                code: int = code,
+                lost: list[str] = lost,
+            ) -> Any:
+                answer = do()
+                if name == "rename_no_replace" and not lost:
+                    lost.append(name)
+                    raise OSError(code, os.strerror(code))
+                return answer
+
+            moved(source, target, between(forgets))
+            assert_arrived(source, target)
+            assert lost
+            moved(target, source)
+
+
 def test_the_source_is_closed_before_it_goes(source: Path, target: Path) -> None:
     """A file server only hides the name of a file that somebody has open."""
     opened: dict[int, str] = {}

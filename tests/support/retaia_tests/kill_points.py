@@ -19,6 +19,7 @@ from attrs import define, field, frozen
 from retaia_adapters.files.crossing import Step
 from retaia_adapters.files.derived import FilesystemDerived
 from retaia_adapters.files.driver import FilesystemDriver
+from retaia_adapters.files.nested import Nested
 from retaia_adapters.files.originals import FilesystemOriginals
 from retaia_core.domain.discovery import SeenFile
 from retaia_core.domain.identifiers import StorageId
@@ -159,8 +160,8 @@ class MortalStore(Store):
 class MortalOriginals(FilesystemOriginals):
     """Originals whose process may die after each file, and before and after names are synced."""
 
-    def __init__(self, root: Path, storage_id: StorageId, killer: Killer) -> None:
-        super().__init__(root, storage_id)
+    def __init__(self, root: Path, storage_id: StorageId, killer: Killer, nested: Nested) -> None:
+        super().__init__(root, storage_id, nested=nested)
         self._killer = killer
 
     def rename(self, source: str, target: str, progress: Progress = no_progress) -> Moved:
@@ -212,4 +213,4 @@ class MortalDriver(FilesystemDriver):
         self._killer = killer
 
     def open(self, root: str, storage_id: StorageId) -> FilesystemOriginals:
-        return MortalOriginals(Path(root), storage_id, self._killer)
+        return MortalOriginals(Path(root), storage_id, self._killer, self.nested(root))

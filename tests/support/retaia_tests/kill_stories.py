@@ -148,7 +148,7 @@ async def opened(url: str, root: Path, killer: Killer) -> AsyncIterator[Shop]:
 # Before the story
 
 
-async def _prepare(shop: Shop) -> None:
+async def prepare(shop: Shop) -> None:
     """A storage with three photos, one of whose names is taken in the archive, all proven stable."""
     await shop.storages.adopt(PERSON, str(shop.root), Layout(), storage_id=NAS)
     for path, content in FILES.items():
@@ -160,7 +160,7 @@ async def _prepare(shop: Shop) -> None:
         await shop.discovery.scan(NAS, ScanOptions(quiet=timedelta(0), policies=frozenset()))
 
 
-async def _decide(shop: Shop) -> None:
+async def decide(shop: Shop) -> None:
     def save(tx: Transaction) -> None:
         for path, verdict in VERDICTS.items():
             asset = tx.asset_at(NAS, path)
@@ -170,7 +170,7 @@ async def _decide(shop: Shop) -> None:
     await shop.store.transact(save)
 
 
-async def _apply(shop: Shop) -> BatchId:
+async def apply(shop: Shop) -> BatchId:
     plan = await shop.moves.preview()
     assert len(plan.moves) == len(VERDICTS)
     batch = await shop.moves.execute(PERSON, plan, plan.digest)
@@ -182,14 +182,14 @@ async def _apply(shop: Shop) -> BatchId:
 
 
 async def _move(shop: Shop, killer: Killer, point: Point) -> None:
-    await _decide(shop)
+    await decide(shop)
     killer.point = point
-    await _apply(shop)
+    await apply(shop)
 
 
 async def _undo(shop: Shop, killer: Killer, point: Point) -> None:
-    await _decide(shop)
-    done = await _apply(shop)
+    await decide(shop)
+    done = await apply(shop)
     plan = await shop.undo.preview(done)
     assert len(plan.moves) == len(VERDICTS)
     killer.point = point
@@ -198,8 +198,8 @@ async def _undo(shop: Shop, killer: Killer, point: Point) -> None:
 
 
 async def _purge(shop: Shop, killer: Killer, point: Point) -> None:
-    await _decide(shop)
-    await _apply(shop)
+    await decide(shop)
+    await apply(shop)
     asset = await shop.asset("REJECTS/day/c.jpg")
     shop.derived.put_part("u1", 1, [b"thumb"], 100)
     shop.derived.publish("u1", 1, f"{asset.uuid}/thumb-0.jpg")
@@ -319,7 +319,7 @@ async def _tell(url: str, root: Path, name: str, story: str) -> None:
     killer = Killer()
     (point,) = [p for p in POINTS if (p.story, p.name) == (story, name)]
     async with opened(url, root, killer) as shop:
-        await _prepare(shop)
+        await prepare(shop)
         await STORIES[story](shop, killer, point)
 
 

@@ -39,6 +39,12 @@ def take_away(place: Path) -> None:
     _run("umount", "-l", os.fspath(place))
 
 
+def show(disk: Path, place: Path) -> None:
+    """Let a filesystem be seen at another folder too, from where it can be taken away and come back."""
+    place.mkdir(parents=True, exist_ok=True)
+    _run("mount", "--bind", os.fspath(disk), os.fspath(place))
+
+
 def remount(place: Path, option: str) -> None:
     """Make a filesystem read-only (``ro``) or writable (``rw``)."""
     _run("mount", "-o", f"remount,{option}", os.fspath(place))
