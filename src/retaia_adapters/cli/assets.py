@@ -96,7 +96,7 @@ def storage_status(*, common: Common = DEFAULT) -> int:
         )
         for storage in storages:
             if storage.health is Health.OFFLINE:
-                out.say(f"  {storage.storage_id} is offline: {storage.health_reason}", "yellow")
+                out.say(f"  {storage.root} is offline: {storage.health_reason}", "yellow")
         offline = any(s.health is Health.OFFLINE for s in storages)
         return Exit.UNAVAILABLE if offline else Exit.OK
 

@@ -247,7 +247,7 @@ def _batch_exit(out: Output, batch: Batch, storages: Iterable[Storage]) -> Exit:
     wanted = {r.move.storage_id for r in batch.results if r.outcome is Outcome.PENDING}
     for storage in storages:
         if storage.storage_id in wanted and storage.health is Health.OFFLINE:
-            out.say(f"  storage {storage.storage_id} is offline: {storage.health_reason}", "yellow")
+            out.say(f"  {storage.root} is offline: {storage.health_reason}", "yellow")
     out.say(
         f"  {waits} wait; a running server (`retaia up` or `serve`) goes on by itself", "yellow"
     )

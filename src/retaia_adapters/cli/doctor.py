@@ -88,7 +88,7 @@ async def _store(settings: Settings, plugins: Plugins) -> list[Finding]:
     for storage in storages:
         online = storage.health is Health.ONLINE
         level = "ok" if online else "problem"
-        text = storage.root if online else storage.health_reason
+        text = storage.root if online else f"{storage.root} is offline: {storage.health_reason}"
         found.append(Finding(what=f"storage {storage.storage_id}", level=level, text=text))
         if online:
             found.append(_space(f"space on {storage.storage_id}", Path(storage.root)))

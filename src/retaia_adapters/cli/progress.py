@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from types import TracebackType
 
 from attrs import define, field
@@ -15,6 +15,9 @@ from retaia_core.domain.scans import ScanReport
 from retaia_core.shell.runtime import Notice
 
 from .output import Output, printable
+
+_NEWS = frozenset({"storage_online", "recovered", "leases_expired"})
+"""What is kept in sight until there is newer news."""
 
 
 def _scan_line(report: ScanReport) -> str:
@@ -59,9 +62,9 @@ def line_of(notice: Notice) -> str | None:
         case "batch_waits":
             return f"batch {data['batch']} waits: the storage of {data['left']} assets is away"
         case "storage_offline":
-            return f"storage {data['storage']} is offline{_since(data)}: {data['reason']}"
+            return f"{data['root']} is offline{_since(data)}: {data['reason']}"
         case "storage_online":
-            return f"storage {data['storage']} is back; its work goes on"
+            return f"{data['root']} is back; its work goes on"
         case "agent.claimed":
             jobs = data["jobs"]
             assert isinstance(jobs, list | tuple)
@@ -101,6 +104,7 @@ class ProgressView:
     _running: dict[str, str] = field(factory=dict)
     _offline: dict[str, str] = field(factory=dict)
     _waits: dict[str, str] = field(factory=dict)
+    _news: str = ""
     _said: set[str] = field(factory=set)
 
     def __enter__(self) -> ProgressView:
@@ -140,7 +144,7 @@ class ProgressView:
     def _note(self, notice: Notice) -> None:
         data, line = notice.data, line_of(notice)
         if notice.name == "scanned" and line:
-            self._scan = line
+            self._scan = "scan: waits for the storage" if self._offline else line
         elif notice.name == "scanning":
             self._scan = f"scanning: {data['seen']} files seen"
         elif notice.name == "serving" and line:
@@ -158,13 +162,15 @@ class ProgressView:
         """What cannot go on at present, and why; it stays in sight until it does."""
         data = notice.data
         if notice.name == "storage_offline":
-            self._offline[str(data["storage"])] = f"{line}. Nothing is touched; work waits for it"
+            self._offline[str(data["storage"])] = f"{line} (nothing is touched; its work waits)"
         elif notice.name == "storage_online":
             self._offline.pop(str(data["storage"]), None)
         elif notice.name == "batch_waits":
             self._waits[str(data["batch"])] = line
         elif notice.name == "recovered":
             self._waits.pop(str(data["batch"]), None)
+        if notice.name in _NEWS:
+            self._news = f"{datetime.now(UTC).astimezone():%H:%M:%S} {line}"
 
     def _note_running(self, notice: Notice) -> None:
         data: Mapping[str, object] = notice.data
@@ -184,6 +190,8 @@ class ProgressView:
             table.add_row("→", Text(f"sign in (once, within 10 minutes): {self._link}"))
         for text in (*self._offline.values(), *self._waits.values()):
             table.add_row("⧗", Text(text, style="yellow"))
+        if self._news:
+            table.add_row("·", Text(self._news))
         table.add_row("⌕", Text(self._scan))
         table.add_row("✓", Text(f"{self._done} jobs done, {self._failed} failed"))
         for text in list(self._running.values())[:8]:

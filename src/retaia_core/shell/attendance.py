@@ -120,6 +120,7 @@ class _Attended:
     def _tell(self, name: str, storage: Storage) -> None:
         data = {
             "storage": storage.storage_id,
+            "root": storage.root,
             "reason": storage.health_reason,
             "since": storage.health_since,
         }
