@@ -125,9 +125,8 @@ def _clear(originals: Originals, move: PlannedMove) -> None:
     # Where that cannot be done now, a hidden file stays, and nothing else.
     with suppress(OSError, RetaiaError):
         for file in move.files:
-            if file.source != file.target:
-                originals.clear(file.source, file.target)
-                originals.clear(file.target, file.source)
+            originals.clear(file.source, file.target)
+            originals.clear(file.target, file.source)
 
 
 def _keep(originals: Originals, moves: Sequence[PlannedMove]) -> None:

@@ -9,6 +9,7 @@ past its time, and was overtaken, writes nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import groupby
@@ -89,24 +90,28 @@ class Run:
         if taken is None:
             return
         batch, self._until = taken
-        failure: RetaiaError | None = None
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._keep)
-                try:
-                    await self._do(batch)
-                except RetaiaError as error:
-                    failure = error
+                failure = await self._tried(batch)
                 tasks.cancel_scope.cancel()
         except anyio.get_cancelled_exc_class():
             with anyio.CancelScope(shield=True):
                 await self.store.transact(self._let_go, durable=False)
             raise
-        if isinstance(failure, Overtaken):
-            return
+        await self.store.transact(self._let_go, durable=False)
         if failure is not None:
             raise failure
-        await self.store.transact(self._let_go, durable=False)
+
+    async def _tried(self, batch: Batch) -> RetaiaError | None:
+        """Do the batch, as long as it is ours; what went wrong is not raised among other tasks."""
+        try:
+            await self._do(batch)
+        except Overtaken:
+            return None
+        except RetaiaError as error:
+            return error
+        return None
 
     # Having the batch to oneself
 
@@ -161,12 +166,9 @@ class Run:
         """Give a sign of life while one step takes long."""
         while True:
             await anyio.sleep(self.beat.total_seconds())
-            try:
+            # Without a database the time that is left runs out; who overtook us is met at the next step.
+            with suppress(Unavailable, Overtaken):
                 await self._live()
-            except Overtaken:
-                return  # Whatever comes next in the run notices it too.
-            except Unavailable:
-                continue  # While the database does not answer, the time that is left runs out.
 
     def _let_go(self, tx: Transaction) -> None:
         lock = tx.lock(batch_subject(self.batch_id))

@@ -14,7 +14,10 @@ from retaia_core.domain.moves import BatchStatus, BlockReason, Outcome
 from retaia_core.errors import (
     ForbiddenActor,
     IdempotencyConflict,
+    NotFound,
+    RetaiaError,
     StateConflict,
+    StorageOffline,
     Unavailable,
     ValidationFailed,
 )
@@ -129,6 +132,35 @@ class TestBatches:
         with pytest.raises(StateConflict, match="changed while its move was planned"):
             await house.moves.execute(PERSON, plan, plan.digest)
         assert (await house.review.asset(asset.uuid)).state is State.DECIDED_REJECT
+
+    async def test_a_part_of_what_is_decided(self, house: House) -> None:
+        """A plan can be of one verdict, of so many assets, or of those that are named."""
+        one, two = [await house.pending(f"INBOX/{name}.jpg", name.encode()) for name in "AB"]
+        await house.review.decide(PERSON, one.uuid, Action.KEEP)
+        await house.review.decide(PERSON, two.uuid, Action.REJECT)
+        kept = await house.moves.preview(frozenset({Verdict.KEEP}))
+        assert [move.asset for move in kept.moves] == [one.uuid]
+        assert [move.asset for move in (await house.moves.preview(limit=1)).moves] == [one.uuid]
+        named = await house.moves.preview(assets=[two.uuid])
+        assert [move.asset for move in named.moves] == [two.uuid]
+        with pytest.raises(NotFound):
+            await house.moves.preview(assets=[two.uuid, AssetId("none")])
+
+    @pytest.mark.parametrize("error", [Unavailable, StorageOffline])
+    async def test_a_folder_that_cannot_be_read(
+        self, house: House, error: type[RetaiaError]
+    ) -> None:
+        """Where the names in the archive cannot be seen nothing is planned into it, and it is said why."""
+        asset = await house.pending("INBOX/A.jpg")
+        await house.review.decide(PERSON, asset.uuid, Action.KEEP)
+
+        def refuse(operation: str, path: str) -> None:
+            if operation == "names_in":
+                raise error("it does not answer")
+
+        house.originals.fault = refuse
+        plan = await house.moves.preview()
+        assert "it does not answer" in plan.blocked[0].message
 
     async def test_a_taken_name_is_never_overwritten(self, house: House) -> None:
         """A group whose name is taken gets another, whole; what stood there stays."""

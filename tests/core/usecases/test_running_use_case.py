@@ -21,7 +21,7 @@ from retaia_core.domain.leases import Lock, LockKind
 from retaia_core.domain.lifecycle import Action, State
 from retaia_core.domain.moves import Batch, BatchStatus, MoveResult, Outcome
 from retaia_core.domain.parked import Choice
-from retaia_core.errors import NotFound, StoreUnavailable, Unavailable
+from retaia_core.errors import NotFound, StorageOffline, StoreUnavailable, Unavailable
 from retaia_core.ports.originals import Moved, Progress, no_progress
 from retaia_core.ports.store import Transaction, Work
 from retaia_core.testing.memory_files import MemoryOriginals
@@ -179,6 +179,46 @@ class TestOvertaken:
         assert [r.outcome for r in done.results] == [Outcome.PENDING, Outcome.MOVED]
         assert done.status is BatchStatus.RUNNING
 
+    async def test_a_lock_that_was_lost_is_not_kept_alive(self, house: House) -> None:
+        """While a slow chunk goes on only the locks that are still ours are extended."""
+        batch = await accept(house, "ABC")
+        third = batch.results[2].asset
+
+        def steal(tx: Transaction) -> Lock:
+            lock = tx.lock(asset_subject(third))
+            assert lock is not None
+            tx.save_lock(stolen := evolve(lock, fencing=9, holder="another", token="another"))
+            return stolen
+
+        stolen: list[Lock] = []
+
+        def slow(operation: str, path: str) -> None:
+            house.clock.advance(timedelta(seconds=3))
+            if operation == "rename" and path == "INBOX/A.jpg":
+                stolen.append(anyio.from_thread.run(house.store.transact, steal))
+
+        house.originals.fault = slow
+        done = await house.moves.run(batch.batch_id)
+        assert [r.outcome for r in done.results] == [Outcome.MOVED, Outcome.MOVED, Outcome.PENDING]
+        assert await house.store.read(lambda tx: tx.lock(asset_subject(third))) == stolen[0]
+
+    async def test_who_stops_after_another_took_over(self, house: House) -> None:
+        """What is another's by now is not given back."""
+        batch = await accept(house)
+        held: list[Lock] = []
+
+        async def take_over(scope: anyio.CancelScope) -> None:
+            house.clock.advance(LATE)
+            lock = evolve(await lock_of_run(house, batch.batch_id), token="another", fencing=7)
+            await house.store.transact(lambda tx: tx.save_lock(lock))
+            held.append(lock)
+            scope.cancel()
+
+        with anyio.CancelScope() as scope:
+            once(house, "rename", "INBOX/A.jpg", partial(anyio.from_thread.run, take_over, scope))
+            await house.moves.run(batch.batch_id)
+        assert await lock_of_run(house, batch.batch_id) == held[0]
+
     async def test_two_at_once(self, house: House) -> None:
         """While one process does a batch, another leaves it alone and reports how far it is."""
         batch = await accept(house)
@@ -192,6 +232,8 @@ class TestOvertaken:
         assert [r.outcome for r in seen[0].results] == [Outcome.PENDING] * 2
         assert done.status is BatchStatus.DONE
         assert len(await phases(house, batch)) == 4
+        assert await house.moves.run(batch.batch_id) == done
+        assert await house.moves.batches() == [done]
 
     async def test_no_such_batch(self, house: House) -> None:
         """What was never accepted is not done."""
@@ -277,11 +319,12 @@ class Failing(MemoryStore):
 
     def __init__(self) -> None:
         super().__init__()
-        self.down = False
+        self.down = self.once = False
         self.asked = anyio.Event()
 
     async def transact(self, work: Work[T], *, durable: bool = True) -> T:
         if self.down:
+            self.down = not self.once
             self.asked.set()
             raise StoreUnavailable("the database does not answer")
         return await super().transact(work, durable=durable)
@@ -335,6 +378,27 @@ class TestWhatCannotBeDone:
         done = await house.moves.run(batch.batch_id)
         assert [r.outcome for r in done.results] == [Outcome.PENDING, Outcome.MOVED]
         house.originals.fault = None
+        await house.moves.recover()
+        assert (await house.moves.report(batch.batch_id)).status is BatchStatus.DONE
+
+    @pytest.mark.parametrize(("operation", "at"), [("rename", 1), ("sync", 1), ("sync", 2)])
+    async def test_a_storage_that_goes_away(self, house: House, operation: str, at: int) -> None:
+        """Whenever it goes, what was begun stays open, and is finished when it is back."""
+        batch = await accept(house)
+        calls: list[str] = []
+
+        def unplug(name: str, path: str) -> None:
+            calls.append(name)
+            if calls.count(operation) == at:
+                house.originals.problem = "unplugged"
+                if operation == "rename":
+                    raise StorageOffline("unplugged")
+
+        house.originals.fault = unplug
+        done = await house.moves.run(batch.batch_id)
+        assert [r.outcome for r in done.results] == [Outcome.PENDING] * 2
+        house.originals.problem = house.originals.fault = None
+        house.clock.advance(timedelta(hours=1))
         await house.moves.recover()
         assert (await house.moves.report(batch.batch_id)).status is BatchStatus.DONE
 
@@ -406,7 +470,8 @@ class TestWhatCannotBeDone:
         )
 
 
-async def test_a_database_that_does_not_answer() -> None:
+@pytest.mark.parametrize("for_good", [True, False])
+async def test_a_database_that_does_not_answer(for_good: bool) -> None:
     """The error reaches whoever runs the batch, as itself; nothing is lost, and the next run goes on."""
     store = Failing()
     house = House(store=store)
@@ -416,12 +481,14 @@ async def test_a_database_that_does_not_answer() -> None:
     def cut(operation: str, path: str) -> None:
         if operation == "rename":
             store.down = True
+            store.once = not for_good
 
     house.originals.fault = cut
     with pytest.raises(StoreUnavailable):
         await house.moves.run(batch.batch_id)
     store.down, house.originals.fault = False, None
-    house.clock.advance(LATE)
+    if for_good:
+        house.clock.advance(LATE)
     await house.moves.recover()
     done = await house.moves.report(batch.batch_id)
     assert [r.outcome for r in done.results] == [Outcome.MOVED] * 2
