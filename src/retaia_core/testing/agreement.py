@@ -27,6 +27,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from ..domain.accounts import Email
 from ..domain.assets import Asset, Flag, Suggestion, Transcript
 from ..domain.fixity import Outcome as ContentOutcome
+from ..domain.history import Place
 from ..domain.identifiers import AgentId, AssetId, JobId, RelPath, StorageId
 from ..domain.jobs import Job, JobProgress, JobStatus
 from ..domain.leases import LockKind, acquire, release
@@ -34,6 +35,7 @@ from ..domain.lifecycle import State
 from ..domain.media import MediaType
 from ..domain.moves import BatchStatus, Outcome
 from ..domain.query import AssetPage, AssetQuery, Box, Position, TagsMode
+from ..domain.seals import Unsealed, digest_of, row_digest, sealed
 from ..domain.throttling import failed
 from ..errors import RetaiaError, StateConflict, ValidationFailed
 from ..ports.store import (
@@ -202,6 +204,21 @@ def everything(tx: Transaction) -> dict[str, object]:
         "never": list(tx.assets_without_fixity()),
         "fixity sums": tx.fixity_sums(),
         **_people(tx),
+        **_history(tx),
+    }
+
+
+def _history(tx: Transaction) -> dict[str, object]:
+    """The trails as pages and by their numbers, and the seals over them (whose numbers may have gaps)."""
+    events, entries = tx.events(), tx.journal_page()
+    return {
+        "digests": [row_digest(evolve(event, seq=0)) for event in events],
+        "entry digests": [row_digest(evolve(entry, seq=0)) for entry in entries],
+        "events at": len(tx.events_at([event.seq for event in events[::2]])),
+        "journal at": len(tx.journal_at([entry.seq for entry in entries[::2]])),
+        "count": tx.count_behind(Place()),
+        "seals": [(seal.number, seal.rows, seal.at) for seal in tx.seals(limit=1000)],
+        "whole": [digest_of(seal) == seal.digest for seal in tx.seals(limit=1000)],
     }
 
 
@@ -510,6 +527,41 @@ class StoreAgreement(RuleBasedStateMachine):
             tx.save_replay(replay)
 
         self.write(work)
+
+    @rule(again=st.booleans())
+    def seal(self, again: bool) -> None:
+        """Seal what is new; sometimes again under the number of the last."""
+
+        def work(tx: Transaction) -> int:
+            last = tx.last_seal()
+            events = tx.events(after=last.events_to if last else 0)
+            journal = tx.journal_page(after=last.journal_to if last else 0)
+            made = sealed(Unsealed(last=last, events=events, journal=journal), self.now)
+            if again and last is not None:
+                tx.add_seal(last)
+            elif made is not None:
+                tx.add_seal(made)
+            return made.rows if made else 0
+
+        self.write(work)
+
+    @rule(n=NUMBERS, path=PATHS, since=st.integers(-1, 300), until=st.none() | st.integers(0, 300))
+    def look_back(self, n: int, path: RelPath, since: int, until: int | None) -> None:
+        """Ask for a subject's journal, for who was at a path, and for the rows of a time."""
+        subject, end = samples.asset(n).subject, None if until is None else samples.after(until)
+
+        def work(tx: Transaction) -> list[object]:
+            span = tx.stretch(samples.after(since), end)
+            events = tx.events(after=span.after.event)
+            entries = tx.journal_page(after=span.after.entry)
+            return [
+                [evolve(entry, seq=0) for entry in tx.journal_page(subject=subject, limit=n)],
+                [asset.uuid for asset in tx.assets_once_at(samples.NAS, path)],
+                sum(event.seq <= span.to.event for event in events),
+                sum(entry.seq <= span.to.entry for entry in entries),
+            ]
+
+        self.read(work)
 
     @rule(n=NUMBERS)
     def drop_old_answers(self, n: int) -> None:

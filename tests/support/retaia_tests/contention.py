@@ -49,7 +49,7 @@ class Field:
     """What is fought for: so many subjects of so many jobs each."""
 
     subjects: int = 40
-    jobs: int = 25
+    jobs: int = 250
 
     def made(self) -> list[Job]:
         """Its jobs, none of which a number of tries ends."""
@@ -85,8 +85,9 @@ class Tally:
 
     @property
     def writes(self) -> int:
-        """How many transactions were committed."""
-        return sum(n for what, n in self.outcomes.items() if what.startswith("did "))
+        """How many transactions were committed that wrote something."""
+        did = (n for what, n in self.outcomes.items() if what.startswith("did "))
+        return sum(did) - self.outcomes["did nothing"]
 
 
 def _noted(
@@ -140,7 +141,8 @@ class Writer:
     def claim(self, tx: Transaction) -> str:
         now = datetime.now(UTC)
         subject = Subject(kind=KIND, id=f"{self.chance.randrange(self.size.subjects):04}")
-        one = JobId(f"{subject.id}-{self.chance.randrange(self.size.jobs):04}")
+        some = (self.chance.randrange(self.size.jobs) for _ in range(self.chance.randint(1, 8)))
+        named = tuple(dict.fromkeys(JobId(f"{subject.id}-{n:04}") for n in some))
         claim = Claim(
             subject=subject,
             agent_id=AgentId(self.name),
@@ -148,7 +150,7 @@ class Writer:
             token=f"{self.name} {self.chance.getrandbits(64)}",
             now=now,
             until=now + timedelta(seconds=self.chance.choice(LEASES_S)),
-            job_ids=self.chance.choice([None, (one,)]),
+            job_ids=named if self.chance.random() < 0.95 else None,
         )
         won: Claimed = tx.claim(claim)
         self.mine = {job.job_id: won.lock.token for job in won.jobs}
