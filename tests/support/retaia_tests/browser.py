@@ -51,23 +51,29 @@ class Browser:
 
     def send(self, method: str, **params: object) -> Any:
         """Call a method and wait for its result; what the page complains of meanwhile is kept."""
+        mine = self._post(method, **params)
+        while True:
+            answer = self._next()
+            self._heed(answer)
+            if answer.get("id") == mine:
+                assert "error" not in answer, answer
+                return answer["result"]
+
+    def _post(self, method: str, **params: object) -> int:
         self._last += 1
         message = {"id": self._last, "method": method, "params": params}
         if self.session:
             message["sessionId"] = self.session
         os.write(self.writing, json.dumps(message).encode() + b"\0")
-        while True:
-            answer = self._next()
-            self._heed(answer)
-            if answer.get("id") == self._last:
-                assert "error" not in answer, answer
-                return answer["result"]
+        return self._last
 
     def _heed(self, said: Any) -> None:
         if said.get("method") in ("Log.entryAdded", "Runtime.exceptionThrown"):
             self.complaints.append(json.dumps(said["params"]))
         if said.get("method") == "Network.requestWillBeSent":
             self.requests.append(said["params"]["request"]["url"])
+        if said.get("method") == "Page.javascriptDialogOpening":
+            self._post("Page.handleJavaScriptDialog", accept=True)  # whether to leave a page: yes
 
     def _next(self) -> Any:
         while b"\0" not in self._rest:

@@ -1,6 +1,18 @@
 // Made from the OpenAPI document by tests/support/retaia_tests/web_types.py; a test keeps it current.
 
 export interface Schemas {
+  Account: {
+    uuid: string;
+    email: string;
+    display_name: string;
+    email_verified: boolean;
+    roles: Array<string>;
+    mfa_enabled: boolean;
+    has_password: boolean;
+    disabled: boolean;
+    local_name?: string;
+    created_at: string;
+  };
   AgentAtWork: {
     agent_id: string;
     name: string;

@@ -174,7 +174,13 @@ function ask(said) {
   return new Promise((on) => changes.addEventListener("in", on, { once: true }));
 }
 
+/** A link that is opened where this page is open already changes only what follows the `#`. */
+function followLater() {
+  addEventListener("hashchange", () => location.hash.startsWith("#link=") && location.reload());
+}
+
 async function begin() {
+  followLater();
   document.documentElement.lang = language;
   theme();
   const link = new URLSearchParams(location.hash.slice(1)).get("link");

@@ -13,6 +13,7 @@ const NEAREST = 8;
 export class Photo extends HTMLElement {
   #image = h("img", { alt: "", draggable: false });
   #level = h("output", { class: "level" });
+  #said = h("p", { class: "wrong-text over", hidden: true });
   #zoom = 1;
   #x = 0;
   #y = 0;
@@ -39,12 +40,14 @@ export class Photo extends HTMLElement {
 
   /** @param {string} text */
   #tell(text) {
-    this.#image.replaceWith(h("p", { class: "wrong-text over" }, text));
+    this.#image.hidden = true;
+    this.#said.hidden = false;
+    fill(this.#said, text);
   }
 
   connectedCallback() {
     if (this.childElementCount) return;
-    fill(this, h("div", { class: "screen" }, this.#image, this.#level));
+    fill(this, h("div", { class: "screen" }, this.#image, this.#said, this.#level));
     this.addEventListener("wheel", (event) => {
       event.preventDefault();
       this.zoom(event.deltaY < 0 ? 1.2 : 1 / 1.2);

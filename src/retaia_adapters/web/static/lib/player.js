@@ -13,6 +13,9 @@ import { draw, waveform } from "./waveform.js";
 const SPEEDS = [0.25, 0.5, 1, 1.5, 2, 4, 8];
 const BACK_MS = 40;
 
+/** Whether a button says itself what it does. @param {import("./dom.js").Child} text */
+const spoken = (text) => typeof text === "string" && /\p{L}/u.test(text);
+
 /** Plays one asset; made ahead of time, so that it is there when it is looked at. */
 export class Player extends HTMLElement {
   #media;
@@ -85,8 +88,8 @@ export class Player extends HTMLElement {
     const media = this.#media;
     const video = media instanceof HTMLVideoElement;
     this.classList.toggle("sound", !video);
-    const small = (/** @type {string} */ text, /** @type {string} */ label, /** @type {() => void} */ click) =>
-      h("button", { class: "quiet small", "aria-label": label, title: label, click }, text);
+    const small = (/** @type {import("./dom.js").Child} */ text, /** @type {string} */ label, /** @type {() => void} */ click) =>
+      h("button", { class: "quiet small", "aria-label": spoken(text) ? null : label, title: label, click }, text);
     fill(
       this,
       h("div", { class: "screen" }, media, this.#said),
@@ -97,7 +100,7 @@ export class Player extends HTMLElement {
         this.#time, this.#speed, h("span", { class: "grow" }),
         small(t("mark_in"), t("key_mark_in"), () => this.mark("in")), small(t("mark_out"), t("key_mark_out"), () => this.mark("out")),
         small("♪", t("key_mute"), () => this.mute()),
-        video && small("⛶", t("key_full"), () => this.full())),
+        video && small(h("span", { class: "full" }), t("key_full"), () => this.full())),
     ); // prettier-ignore
     const signal = this.#stop.signal;
     for (const name of ["timeupdate", "seeked", "loadedmetadata", "play", "pause", "ratechange", "durationchange", "volumechange"])

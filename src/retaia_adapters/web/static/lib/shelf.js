@@ -11,7 +11,9 @@ import { say, t } from "./words.js";
 /** @typedef {import("../api.js").Schemas["AssetSummary"]} Asset */
 
 const GAP = 10;
-const CELL = 190;
+const CELL = 180;
+const SMALL_CELL = 145;
+const SMALL = 600;
 const CAPTION = 46;
 const ROW = 40;
 const TALLEST = 30_000_000; // Browsers draw nothing beyond some 33 million pixels.
@@ -92,7 +94,7 @@ export class Shelf extends HTMLElement {
     if (width <= 0) return;
     const top = this.#rowAt();
     const grid = this.#mode === "grid";
-    this.#columns = grid ? Math.max(1, Math.floor((width + GAP) / (CELL + GAP))) : 1;
+    this.#columns = grid ? Math.max(1, Math.floor((width + GAP) / ((width < SMALL ? SMALL_CELL : CELL) + GAP))) : 1;
     const across = Math.floor((width - GAP * (this.#columns - 1)) / this.#columns);
     this.#cell = { width: across, height: grid ? Math.round((across * 2) / 3) + CAPTION : ROW };
     this.#stretch();
@@ -177,7 +179,6 @@ export class Shelf extends HTMLElement {
     const state = waits ? stateAfter(waits) : asset.state;
     const flags = this.flags(asset.uuid);
     const name = asset.name ?? asset.uuid;
-    const spoken = [plain(name), say("media", asset.media_type), say("state", state), ...flags.map((flag) => say("flag", flag))];
     const length = asset.duration ? clock(asset.duration) : "";
     const list = this.#mode === "list";
     const marks = flags.map((flag) => h("span", { class: "flag" }, say("flag", flag)));
@@ -186,14 +187,14 @@ export class Shelf extends HTMLElement {
     else frame.append(h("span", { class: "no-picture" }, say("media", asset.media_type)));
     return h(
       "div",
-      { class: "cell", role: "option", "aria-label": spoken.join(", "), "data-state": state, "data-uuid": asset.uuid },
+      { class: "cell", role: "option", "data-state": state, "data-uuid": asset.uuid },
       frame,
       h("div", { class: "caption" }, named(name, { class: "name", title: plain(name) }),
         h("span", { class: "meta" },
           h("span", { class: "state", "data-state": state }, say("state", state)),
           list ? h("span", null, marks) : marks,
           (list || length) && h("span", { class: "length" }, length),
-          list && h("span", { class: "kind" }, say("media", asset.media_type)),
+          h("span", { class: list ? "kind" : "kind aloud" }, say("media", asset.media_type)),
           list && h("span", { class: "date" }, asset.captured_at ? day(asset.captured_at) : "–"),
           list && h("span", { class: "tags" }, (asset.tags ?? []).map(plain).join(", ")),
         ),

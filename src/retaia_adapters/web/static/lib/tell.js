@@ -6,7 +6,7 @@ import { isWord, t } from "./words.js";
 
 const SHOWN_MS = 6000;
 const aloud = h("div", { class: "aloud", role: "status", "aria-live": "polite" });
-const shelf = h("div", { class: "notes" });
+const shelf = h("section", { class: "notes", "aria-label": t("notes") });
 
 export function setUp() {
   document.body.append(aloud, shelf);

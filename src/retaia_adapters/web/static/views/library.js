@@ -44,7 +44,7 @@ class Library extends HTMLElement {
   connectedCallback() {
     this.dataset.follows = "";
     this.#shelf.flags = (uuid) => this.#flags.get(uuid) ?? [];
-    fill(this, this.#side, h("div", { class: "work" }, this.#filters(), this.#bar, this.#empty, this.#shelf, this.#line));
+    fill(this, this.#side, h("div", { class: "work" }, h("h1", { class: "aloud" }, t("nav_library")), this.#filters(), this.#bar, this.#empty, this.#shelf, this.#line));
     this.addEventListener("address", () => this.#show());
     this.#shelf.addEventListener("open", () => this.#open());
     this.#shelf.addEventListener("current", () => this.#tellCurrent());

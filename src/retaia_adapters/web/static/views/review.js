@@ -329,7 +329,7 @@ class Review extends HTMLElement {
     if (url && !here) void picture(url).then((source) => (image.src = source), () => undefined);
     const name = asset.name ?? asset.uuid;
     return h("li", null,
-      h("button", { class: "frame-of", "data-state": state, "aria-current": place === this.#place && "true", title: plain(name), "aria-label": `${plain(name)}, ${say("state", state)}`, click: () => void this.#show(place) },
+      h("button", { class: "frame-of", "data-state": state, "aria-current": place === this.#place && "true", title: plain(name), "aria-label": `${plain(name)}, ${say("media", asset.media_type)}, ${say("state", state)}`, click: () => void this.#show(place) },
         url ? image : h("span", { class: "no-picture" }, say("media", asset.media_type)), h("span", { class: "dot", "data-state": state }))); // prettier-ignore
   }
 

@@ -1,0 +1,197 @@
+"""Every page and state, in both languages and colours: no barrier that axe-core knows, and a picture."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from retaia_tests import components
+from retaia_tests.browser import Browser, browser
+from retaia_tests.machine import Machine
+from retaia_tests.web_stage import Stage, showing, stage, walk
+
+pytestmark = pytest.mark.browser
+
+AXE = Path(__file__).parents[1] / "web/node_modules/axe-core/axe.min.js"
+EMAIL, PASSWORD = "ana@example.org", "correct horse battery"
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+HOSTILE = "<b onclick=x>\u202egpj.exe.jpg"
+"""Markup, and a mark that turns the direction: `<b onclick=x>` and then `gpj.exe` read backwards."""
+
+
+@pytest.fixture
+def axe() -> str:
+    """What looks for barriers."""
+    if not AXE.exists():
+        components.absent("axe", "nox -s web brings axe-core")
+    return AXE.read_text("utf-8")
+
+
+def barriers(page: Browser, axe: str) -> list[str]:
+    """What axe-core holds against the page as it is now."""
+    page.run(f"window.axe === undefined && ({{}}, eval)({json.dumps(axe)}), 0")
+    page.run(
+        f"""window.found = null; axe.run(document, {json.dumps(RULES)}).then((result) => {{
+            window.found = result.violations.map((one) =>
+                one.id + ': ' + one.nodes.map((node) => node.target.join(' ')
+                    + ' ' + (node.any[0]?.message ?? '')).join(' | '));
+        }}, (error) => {{ window.found = [String(error)]; }}); 0"""
+    )
+    page.wait("window.found")
+    found: list[str] = page.run("window.found")
+    return found
+
+
+def press_until(page: Browser, key: str, script: str) -> None:
+    page.press(key)
+    page.wait(script)
+
+
+def put_away(page: Browser) -> None:
+    """Close a dialog, and wait until what was said is gone."""
+    page.press("Escape")
+    page.wait("!document.querySelector('dialog')")
+    page.run("document.querySelectorAll('.note').forEach((note) => note.remove())")
+
+
+def before_the_door(at: Stage, page: Browser) -> Iterator[str]:
+    page.open(at.url)
+    page.wait("document.activeElement?.id === 'email'")
+    yield "sign-in"
+    page.type(EMAIL)
+    page.press("Tab")
+    page.type("not the password")
+    page.press("Enter")
+    page.wait("document.getElementById('said').innerText")
+    yield "sign-in-refused"
+
+
+def library(at: Stage, page: Browser) -> Iterator[str]:
+    at.enter(page)
+    page.wait("document.querySelectorAll('.cell img').length >= 10")
+    page.wait("document.querySelector('.flag')")
+    yield "library"
+    for key in (" ", "ArrowRight", " "):
+        page.press(key)
+    press_until(page, "p", "document.querySelector('dialog')")
+    yield "library-decide-all"
+    put_away(page)
+    page.press("Escape")
+    press_until(page, "?", "document.querySelector('dialog')")
+    yield "library-keys"
+    put_away(page)
+    page.click("[popovertarget=menu]")
+    page.wait("document.querySelector('#menu').matches(':popover-open')")
+    yield "menu"
+    page.press("Escape")
+    walk(page, "/?view=list")
+    page.wait("document.querySelector('[data-mode=list] .cell img')")
+    yield "library-list"
+    walk(page, "/?q=nothing+has+this+name")
+    page.wait("document.querySelector('.empty .blank')")
+    yield "library-nothing-fits"
+
+
+def review(at: Stage, page: Browser) -> Iterator[str]:
+    for media, tag in (("PHOTO", "r-photo img"), ("VIDEO", "r-player video"), ("AUDIO", "audio")):
+        walk(page, f"/review?in=decide&media_type={media}&sort=-name")
+        page.wait(f"document.querySelector('{tag}')?.src && document.querySelector('.verdict')")
+        page.wait("!document.querySelector('[aria-busy]')")
+        yield f"review-{media.lower()}"
+    page.run("document.querySelector('.tag-input').focus()")
+    page.type("<i>wind</i>")
+    page.press("Enter")
+    showing(page, ".chips", "<i>wind</i>")
+    yield "review-tag"
+    put_away(page)
+    walk(page, "/review?in=decide&q=onclick")
+    showing(page, ".shown-name", "<b onclick=x>U+202Egpj.exe.jpg")
+    assert page.run("document.querySelector('.shown-name b')") is None
+    yield "review-hostile-name"
+    press_until(page, "w", "document.querySelector('.why ul')")
+    yield "why"
+    put_away(page)
+    walk(page, "/review?in=unprocessable")
+    showing(page, ".facts-panel", "truncated")
+    yield "review-unprocessable"
+
+
+def apply(at: Stage, page: Browser) -> Iterator[str]:
+    walk(page, "/apply")
+    page.wait("document.querySelector('r-apply .blank')")
+    yield "apply-nothing"
+    walk(page, "/review?in=decide&sort=name")
+    page.wait("document.querySelector('.verdict')")
+    for key in "ppx":
+        name = page.run("document.querySelector('.shown-name').innerText")
+        page.press(key)
+        other = f"document.querySelector('.shown-name').innerText !== {json.dumps(name)}"
+        page.wait(f"document.querySelector('.verdict') && {other}")
+    yield "review-decided"
+    walk(page, "/apply")
+    page.wait("document.querySelector('.plan')")
+    yield "apply"
+    page.run("document.querySelector('r-apply button.main').click()")
+    page.wait("document.querySelector('dialog')")
+    yield "apply-confirm"
+    page.run("document.querySelector('dialog button').click()")
+    page.wait("document.querySelector('r-batch table') && !document.querySelector('progress')")
+    yield "batch"
+    page.run("document.querySelector('r-batch button').click()")
+    page.wait("document.querySelector('dialog table')")
+    yield "undo-confirm"
+    page.run("document.querySelector('dialog button[value=yes]').click()")
+    page.wait(
+        "location.pathname.startsWith('/batches/') && document.querySelector('r-batch a[href^=\"/batches\"]')"
+    )
+    page.wait("document.querySelector('r-batch table') && !document.querySelector('progress')")
+    yield "batch-undo"
+    walk(page, "/batches/there-is-none")
+    page.wait("document.querySelector('r-batch .blank')")
+    yield "batch-unknown"
+
+
+def activity(at: Stage, page: Browser) -> Iterator[str]:
+    walk(page, "/activity")
+    page.wait("document.querySelector('.cause') && document.querySelector('.jobs')")
+    yield "activity"
+
+
+TOUR: tuple[Callable[[Stage, Browser], Iterator[str]], ...] = (
+    before_the_door, library, review, apply, activity,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("language", ["en-GB", "fr-FR"])
+def test_every_page(
+    machine: Machine, footage: Path, tmp_path: Path, axe: str, language: str
+) -> None:
+    """None has a barrier, in light and in dark; none is wider than a narrow window. Pictures are kept."""
+    pictures = Path(os.environ.get("RETAIA_PICTURES", tmp_path / "pictures"))
+    pictures.mkdir(parents=True, exist_ok=True)
+    found: list[str] = []
+    shutil.copy(footage / "INBOX" / "denali.webp", footage / "INBOX" / HOSTILE)
+    with (
+        browser(tmp_path / "profile", language=language) as page,
+        stage(machine, footage) as at,
+    ):
+        for part in TOUR:
+            for state in part(at, page):
+                for scheme in ("light", "dark"):
+                    page.look(scheme=scheme)
+                    found += [f"{state}, {scheme}: {one}" for one in barriers(page, axe)]
+                    page.picture(pictures / f"{state}-{language[:2]}-{scheme}.png")
+                page.look(width=400, height=800, scheme="dark")
+                wide = page.run("document.documentElement.scrollWidth")
+                if wide > 400:
+                    found.append(f"{state}: {wide} pixels wide where 400 are there")
+                page.picture(pictures / f"{state}-{language[:2]}-narrow.png")
+                page.look()
+    (pictures / f"barriers-{language[:2]}.txt").write_text("\n".join(found))
+    assert found == []
+    asked = [one for one in page.complaints if "401" not in one and "404" not in one]
+    assert asked == []
