@@ -35,7 +35,9 @@ def _one(seed: int, plants: Sequence[str], *, trace: bool, smaller: bool) -> Res
     return found
 
 
-def _told(so_far: Campaign) -> None:
+def _told(so_far: Campaign, fresh: int) -> None:
+    for seed, violation in so_far.failed[len(so_far.failed) - fresh :]:
+        print(f"seed {seed}: {violation}", flush=True)
     if so_far.count % 5_000 == 0:
         pace = so_far.count / so_far.seconds
         failed = len(so_far.failed)
@@ -52,8 +54,6 @@ def main() -> int:
     done = campaign(seeds, given.plant, jobs=given.jobs, told=_told)
     for name, count in sorted(done.stats.items()):
         print(f"{count:10} {name}")
-    for seed, violation in done.failed:
-        print(f"seed {seed}: {violation}")
     missing = f"; never happened: {', '.join(done.missing)}" if done.missing else ""
     pace = done.count / done.seconds
     print(f"{done.count} seeds ({pace:.0f} a second), {len(done.failed)} with a violation{missing}")

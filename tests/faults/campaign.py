@@ -66,7 +66,7 @@ def campaign(
     plants: Sequence[str] = (),
     *,
     jobs: int = 1,
-    told: Callable[[Campaign], None] = lambda so_far: None,
+    told: Callable[[Campaign, int], None] = lambda so_far, fresh: None,
     most: int = 100,
 ) -> Campaign:
     """Run all seeds, or until so many have failed."""
@@ -75,17 +75,19 @@ def campaign(
     work = partial(_part, plants)
     if jobs == 1:
         for part in map(work, parts):
+            known = len(done.failed)
             done.add(*part)
             done.seconds = time.perf_counter() - started
-            told(done)
+            told(done, len(done.failed) - known)
             if len(done.failed) >= most:
                 break
         return done
-    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
+    with multiprocessing.get_context("fork").Pool(jobs) as pool:
         for part in pool.imap_unordered(work, parts):
+            known = len(done.failed)
             done.add(*part)
             done.seconds = time.perf_counter() - started
-            told(done)
+            told(done, len(done.failed) - known)
             if len(done.failed) >= most:
                 pool.terminate()
                 break
