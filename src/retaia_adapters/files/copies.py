@@ -39,10 +39,11 @@ class FolderCopies(Copies):
             found = self._lstat(os.path.join(folder, *parse_rel_path(path).split("/")))
             if found is None:
                 return None
-            self._refuse_original(os.path.join(folder, path), found, original)
+            own = self._apart(os.path.join(folder, path), found, original)
         except OSError as error:
             raise _unreadable(error) from error
-        return CopySeen(path=path, size=found.st_size, stamp=_stamp(found))
+        same_disk = own is not None and own.st_dev == found.st_dev
+        return CopySeen(path=path, size=found.st_size, stamp=_stamp(found), same_disk=same_disk)
 
     def checksum(self, place: str, seen: CopySeen, pace: Callable[[int], None]) -> str | None:
         """The SHA-256 of the whole copy, in blocks of 1 MiB; None where it is not as it was seen.
@@ -72,7 +73,12 @@ class FolderCopies(Copies):
         except (FileNotFoundError, NotADirectoryError):
             return None
 
-    def _refuse_original(self, absolute: str, found: Stat, original: str) -> None:
+    def _apart(self, absolute: str, found: Stat, original: str) -> Stat | None:
+        """The original that a copy stands apart from; None where it is gone.
+
+        Raises:
+            CopyRefused: it does not.
+        """
         if not stat.S_ISREG(found.st_mode):
             raise CopyRefused(Refusal.LINK, "it is a link or no regular file, and so no copy")
         real, root = self._disk.realpath(absolute), self._disk.realpath(self._root)
@@ -82,6 +88,7 @@ class FolderCopies(Copies):
         if own is not None and is_one_file(own, found):
             said = "it is the original itself, by a second name or through another mount"
             raise CopyRefused(Refusal.SAME_FILE, said)
+        return own
 
 
 def is_one_file(one: Stat, other: Stat) -> bool:

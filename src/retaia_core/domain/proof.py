@@ -47,7 +47,8 @@ class CopyProof:
     """Another copy of one file: both were read whole at ``at``, and have one SHA-256.
 
     ``path``, ``size`` (bytes) and ``mtime_ns`` are the file's own, ``copy`` is a path relative to the
-    ``place``. ``stamp`` is how the copy looked: an opaque text that changes when somebody touches it.
+    ``place``. ``stamp`` is how the copy looked: an opaque text that changes when somebody touches it;
+    ``same_disk`` says that it lies on the disk of the original.
     """
 
     path: str
@@ -58,6 +59,7 @@ class CopyProof:
     copy: str
     stamp: str
     at: datetime
+    same_disk: bool = False
 
 
 @frozen(kw_only=True)

@@ -236,6 +236,11 @@ def _warnings(asset: Asset, world: PurgeWorld) -> tuple[str, ...]:
         said.append(f"it does not lie in {world.layout.rejects}; somebody moved it there")
     if asset.path not in world.files:
         said.append("the original is gone already; only what is left of it goes")
+    said += [
+        f"the copy of {path!r} in {known.proof.place} lies on the same disk as the original"
+        for path, known in world.evidence.items()
+        if known.proof and known.proof.same_disk
+    ]
     return tuple(said)
 
 

@@ -15,12 +15,14 @@ from ..domain.storage import Storage
 class CopySeen(NamedTuple):
     """A regular file that stands at a path of a place, apart from the original it may be a copy of.
 
-    ``size`` in bytes; ``stamp`` is an opaque text that is another one once somebody touched the file.
+    ``size`` in bytes; ``stamp`` is an opaque text that is another one once somebody touched the file;
+    ``same_disk`` says that it goes with the original where one disk is lost.
     """
 
     path: str
     size: int
     stamp: str
+    same_disk: bool = False
 
 
 class CopyRefused(Exception):

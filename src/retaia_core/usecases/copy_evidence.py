@@ -101,6 +101,7 @@ def proof_data(proof: CopyProof) -> dict[str, object]:
         "place": proof.place,
         "copy": proof.copy,
         "stamp": proof.stamp,
+        "same_disk": proof.same_disk,
         "at": proof.at.isoformat(),
     }
 

@@ -302,6 +302,7 @@ class _Look:
             place=place,
             copy=path,
             stamp=found.stamp,
+            same_disk=found.same_disk,
             at=self.at,
         )
 

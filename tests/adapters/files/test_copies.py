@@ -159,7 +159,19 @@ def test_a_copy_beside_an_original_that_is_gone(stage: FolderStage) -> None:
     stage.put_copy("a.mov", b"content", 7)
     before = stage.copies.look(PLACE, "a.mov", ORIGINAL)
     (stage.root / ORIGINAL).unlink()
-    assert stage.copies.look(PLACE, "a.mov", ORIGINAL) == before
+    after = stage.copies.look(PLACE, "a.mov", ORIGINAL)
+    assert before is not None
+    assert after is not None
+    assert after.stamp == before.stamp
+
+
+def test_which_disk_a_copy_lies_on(stage: FolderStage, other_disk: Path) -> None:
+    """One beside the original is told from one on another disk."""
+    stage.put_copy("a.mov", b"content", 7)
+    _put(other_disk / "a.mov", b"content", 7)
+    copies = FolderCopies(stage.root, {PLACE: os.fspath(other_disk)})
+    seen = [one.look(PLACE, "a.mov", ORIGINAL) for one in (stage.copies, copies)]
+    assert [one.same_disk for one in seen if one] == [True, False]
 
 
 def test_a_copy_that_is_written_to_while_it_is_read(stage: FolderStage) -> None:

@@ -259,6 +259,16 @@ class TestProof:
         if not expected:
             assert {f.path for f in plan.files} == {*seen.files, *seen.derived}
 
+    def test_a_copy_on_the_same_disk(self) -> None:
+        """It is a copy, and no safe one: the plan warns, and goes through."""
+        one = rejected(sidecars=())
+        near = Evidence(proof=evolve(PROOF, same_disk=True))
+        plan = plan_purge(one, world(one, evidence={one.path: near}, require_proof=True))
+        assert plan.blocked == ()
+        assert "in nas lies on the same disk" in plan.warnings[0]
+        far = Evidence(proof=PROOF)
+        assert plan_purge(one, world(one, evidence={one.path: far})).warnings == ()
+
     @given(situations())
     def test_what_a_file_goes_on(self, situation: tuple[Asset, PurgeWorld]) -> None:
         """A proof where there is one, else a waiver where there is one; and the digest covers it."""
