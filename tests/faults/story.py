@@ -244,7 +244,7 @@ class Story:
         if plan is None or plan.blocked:
             return
         await anyio.sleep(self.choices.one_of((0.0, 0.0, 1.0, 31.0)))
-        if self.world.strangers and self.choices.chance(0.2):
+        if self.world.strangers and plan.files and self.choices.chance(0.2):
             self._change(f"{ROOT}/{self.choices.one_of(plan.files).path}")
         await self._try(lambda p: p.purges.purge(actor, plan, plan.digest))
 
