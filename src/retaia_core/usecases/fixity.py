@@ -11,7 +11,7 @@ import anyio
 import anyio.lowlevel
 from attrs import define, evolve, field, frozen
 
-from ..domain.actors import Actor
+from ..domain.actors import SYSTEM, Actor
 from ..domain.assets import Asset, Flag, flagged
 from ..domain.discovery import SeenFile
 from ..domain.fixity import (
@@ -111,6 +111,20 @@ def note_fingerprints(
     """
     readings = readings_of(asset, data)
     return note_readings(tx, asset, readings, by, now) if readings else asset
+
+
+def note_copies(tx: Transaction, asset: Asset, copied: Mapping[str, str], now: datetime) -> Asset:
+    """Keep the digests of files that were copied and read back, by their paths now.
+
+    A copy is its source byte for byte; where that is not what was recorded, the source was damaged
+    before, and the asset is flagged as by any other reading.
+    """
+    readings = [
+        Reading(role=file.role, digest=copied[file.path])
+        for file in files_of(asset)
+        if file.path in copied
+    ]
+    return note_readings(tx, asset, readings, SYSTEM, now)
 
 
 def digest_of(tx: Transaction, asset: Asset, path: str) -> str | None:

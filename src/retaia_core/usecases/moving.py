@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from ..domain.actors import SYSTEM
 from ..domain.assets import Asset, Flag, advanced, flagged, relocated
@@ -23,10 +24,14 @@ class TimeOver(Exception):
 
 @frozen(kw_only=True)
 class Seen:
-    """A group after its move was tried: where each file is, and what went wrong (empty: nothing)."""
+    """A group after its move was tried: where each file is, and what went wrong (empty: nothing).
+
+    ``copied`` has the digests of files that were copied to another filesystem, by their targets.
+    """
 
     found: tuple[Where, ...]
     error: str = ""
+    copied: Mapping[str, str] = field(factory=dict)
 
 
 def journal_entry(
@@ -91,11 +96,13 @@ def move_groups(
         StorageOffline: the storage went away, or cannot keep what was renamed; nothing is proven.
     """
     errors: list[str] = []
+    copied: dict[str, str] = {}
     progress = _while_ours(go_on)
     try:
         for move in moves:
             errors.append("")
-            errors[-1] = _move_group(originals, move, lambda: go_on(len(errors)), progress)
+            ours = partial(go_on, len(errors))
+            errors[-1] = _move_group(originals, move, ours, progress, copied)
     except TimeOver:
         errors.pop()  # It may be half moved; whoever has the batch next looks at it.
     tried = moves[: len(errors)]
@@ -105,9 +112,14 @@ def move_groups(
         if error and found is not None and outcome_of(found) is Outcome.FAILED:
             _clear(originals, move)
     return tuple(
-        None if found is None else Seen(found=found, error=error)
-        for found, error in zip(located, errors, strict=True)
+        None if found is None else Seen(found=found, error=error, copied=_of(move, copied))
+        for move, found, error in zip(tried, located, errors, strict=True)
     )
+
+
+def _of(move: PlannedMove, copied: Mapping[str, str]) -> Mapping[str, str]:
+    """Those digests of copies that are of a group's files."""
+    return {file.target: copied[file.target] for file in move.files if file.target in copied}
 
 
 def _while_ours(go_on: Callable[[int], bool]) -> Progress:
@@ -138,11 +150,16 @@ def _keep(originals: Originals, moves: Sequence[PlannedMove]) -> None:
 
 
 def _move_group(
-    originals: Originals, move: PlannedMove, go_on: Callable[[], bool], progress: Progress
+    originals: Originals,
+    move: PlannedMove,
+    go_on: Callable[[], bool],
+    progress: Progress,
+    copied: dict[str, str],
 ) -> str:
     """Move the files of a group that are not moved yet; on a failure move back what was moved.
 
-    Returns what went wrong, empty where nothing did. Whatever it says, only a look is believed.
+    Returns what went wrong, empty where nothing did. Whatever it says, only a look is believed. Digests
+    of copies are added to ``copied``, by their targets.
     """
     there = originals.look(_paths(move))
     done: list[PlannedFile] = []
@@ -150,7 +167,8 @@ def _move_group(
         for file in move.files:
             if not go_on():
                 raise TimeOver
-            _move_one(originals, file, there, progress)
+            if digest := _move_one(originals, file, there, progress):
+                copied[file.target] = digest
             done.append(file)
     except StorageOffline:
         raise
@@ -165,15 +183,16 @@ def _move_one(
     file: PlannedFile,
     there: Mapping[str, DiskFile | RetaiaError],
     progress: Progress,
-) -> None:
-    """Move a file, or finish what a crash left of its move."""
+) -> str:
+    """Move a file, or finish what a crash left of its move; the digest of a copy that was read back."""
     where = _where(file, there)
     if where is Where.SOURCE:
-        originals.rename(file.source, file.target, progress)
-    elif where is Where.BOTH:
+        return originals.rename(file.source, file.target, progress).checksum
+    if where is Where.BOTH:
         originals.settle(file.source, file.target)
     elif where is Where.UNKNOWN:
         raise MoveRefused(f"{file.source!r} is not as the plan says")
+    return ""
 
 
 def _undo(

@@ -29,6 +29,7 @@ from ..errors import RetaiaError, StateConflict, StorageOffline, Unavailable
 from ..ports.clock import Clock
 from ..ports.originals import Originals
 from ..ports.store import Store, Transaction
+from .fixity import note_copies
 from .lookups import need_asset, need_batch
 from .moving import Seen, journal_entry, move_groups, outcome_of, settled
 from .storages import Storages
@@ -327,7 +328,7 @@ class Run:
             tx.add_journal(
                 journal_entry(self.batch_id, move, file, phase, begun.fencing, now, **evidence)
             )
-        save_step(
+        saved = save_step(
             tx,
             asset,
             after,
@@ -339,6 +340,8 @@ class Run:
             source=asset.path,
             target=after.path,
         )
+        if outcome is Outcome.MOVED and seen.copied:
+            note_copies(tx, saved, seen.copied, now)
         result = MoveResult(asset=move.asset, outcome=outcome, move=move, error=error, at=now)
         tx.save_move_result(self.batch_id, result)
         return result

@@ -14,14 +14,15 @@ from retaia_tests.house import PERSON, UNPLUGGED, House
 
 from retaia_core.domain.actors import SYSTEM
 from retaia_core.domain.assets import Asset, Flag
-from retaia_core.domain.fixity import Outcome
+from retaia_core.domain.fixity import FileFixity, Outcome
 from retaia_core.domain.identifiers import AssetId, RelPath, StorageId
 from retaia_core.domain.job_types import FINGERPRINT
 from retaia_core.domain.leases import Lock, LockKind
-from retaia_core.domain.lifecycle import State
+from retaia_core.domain.lifecycle import Action, State
 from retaia_core.domain.verifying import Checked, Result, VerifyOptions, VerifyReport
 from retaia_core.errors import ForbiddenActor, NotFound, Purged, StateConflict, ValidationFailed
-from retaia_core.testing.memory_files import MemoryFile
+from retaia_core.ports.originals import Moved, Progress, no_progress
+from retaia_core.testing.memory_files import MemoryFile, MemoryOriginals
 from retaia_core.usecases.fixity import Verification, digest_of
 from retaia_core.usecases.pacing import Pace, Stopped
 from retaia_core.usecases.results import Submission
@@ -419,6 +420,76 @@ class TestAgents:
         assert [o.job.job_type for o in await house.processing.offered(await house.agent())] == [
             FINGERPRINT
         ]
+
+
+class OtherFilesystem(MemoryOriginals):
+    """A storage whose archive lies on another disk: what is moved there is copied and read back."""
+
+    def rename(self, source: str, target: str, progress: Progress = no_progress) -> Moved:
+        content = self.files[source].content
+        super().rename(source, target, progress)
+        return Moved(copied_bytes=len(content), checksum=digest(content))
+
+
+class TestCopies:
+    """A move to another filesystem reads every byte, so it verifies what it moves."""
+
+    async def archived(self, *, rotten: bool = False, known: bool = True) -> tuple[House, Asset]:
+        house = House(originals=OtherFilesystem())
+        await house.start()
+        asset = await house.pending("INBOX/a.jpg")
+        if known:
+            await run(house)
+        if rotten:
+            rot(house, "INBOX/a.jpg")
+        await house.review.decide(PERSON, asset.uuid, Action.KEEP)
+        house.clock.advance(timedelta(hours=1))
+        plan = await house.moves.preview()
+        batch = await house.moves.execute(PERSON, plan, plan.digest)
+        await house.moves.run(batch.batch_id)
+        return house, await house.review.asset(asset.uuid)
+
+    async def record(self, house: House, asset: Asset) -> FileFixity:
+        fixed = (await fixity(house).of(asset.uuid)).fixity
+        assert fixed is not None
+        (record,) = fixed.files
+        return record
+
+    async def test_a_copy_is_a_verification(self) -> None:
+        """Its date is that of the move, its path the new one; no event is needed for what is well."""
+        house, asset = await self.archived()
+        record = await self.record(house, asset)
+        assert (record.outcome, record.path) == (Outcome.MATCH, "ARCHIVE/a.jpg")
+        assert record.verified_at == house.clock.now()
+        assert (asset.state, asset.flags) == (State.ARCHIVED, frozenset())
+
+    async def test_a_copy_of_what_had_no_digest_takes_one(self) -> None:
+        """The bytes were read, so they count."""
+        house, asset = await self.archived(known=False)
+        record = await self.record(house, asset)
+        assert (record.outcome, record.taken_by) == (Outcome.TAKEN, str(SYSTEM))
+
+    async def test_a_source_that_was_damaged_before_is_found_on_the_way(self) -> None:
+        """The move is done, since the copy is its source; the asset is flagged, and its state is its own."""
+        house, asset = await self.archived(rotten=True)
+        assert (asset.state, asset.flags) == (State.ARCHIVED, {Flag.FIXITY_MISMATCH})
+        assert await events(house, asset) == ["fixity.mismatch"]
+
+    async def test_a_rename_reads_nothing_and_says_nothing(self) -> None:
+        """On one filesystem the record stays as it was."""
+        house = House()
+        await house.start()
+        asset = await house.pending("INBOX/a.jpg")
+        await run(house)
+        verified_at = house.clock.now()
+        await house.review.decide(PERSON, asset.uuid, Action.KEEP)
+        house.clock.advance(timedelta(hours=1))
+        plan = await house.moves.preview()
+        batch = await house.moves.execute(PERSON, plan, plan.digest)
+        await house.moves.run(batch.batch_id)
+        record = await self.record(house, asset)
+        assert (record.path, record.verified_at) == ("INBOX/a.jpg", verified_at)
+        assert (await run(house)).counts == {Result.MATCH: 1}
 
 
 class TestAccepting:
