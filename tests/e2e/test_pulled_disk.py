@@ -21,7 +21,7 @@ from retaia_tests.trees import tree
 pytestmark = [pytest.mark.e2e, pytest.mark.faults]
 
 QUICK = ("--quiet-period", "0", "--scan-interval", "0.5", "--port", "0")
-PATIENCE_S = 60
+PATIENCE_S = 120
 
 PULLS = """
 import subprocess, sys

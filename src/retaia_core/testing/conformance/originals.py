@@ -11,7 +11,7 @@ import pytest
 from ...domain.discovery import SeenFile, Skip
 from ...domain.identifiers import RelPath, StorageId, folder_of
 from ...domain.moves import DiskFile
-from ...domain.storage import Layout, Marker, render_marker
+from ...domain.storage import Layout, Marker, Trouble, render_marker
 from ...errors import StorageOffline
 from ...ports.originals import Entry, FolderListing, MoveRefused, Originals, RemovalRefused
 
@@ -91,6 +91,8 @@ class _MarkerRules(_Suite):
     def test_a_storage_with_its_marker_is_online(self, stage: Stage) -> None:
         """The marker with our storage id means that there is no problem."""
         assert stage.originals.check() is None
+        for write in (False, True):
+            assert stage.originals.probe(reserve=0, write=write) is None
 
     def test_another_layout_is_still_our_storage(self, stage: Stage) -> None:
         """What makes a marker foreign is its storage id."""
@@ -115,6 +117,9 @@ class _MarkerRules(_Suite):
         stage.put("INBOX/a.mov", b"abc", MTIME)
         stage.set_marker(marker)
         assert stage.originals.check()
+        found = stage.originals.probe(reserve=0, write=True)
+        assert found is not None
+        assert (found.trouble, found.reason) == (Trouble.MARKER, stage.originals.check())
         seen = SeenFile(path=RelPath("INBOX/a.mov"), size=3, mtime_ns=MTIME)
         acts: list[Callable[[], object]] = [
             lambda: list(stage.originals.walk(Layout(), nothing_known)),
