@@ -134,6 +134,26 @@ GOALS: tuple[Goal, ...] = (
         "growth would be 10; flat is read as at most 2; less than 1 MiB counts as 1 MiB)",
     ),
     Goal(
+        benchmark="moves",
+        case=r"beside the bare loop",
+        at_most=3,
+        compares="Accepting and doing a batch of groups (an original and a sidecar), and taking it back, "
+        "beside a bare loop that renames both files of each asset and writes one synced line of log",
+    ),
+    Goal(
+        benchmark="moves",
+        case=r"beside 2 s",
+        at_most=1,
+        compares="Seconds from the restart after a crash in the middle of a batch to the batch's end, beside "
+        "2 s and those that the bare loop takes for what was left",
+    ),
+    Goal(
+        benchmark="moves",
+        case=r"beside 5 s",
+        at_most=1,
+        compares="Seconds for planning the moves of all decided assets, beside 5 s",
+    ),
+    Goal(
         benchmark="store",
         case=r"pairs/s beside the bare loop",
         at_least=1 / 3,

@@ -158,6 +158,15 @@ SUITES: tuple[Suite, ...] = (
         derive=flat_memory,
     ),
     Suite(
+        name="moves",
+        title="Moving batches",
+        sizes={
+            Size.QUICK: {"assets": 200, "planned": 500, "rounds": 1},
+            Size.USUAL: {"assets": 10_000, "planned": 100_000, "rounds": 3},
+            Size.FULL: {"assets": 10_000, "planned": 100_000, "rounds": 5},
+        },
+    ),
+    Suite(
         name="store",
         title="The store",
         sizes={
