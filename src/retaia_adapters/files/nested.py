@@ -30,8 +30,8 @@ class Nested:
             marker = read_marker(Path(self._root), self._disk)
             if marker is not None:
                 layout = marker.layout
-                tops = {layout.inbox, layout.archive, layout.rejects}
-                self._seen |= {top for top in tops if self._is_apart(top)}
+                tops = (layout.inbox, layout.archive, layout.rejects)
+                self._seen |= frozenset(filter(self._is_apart, tops))
         except ValidationFailed:
             pass  # Whoever looks at the marker says so.
         except OSError as error:
@@ -43,7 +43,7 @@ class Nested:
         if not self._seen:
             return None
         try:
-            gone = sorted(top for top in self._seen if not self._is_apart(top))
+            gone = [top for top in sorted(self._seen) if not self._is_apart(top)]
         except OSError as error:
             return f"its folders cannot be looked at: {fsio.said(error)}"
         if not gone:
