@@ -161,8 +161,10 @@ class Ending:
         last: dict[tuple[Subject, str, str], JournalEntry] = {}
         for entry in journal:
             last[entry.subject, entry.source, str(entry.target)] = entry
+        events = self.world.database.tables.events.values()
+        abandoned = {event.subject for event in events if event.name == "purge.abandoned"}
         for entry in last.values():
-            if entry.phase is Phase.INTENT:
+            if entry.phase is Phase.INTENT and entry.subject not in abandoned:
                 said = f"the {entry.operation} of {entry.source!r} was begun"
                 self.world.violate(f"{said}, and nobody says what became of it")
 
