@@ -81,6 +81,15 @@ class FilesystemOriginals(Originals):
             return READ_ONLY
         return problem
 
+    def mounts(self, layout: Layout) -> frozenset[str]:
+        """The folders of the layout that lie on another device than the root."""
+        root = fsio.look(self._disk, self._root)
+        if root is None:
+            return frozenset()
+        tops = {layout.inbox, layout.archive, layout.rejects} - {"."}
+        places = {top: fsio.look(self._disk, os.path.join(self._root, top)) for top in tops}
+        return frozenset(t for t, at in places.items() if at and at.st_dev != root.st_dev)
+
     def walk(self, layout: Layout, known: Callable[[str], str | None]) -> Iterator[FolderListing]:
         """Yield every folder of inbox, archive and rejects, parents first, in order of names.
 

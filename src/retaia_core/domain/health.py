@@ -8,6 +8,7 @@ so that a cable with a bad contact does not switch the work on and off each seco
 from __future__ import annotations
 
 import errno
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from attrs import evolve, frozen
@@ -64,6 +65,21 @@ def failing(said: str) -> Problem:
         "look at its cable, network and health"
     )
     return Problem(trouble=Trouble.FAILING, reason=reason)
+
+
+def unmounted(storage: Storage, mounts: Collection[str]) -> Problem | None:
+    """Why a storage is offline whose marker is there, and a folder of which is not mounted any more.
+
+    Without its disk such a folder is empty, which must never look like a mass deletion.
+    """
+    lost = [folder for folder in storage.mounts if folder not in mounts]
+    if not lost:
+        return None
+    reason = (
+        f"its folder {lost[0]} was a disk of its own, and that is not mounted now; "
+        "mount it, or adopt the storage again as it is"
+    )
+    return Problem(trouble=Trouble.MARKER, reason=reason)
 
 
 def _numbers(*names: str) -> frozenset[int]:

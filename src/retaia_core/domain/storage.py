@@ -155,7 +155,8 @@ class Storage:
     """A storage that a person adopted. ``root`` is the server's own mount point, never on the wire.
 
     ``trouble`` is the kind of what took it offline. ``strikes`` are the troubles in a row, and before
-    ``look_after`` it is not looked at.
+    ``look_after`` it is not looked at. ``mounts`` are those folders of the layout that were seen to be
+    filesystems of their own.
     """
 
     storage_id: StorageId
@@ -170,5 +171,6 @@ class Storage:
     trouble: Trouble | None = None
     strikes: int = 0
     look_after: datetime | None = None
+    mounts: tuple[str, ...] = ()
     scans: int = 0
     last_scan_at: datetime | None = None

@@ -116,6 +116,10 @@ class Originals(Protocol):
         reason = self.check()
         return None if reason is None else Problem(trouble=Trouble.MARKER, reason=reason)
 
+    def mounts(self, layout: Layout) -> frozenset[str]:
+        """Which of inbox, archive and rejects are filesystems of their own now."""
+        return frozenset()
+
     def walk(self, layout: Layout, known: Callable[[str], str | None]) -> Iterator[FolderListing]:
         """Yield every folder of inbox, archive and rejects, depth first, in a stable order.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from itertools import chain
@@ -33,6 +33,7 @@ from ..domain.scans import ScanReport, UnmatchedSidecar
 from ..domain.storage import Storage
 from ..errors import StateConflict, StorageOffline
 from ..ports.clock import Clock, Ids
+from ..ports.originals import FolderListing
 from ..ports.store import Store, Transaction
 from .scan_compare import ComparedFolder, Comparison, count_folder, discovers, folder_record
 from .scan_tally import ScanOptions, Tally, report
@@ -99,13 +100,20 @@ class Discovery:
         settled = {name: r.digest for name, r in known.items() if r.settled}
         walk = originals.walk(storage.layout, settled.get)
         try:
-            await self._walk(partial(walk_on, walk, known, self.catalog), comparison, progress)
+            await self._walk(partial(self._read_on, walk, comparison), comparison, progress)
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from group
         if problem := await self.storages.reading(originals.check):
             raise StorageOffline(problem)
         await self._close(comparison)
         return tally
+
+    def _read_on(self, walk: Iterator[FolderListing], comparison: Comparison) -> WalkStep:
+        """Walk on; what was read counts only where every disk is still there afterwards."""
+        tally = comparison.tally
+        step = walk_on(walk, tally.known, self.catalog)
+        self.storages.require_mounts(tally.storage, comparison.originals)
+        return step
 
     async def _walk(
         self,

@@ -9,7 +9,14 @@ from attrs import Factory, evolve, field, frozen
 
 from ..catalog import Catalog
 from ..domain.actors import Actor, ActorKind
-from ..domain.health import Problem, makes_room, may_look, must_write, with_health
+from ..domain.health import (
+    Problem,
+    makes_room,
+    may_look,
+    must_write,
+    unmounted,
+    with_health,
+)
 from ..domain.identifiers import StorageId, Subject, parse_storage_id
 from ..domain.storage import Health, Layout, Marker, Storage
 from ..errors import ForbiddenActor, NotFound, StateConflict
@@ -62,6 +69,7 @@ class Storages:
     looking: Looking = field(factory=Looking)
     looks: Looks = field(default=Factory(_looks, takes_self=True), repr=False)
     _met: dict[StorageId, Problem] = field(factory=dict, init=False, repr=False)
+    _mounts: dict[StorageId, frozenset[str]] = field(factory=dict, init=False, repr=False)
 
     @property
     def reading(self) -> Blocking:
@@ -86,7 +94,21 @@ class Storages:
 
     def _probe(self, storage: Storage, *, write: bool) -> Problem | None:
         originals = self.driver.open(storage.root, storage.storage_id)
-        return originals.probe(reserve=self.looking.reserve, write=write)
+        problem = originals.probe(reserve=self.looking.reserve, write=write)
+        if problem is not None:
+            return problem
+        self._mounts[storage.storage_id] = mounts = originals.mounts(storage.layout)
+        return unmounted(storage, mounts)
+
+    def require_mounts(self, storage: Storage, originals: Originals) -> None:
+        """Refuse what was just read where a folder has lost its disk meanwhile.
+
+        Raises:
+            StorageOffline: its disk is not mounted.
+        """
+        problem = unmounted(storage, originals.mounts(storage.layout))
+        if problem is not None:
+            raise offline(storage.storage_id, problem.reason)
 
     async def survey(self, root: str) -> FolderFound:
         """Look at a folder without changing it."""
@@ -137,7 +159,8 @@ class Storages:
             adopted_by=str(actor),
             health_since=now,
         )
-        storage = evolve(with_health(storage, problem=None, now=now), root=root)
+        storage = evolve(with_health(storage, problem=None, now=now), root=root, mounts=())
+        self._mounts.pop(storage.storage_id, None)
         tx.save_storage(storage)
         if known is None or known.root != root:
             subject = storage_subject(storage.storage_id)
@@ -172,9 +195,16 @@ class Storages:
         return await self._keep(storage, await self.looks.ask(storage.storage_id, answer, within))
 
     async def _keep(self, storage: Storage, problem: Problem | None) -> Storage:
-        if with_health(storage, problem=problem, now=self.clock.now()) == storage:
+        known = self._with_mounts(storage)
+        if with_health(known, problem=problem, now=self.clock.now()) == storage:
             return storage
         return await self.note(storage.storage_id, problem)
+
+    def _with_mounts(self, storage: Storage) -> Storage:
+        """The storage, with the disks that its folders were seen to be."""
+        seen = self._mounts.get(storage.storage_id, frozenset())
+        mounts = tuple(sorted({*storage.mounts, *seen}))
+        return storage if mounts == storage.mounts else evolve(storage, mounts=mounts)
 
     async def note(self, storage_id: StorageId, problem: Problem | None) -> Storage:
         """Remember that a storage is online, or why it is not."""
@@ -183,7 +213,7 @@ class Storages:
     def _note(self, storage_id: StorageId, problem: Problem | None, tx: Transaction) -> Storage:
         now = self.clock.now()
         storage = need_storage(tx, storage_id)
-        after = with_health(storage, problem=problem, now=now)
+        after = with_health(self._with_mounts(storage), problem=problem, now=now)
         if after != storage:
             tx.save_storage(after)
         if after.health_since != storage.health_since:

@@ -170,6 +170,19 @@ class TestRealMounts:
         assert probe(plug.root, write=True) is None
         assert tree(plug.root) == before
 
+    def test_a_folder_that_is_a_disk(self, plug: Plug, tmp_path: Path) -> None:
+        """It is seen to be one while it is mounted, and only then."""
+        originals = FilesystemOriginals(plug.root, NAS)
+        assert originals.mounts(Layout()) == frozenset()
+        assert originals.mounts(Layout(inbox=".")) == frozenset()
+        (tmp_path / "card").mkdir()
+        with plugged(tmp_path / "card", megabytes=1) as card:
+            archive = Plug(disk=card.disk, root=plug.root / "ARCHIVE")
+            archive.plug_in()
+            assert originals.mounts(Layout()) == {"ARCHIVE"}
+            archive.pull()
+        assert originals.mounts(Layout()) == frozenset()
+
     def test_pulled_while_it_is_walked(self, plug: Plug) -> None:
         """A walk over a disk that is pulled in the middle ends as offline, never as an empty folder."""
         for number in range(5):

@@ -38,6 +38,10 @@ class Disk(MemoryOriginals):
         self.finds: Problem | None = None
         self.hangs: threading.Event | None = None
         self.looks: list[bool] = []
+        self.of_their_own: set[str] = set()
+
+    def mounts(self, layout: Layout) -> frozenset[str]:
+        return frozenset(self.of_their_own)
 
     def probe(self, *, reserve: int, write: bool) -> Problem | None:
         self.looks.append(write)
@@ -210,6 +214,48 @@ class TestWhatALookSays:
         house.clock.advance(MOST_PAUSE)
         with pytest.raises(StorageOffline, match="read-only"):
             await house.storages.online(disk.storage_id, to_make_room=True)
+
+
+class TestFoldersThatAreDisks:
+    """An inbox that is a disk of its own is empty without it, beside a marker that is there."""
+
+    async def test_a_lost_inbox_is_no_deletion(self, house: House, disk: Disk) -> None:
+        """The storage is offline until the disk is back, and nothing is missing."""
+        disk.of_their_own = {"INBOX"}
+        asset = await house.ready("INBOX/a.jpg")
+        files = dict(disk.files)
+        disk.of_their_own.clear()
+        disk.files.clear()
+        report = await house.scan()
+        assert "its folder INBOX was a disk of its own" in report.problem
+        assert await house.review.asset(asset.uuid) == asset
+        disk.of_their_own = {"INBOX"}
+        disk.files.update(files)
+        assert (await house.scan()).problem == ""
+        assert await house.review.asset(asset.uuid) == asset
+
+    async def test_one_that_is_lost_while_it_is_read(self, house: House, disk: Disk) -> None:
+        """What was read of the empty folder does not count."""
+        disk.of_their_own = {"INBOX"}
+        asset = await house.ready("INBOX/day 1/a.jpg")
+
+        def fault(name: str, where: str) -> None:
+            if (name, where) == ("walk", "INBOX"):
+                disk.of_their_own.clear()
+                disk.files.clear()
+
+        disk.fault = fault
+        assert (await house.scan()).problem
+        assert await house.review.asset(asset.uuid) == asset
+
+    async def test_a_person_says_that_it_is_so(self, house: House, disk: Disk) -> None:
+        """Adopted again, the storage is taken as it is now."""
+        disk.of_their_own = {"INBOX"}
+        await house.ready("INBOX/a.jpg")
+        disk.of_their_own.clear()
+        assert (await look(house)).health is Health.OFFLINE
+        await house.start()
+        assert (await look(house)).health is Health.ONLINE
 
 
 WHOLE = [errno.ENOSPC, errno.EROFS, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT]
