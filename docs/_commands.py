@@ -49,6 +49,8 @@ MEANINGS = {
     "processing.blocking_hooks": "lifecycle hooks whose failure holds an asset back",
     "fixity.fingerprint": "whether agents take a digest of every file once it is prepared for review",
     "fixity.bytes_per_second": "how fast agents and `retaia verify` read files whole; 0 is no limit",
+    "fixity.scrub_after_days": "days after which a server verifies a file again by itself; 0 is never",
+    "fixity.scrub_bytes_per_day": "bytes that it reads for that in a day, at most",
     "purge.require_proof": "what a purge needs of each file: nothing, or another copy (or a waiver)",
     "purge.copies": "folders in which other copies may lie, by name",
     "purge.provider": "the plugin that looks into them",

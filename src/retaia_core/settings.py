@@ -133,11 +133,14 @@ class FixitySettings:
     """``[fixity]``: digests of whole files, which tell whether their content is still what it was.
 
     With ``fingerprint`` agents take them once a file is prepared for review. They, and ``retaia verify``,
-    read ``bytes_per_second`` at most (0: no limit).
+    read ``bytes_per_second`` at most (0: no limit). A server verifies by itself what was not verified for
+    ``scrub_after_days`` (0: never), ``scrub_bytes_per_day`` at most.
     """
 
     fingerprint: bool = True
     bytes_per_second: int = field(default=DEFAULT_RATE, metadata=_not_negative())
+    scrub_after_days: int = field(default=0, metadata=_not_negative())
+    scrub_bytes_per_day: int = field(default=100_000_000_000, metadata=_positive())
 
 
 _SWITCHABLE = (BULK_DECISIONS, AI)

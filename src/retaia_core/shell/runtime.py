@@ -28,6 +28,7 @@ from ..ports.device_login import ClientSecret
 from ..ports.store import Transaction
 from ..ports.transport import Transport
 from ..settings import Settings
+from ..usecases.scrubbing import ROUNDS_A_DAY
 from .attendance import Attendance
 from .chores import WATCH_SECONDS, Chores
 from .credentials import FILE, embedded_secret, local_name, local_person
@@ -214,6 +215,7 @@ class Runtime:
             "purges": (WATCH_SECONDS, services.purges.recover),
             "purge policy": (POLICY_SECONDS, services.purge_policy.round),
             "seals": (SEAL_SECONDS, services.history.seal),
+            "scrub": (86400.0 / ROUNDS_A_DAY, self._scrub),
             "collection": (COLLECT_SECONDS, self._collect),
         }
 
@@ -221,6 +223,12 @@ class Runtime:
         over = await self.services.processing.recover_leases()
         if over:
             self.watch(Notice(name="leases_expired", data={"count": over}))
+
+    async def _scrub(self) -> None:
+        """Verify what is due; what does not match is in the trail, and said here."""
+        report = await self.services.scrub.round()
+        for one in report.wrong if report else ():
+            log.warning("%s in storage %s: %s", one.path, one.storage_id, one.message)
 
     async def _collect(self) -> None:
         await self.services.uploads.collect()

@@ -28,6 +28,7 @@ from ..usecases.purge_policy import PurgePolicy
 from ..usecases.purges import Purges
 from ..usecases.recovery import Recovery
 from ..usecases.review import Review
+from ..usecases.scrubbing import Scrub
 from ..usecases.sessions import Sessions
 from ..usecases.storages import Storages
 from ..usecases.undo import Undo
@@ -62,6 +63,7 @@ class Services:
     purge_policy: PurgePolicy
     certificates: Certificates
     fixity: Verification
+    scrub: Scrub
     operations: Operations
     history: History
     features: Features

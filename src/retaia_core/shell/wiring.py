@@ -47,6 +47,7 @@ from ..usecases.purges import Purges
 from ..usecases.recovery import Recovery
 from ..usecases.review import Review
 from ..usecases.scan_tally import ScanOptions
+from ..usecases.scrubbing import Scrub
 from ..usecases.sessions import Sessions
 from ..usecases.storages import Storages
 from ..usecases.undo import Undo
@@ -162,6 +163,7 @@ def wire(settings: Settings, plugins: Plugins, store: Store) -> Services:
         places=tuple(settings.purge.copies),
     )
     moves = Moves(store=store, clock=clock, ids=ids, storages=storages)
+    fixity = Verification(store=store, clock=clock, storages=storages)
     return Services(
         store=store,
         clock=clock,
@@ -201,7 +203,13 @@ def wire(settings: Settings, plugins: Plugins, store: Store) -> Services:
             after_days=settings.purge.after_days,
         ),
         certificates=Certificates(store=store),
-        fixity=Verification(store=store, clock=clock, storages=storages),
+        fixity=fixity,
+        scrub=Scrub(
+            verification=fixity,
+            after_days=settings.fixity.scrub_after_days,
+            bytes_per_day=settings.fixity.scrub_bytes_per_day,
+            bytes_per_second=settings.fixity.bytes_per_second,
+        ),
         operations=Operations(store=store, clock=clock),
         history=History(store=store, clock=clock),
         features=Features(store=store, clock=clock, ids=ids, server=flags),

@@ -22,10 +22,12 @@ from retaia_core.domain.lifecycle import Action, State
 from retaia_core.domain.verifying import Checked, Result, VerifyOptions, VerifyReport
 from retaia_core.errors import ForbiddenActor, NotFound, Purged, StateConflict, ValidationFailed
 from retaia_core.ports.originals import Moved, Progress, no_progress
+from retaia_core.settings import FixitySettings
 from retaia_core.testing.memory_files import MemoryFile, MemoryOriginals
 from retaia_core.usecases.fixity import Verification, digest_of
 from retaia_core.usecases.pacing import Pace, Stopped
 from retaia_core.usecases.results import Submission
+from retaia_core.usecases.scrubbing import Scrub
 
 pytestmark = pytest.mark.anyio
 
@@ -309,6 +311,49 @@ class TestTheOrder:
         house = await settled(*(f"{n:03}.jpg" for n in range(230)))
         assert (await run(house)).counts == {Result.TAKEN: 230}
         assert (await run(house)).counts == {Result.MATCH: 230}
+
+
+class TestTheServersOwn:
+    """A server verifies by itself where it is told to, within its budget."""
+
+    def scrub(self, house: House, **options: int) -> Scrub:
+        return Scrub(verification=fixity(house), **options)
+
+    async def test_it_is_off_unless_it_is_switched_on(self) -> None:
+        """Reading a whole library is a load that somebody must want."""
+        house = await settled("a.jpg")
+        assert await self.scrub(house, bytes_per_day=10**9).round() is None
+        assert FixitySettings().scrub_after_days == 0
+        assert (await run(house)).counts == {Result.TAKEN: 1}
+
+    async def test_a_round_is_an_hours_share(self) -> None:
+        """Rounds take turns over everything; nothing is read again before its days are over."""
+        house = await settled("a.jpg", "b.jpg", "c.jpg")
+        size = len(b"contenta.jpg")
+        scrub = self.scrub(house, after_days=30, bytes_per_day=24 * size)
+        read = []
+        for _ in range(4):
+            house.clock.advance(timedelta(hours=1))
+            report = await scrub.round()
+            assert report is not None
+            read.append(report.bytes_read)
+        assert read == [size, size, size, 0]
+        house.clock.advance(timedelta(days=30))
+        rot(house, "INBOX/a.jpg")
+        report = await scrub.round()
+        assert report is not None
+        assert [one.path for one in report.wrong] == ["INBOX/a.jpg"]
+        asset = await house.at("INBOX/a.jpg")
+        assert asset.flags == {Flag.FIXITY_MISMATCH}
+
+    async def test_a_small_budget_still_gets_on(self) -> None:
+        """One asset a round, at least."""
+        house = await settled("a.jpg", "b.jpg")
+        scrub = self.scrub(house, after_days=1, bytes_per_day=1)
+        for _ in range(2):
+            report = await scrub.round()
+            assert report is not None
+            assert report.counts == {Result.TAKEN: 1}
 
 
 class TestStopping:
