@@ -270,3 +270,17 @@ def test_the_policy_shows_what_comes(machine: Machine) -> None:
     shown = machine.run("purge", "policy", "--json")
     assert (shown.code, shown.document["policy"]) == (0, "off")
     assert [one["path"] for one in shown.document["coming"]] == [ORIGINAL, "REJECTS/day/b.jpg"]
+
+
+def test_doctor_looks_at_the_places(sqlite_machine: Machine, tmp_path: Path) -> None:
+    """A place that is not there, and proof that nothing could ever give, are warned of."""
+    required = {**sqlite_machine.variables, "RETAIA_PURGE_REQUIRE_PROOF": "copy"}
+    places = {**required, "RETAIA_PURGE_COPIES": f"nas={tmp_path},tape={tmp_path}/no"}
+    found = [
+        {f["what"]: f["level"] for f in machine.run("doctor", "--json").document["findings"]}
+        for machine in (
+            evolve(sqlite_machine, variables=required), evolve(sqlite_machine, variables=places),
+        )
+    ]  # fmt: skip
+    assert found[0]["other copies"] == "warning"
+    assert (found[1]["other copies in nas"], found[1]["other copies in tape"]) == ("ok", "warning")

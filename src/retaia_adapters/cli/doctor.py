@@ -76,6 +76,18 @@ def _space(what: str, folder: Path) -> Finding:
     return Finding(what=what, level=level, text=f"{size_text(free)} free")
 
 
+def _copies(settings: Settings) -> Iterable[Finding]:
+    """The places in which purges look for other copies."""
+    purge = settings.purge
+    if purge.require_proof == "copy" and not purge.copies:
+        text = "purges need another copy, and [purge.copies] names no folder to look in"
+        yield Finding(what="other copies", level="warning", text=text)
+    for name, folder in purge.copies.items():
+        here = Path(folder).is_dir()
+        text = folder if here else f"{folder} is not there; is it mounted?"
+        yield Finding(what=f"other copies in {name}", level="ok" if here else "warning", text=text)
+
+
 async def _store(settings: Settings, plugins: Plugins) -> list[Finding]:
     shown = settings.store_url.partition("://")[0]
     try:
@@ -102,7 +114,7 @@ def doctor(*, common: Common = DEFAULT) -> int:
         settings = common.settings()
         plugins = load_plugins(disabled=settings.plugins.disabled)
         findings = [*_machine(), *_plugins(plugins), *_data_dir(settings)]
-        findings += await _store(settings, plugins)
+        findings += [*_copies(settings), *await _store(settings, plugins)]
         out.result({"findings": [asdict(finding) for finding in findings]})
         styles = {"ok": "green", "warning": "yellow", "problem": "red"}
         for finding in findings:
