@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -28,6 +29,7 @@ from retaia_tests.trees import tree
 from retaia_adapters.files.crossing import Step
 from retaia_core.domain.lifecycle import State
 from retaia_core.domain.moves import Batch, Outcome
+from retaia_core.domain.storage import Layout
 from retaia_core.errors import StorageOffline
 from retaia_core.usecases.scan_tally import ScanOptions
 
@@ -254,6 +256,21 @@ async def test_an_archive_that_is_not_mounted_is_not_called_empty(shop: Shop, ro
     assert {asset.flags for asset in assets.values()} == {frozenset()}
     with pytest.raises(StorageOffline):
         shop.storages.open((await shop.storages.all())[0]).stat("ARCHIVE/day/b.jpg")
+
+
+async def test_an_archive_that_moved_to_the_first_disk_is_adopted_again(
+    shop: Shop, root: Path, disk: Path
+) -> None:
+    """Where the other disk was given up on purpose, a person's word is enough; nothing is restarted."""
+    await batch(shop)
+    take_away(root / "ARCHIVE")
+    shutil.copytree(disk / "archive", root / "ARCHIVE", dirs_exist_ok=True)
+    (storage,) = await shop.storages.all()
+    assert shop.storages.open(storage).check() is not None
+    await shop.storages.adopt(PERSON, str(root), Layout())
+    assert shop.storages.open(storage).check() is None
+    found = await shop.discovery.scan(NAS, ScanOptions(quiet=timedelta(0), policies=frozenset()))
+    assert (found.problem, found.missing) == ("", 0)
 
 
 def test_a_person_does_not_see_two_disks(sqlite_machine: Machine, tmp_path: Path) -> None:

@@ -44,8 +44,11 @@ class FilesystemDriver:
     def adopt(self, root: str, marker: Marker) -> Marker:
         """Make the folders of the layout and write the marker; moves nothing.
 
+        What is a disk of its own inside is as it is now.
+
         Raises:
             StateConflict: a marker of another storage stands there, or the layout cannot be laid out.
             Unavailable: the folder cannot be written to.
         """
+        self._nested.pop(root, None)
         return markers.adopt(Path(root), marker.layout, marker.storage_id, self._disk)

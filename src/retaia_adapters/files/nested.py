@@ -1,7 +1,9 @@
 """Disks inside a storage: an archive that is a mount below the root goes away by itself, the root stays.
 
 The folder under a mount point looks like an empty archive on the root's disk. What was seen as a disk
-of its own must therefore stay one, for as long as this program runs.
+of its own must therefore stay one, for as long as this program runs or until the folder is adopted
+again. It is looked at with every call, so that a batch notices in its middle; what a storage was at its last
+scan is in the database, and is looked at before work begins.
 """
 
 from __future__ import annotations
@@ -49,8 +51,8 @@ class Nested:
         if not gone:
             return None
         return (
-            f"its folder {gone[0]!r} was a disk of its own, and is not mounted; mount it, or restart "
-            "where that is meant"
+            f"its folder {gone[0]!r} was a disk of its own, and is not mounted; mount it, or adopt the "
+            "folder again where that is meant"
         )
 
     @property
