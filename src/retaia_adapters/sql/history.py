@@ -37,6 +37,7 @@ class HistoryStatements:
     journal_of: Statement
     journal_in: Statement
     journal_both: Statement
+    latest: Statement
     events_at: Statement
     journal_at: Statement
     events_from: Statement
@@ -66,6 +67,15 @@ class HistoryStatements:
             journal_of=dialect.compile(entries.where(*subject)),
             journal_in=dialect.compile(entries.where(batch)),
             journal_both=dialect.compile(entries.where(batch, *subject)),
+            latest=dialect.compile(
+                select(*_e)
+                .where(
+                    _e.subject_kind == bindparam("subject_kind"),
+                    _e.subject_id == bindparam("subject_id"),
+                )
+                .order_by(_e.seq.desc())
+                .limit(bindparam("limit"))
+            ),
             events_at=dialect.compile(_numbered(dialect, _e)),
             journal_at=dialect.compile(_numbered(dialect, _j)),
             events_from=dialect.compile(_first(_e)),
@@ -153,6 +163,11 @@ class HistoryTransaction:
             (True, True): self._history.journal_both,
         }[subject is not None, batch_id is not None]
         return [entry_of(row) for row in self._session.rows(statement, values)]
+
+    def latest_events(self, subject: Subject, limit: int = 1000) -> Sequence[Event]:
+        values = {"subject_kind": subject.kind, "subject_id": subject.id, "limit": limit}
+        rows = self._session.rows(self._history.latest, values)
+        return [event_of(row) for row in reversed(rows)]
 
     def _numbers(self, numbers: Iterable[int]) -> dict[str, object]:
         return {"numbers": self._session.dialect.array(list(numbers))}

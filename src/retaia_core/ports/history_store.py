@@ -37,6 +37,10 @@ class HistoryTransaction(Protocol):
         """Entries of the journal in their order, behind a number; of a subject or a batch where given."""
         ...
 
+    def latest_events(self, subject: Subject, limit: int = 1000) -> Sequence[Event]:
+        """The newest events of a subject, in their order."""
+        ...
+
     def events_at(self, numbers: Iterable[int]) -> Sequence[Event]:
         """The events with these numbers that are there, in their order."""
         ...

@@ -62,6 +62,10 @@ class MemoryHistory(HistoryTransaction):
         )
         return sorted(found, key=lambda entry: entry.seq)[:limit]
 
+    def latest_events(self, subject: Subject, limit: int = 1000) -> Sequence[Event]:
+        found = (event for event in self._trails.events.values() if event.subject == subject)
+        return sorted(found, key=lambda event: event.seq)[-limit:]
+
     def events_at(self, numbers: Iterable[int]) -> Sequence[Event]:
         events = self._trails.events
         return [events[number] for number in sorted(set(numbers)) if number in events]

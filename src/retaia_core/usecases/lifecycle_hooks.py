@@ -92,6 +92,6 @@ def _done(asset: Asset, event_id: str, tx: Transaction) -> dict[str, str]:
     """The hooks that were called for an event already, with what went wrong (empty where nothing)."""
     return {
         str(event.data["hook"]): str(event.data["problem"])
-        for event in tx.events(asset.subject)
+        for event in tx.latest_events(asset.subject)
         if event.name == "hook.called" and event.data.get("event_id") == event_id
     }

@@ -74,7 +74,7 @@ class Operations:
         why = explain_asset(
             asset,
             jobs=jobs,
-            events=tx.events(asset.subject),
+            events=tx.latest_events(asset.subject),
             lock=tx.lock(asset.subject),
             storage=tx.storage(asset.storage_id),
             fixity=tx.fixity(asset.uuid),

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from retaia_core.domain.history import Place, Row
 from retaia_core.domain.identifiers import BatchId, Subject
 from retaia_core.domain.journal import Event, Phase
+from retaia_core.domain.lifecycle import State
 from retaia_core.domain.seals import AWAIT, Kind, Seal, Wrong, digest_of, leaves_of
 from retaia_core.errors import NotFound, StateConflict
 from retaia_core.ports.store import Transaction
@@ -23,6 +24,7 @@ from retaia_core.testing.memory_store import MemoryStore, Tables
 from retaia_core.testing.samples import after, asset, asset_id, event, journal_entry
 from retaia_core.usecases import history as module
 from retaia_core.usecases.history import PAGE, CheckReport, History, Trail
+from retaia_core.usecases.operations import Operations
 
 
 class Archive(MemoryStore):
@@ -340,3 +342,19 @@ def test_a_seal_of_cut_bytes_is_still_read() -> None:
     """Leaves that somebody cut or overwrote are passed over; the digest tells it."""
     seal = Seal(number=1, previous="", at=after(0), events_to=1, journal_to=0, leaves=b"x" * 50)
     assert list(leaves_of(seal)) == []
+
+
+async def test_why_looks_at_the_newest_events(stories: History) -> None:
+    """What brought an asset into its state is found however much was done to it before."""
+    one = asset(1, state=State.DECIDED_KEEP)
+
+    def work(tx: Transaction) -> None:
+        tx.add_assets([one])
+        for n in range(1200):
+            tx.add_event(event("asset.annotated", at=after(n), data={"changed": ["notes"]}))
+        kept = {"from": "DECISION_PENDING", "to": "DECIDED_KEEP"}
+        tx.add_event(event("decision.keep", actor="person:ada", data=kept))
+
+    await stories.store.transact(work)
+    why = await Operations(store=stories.store, clock=stories.clock).why(one.uuid)
+    assert (why.by, why.evidence["how"]) == ("person:ada", "person:ada kept it")

@@ -61,6 +61,14 @@ class HistoryRules(StoreSuite):
         found = db.read(lambda tx: tx.journal_page(batch_id="b1", subject=odd))
         assert found == [whole[1]]
 
+    def test_the_newest_events_come_in_their_order(self, db: Database) -> None:
+        """The last ones of a subject, up to a limit."""
+        db.write(_trail)
+        newest = db.read(lambda tx: tx.latest_events(asset(1).subject, limit=2))
+        assert [found.name for found in newest] == ["e3", "e5"]
+        assert len(db.read(lambda tx: tx.latest_events(asset(0).subject))) == 3
+        assert db.read(lambda tx: tx.latest_events(asset(7).subject)) == []
+
     def test_rows_are_found_by_their_numbers(self, db: Database) -> None:
         """Those that are there, in their order, each once; none is asked of a number nobody has."""
         db.write(_trail)
