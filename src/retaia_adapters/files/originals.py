@@ -82,12 +82,22 @@ class FilesystemOriginals(Originals):
         return problem
 
     def mounts(self, layout: Layout) -> frozenset[str]:
-        """The folders of the layout that lie on another device than the root."""
-        root = fsio.look(self._disk, self._root)
-        if root is None:
-            return frozenset()
-        tops = {layout.inbox, layout.archive, layout.rejects} - {"."}
-        places = {top: fsio.look(self._disk, os.path.join(self._root, top)) for top in tops}
+        """The folders of the layout that lie on another device than the root.
+
+        Raises:
+            StorageOffline: they cannot be looked at.
+        """
+        tops = sorted({layout.inbox, layout.archive, layout.rejects} - {"."})
+        before = self._stamp()
+        try:
+            root = self._disk.stat(self._root)
+            places = {t: fsio.look(self._disk, os.path.join(self._root, t)) for t in tops}
+        except OSError as error:
+            said = f"its folders cannot be looked at: {fsio.said(error)}"
+            raise self._offline(said) from error
+        # What was seen while the storage itself came or went is of two disks.
+        if before is None or before[0] != root.st_dev or before != self._stamp():
+            raise self._offline("its marker was touched while its folders were looked at")
         return frozenset(t for t, at in places.items() if at and at.st_dev != root.st_dev)
 
     def walk(self, layout: Layout, known: Callable[[str], str | None]) -> Iterator[FolderListing]:
@@ -244,6 +254,9 @@ class FilesystemOriginals(Originals):
         try:
             if not self._is_as_seen(handle, seen):
                 return False
+            with contextlib.suppress(OSError):
+                # The disk is to answer, not what memory still holds of it.
+                self._disk.drop_cache(handle, 0, 0)
             start = 0
             for block in fsio.blocks(self._disk, handle):
                 yield block

@@ -15,8 +15,13 @@ from attrs import evolve
 from retaia_adapters.files import fsio
 from retaia_adapters.files.disk import REAL, Disk, RealDisk
 from retaia_adapters.files.fingerprint import FingerprintProcessor
+from retaia_adapters.files.marker import adopt
+from retaia_adapters.files.originals import FilesystemOriginals
+from retaia_core.domain.discovery import SeenFile
+from retaia_core.domain.identifiers import RelPath, StorageId
 from retaia_core.domain.media import MediaType
 from retaia_core.domain.pacing import DEFAULT_RATE
+from retaia_core.domain.storage import Layout
 from retaia_core.ports.processor import Done, Failed, Outcome, Processor, Progress, Task, Work
 from retaia_core.testing.conformance import ProcessorContract
 from retaia_core.testing.conformance.processor import Source
@@ -203,6 +208,37 @@ def test_a_filesystem_that_knows_no_advice_is_read_all_the_same(folder: Path) ->
             raise OSError(errno.ENOTSUP, "no")
 
     assert len(rows(outcome(work(folder), FingerprintProcessor(disk=Plain())))) == 3
+
+
+class Watched(RealDisk):
+    """A disk that remembers what was read and forgotten, in order."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def read(self, handle: int, most: int, /) -> bytes:  # type: ignore[override]
+        self.calls.append("read")
+        return os.read(handle, most)
+
+    def drop_cache(self, handle: int, start: int, length: int, /) -> None:  # type: ignore[override]
+        self.calls.append("forget" if length else "forget all")
+
+
+def test_the_disk_answers_and_not_the_memory(folder: Path, tmp_path: Path) -> None:
+    """Before the first byte is read, what memory holds of the file is dropped; by agent and server alike."""
+    agent = Watched()
+    rows(outcome(work(folder, sidecars=()), FingerprintProcessor(disk=agent)))
+    adopt(tmp_path, Layout(), StorageId("nas"))
+    server = Watched()
+    path = folder / "é🎬\n.mov"
+    found = path.stat()
+    seen = SeenFile(path=RelPath("INBOX/é🎬\n.mov"), size=found.st_size, mtime_ns=found.st_mtime_ns)
+    originals = FilesystemOriginals(tmp_path, StorageId("nas"), disk=server)
+    assert originals.checksum(seen) == f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
+    for disk in (agent, server):
+        reads = [n for n, call in enumerate(disk.calls) if call == "read"]
+        assert "forget all" in disk.calls[: reads[-4]]
+        assert disk.calls.count("forget all") == 1
 
 
 def test_the_real_disk_is_the_default() -> None:
