@@ -31,7 +31,7 @@ def probe(
     """What keeps a storage from being worked on now; None where nothing does.
 
     A disk with less than ``reserve`` bytes of free space is full. With ``write``, a small file is
-    written below ``.derived`` and removed.
+    written and removed.
     """
     reason = marker_problem(Path(root), storage_id, disk)
     try:
@@ -44,7 +44,7 @@ def probe(
         if free is not None and free < reserve:
             return FULL
         if write:
-            _write(disk, os.path.join(root, DERIVED_FOLDER, UPLOADS_FOLDER))
+            _write(disk, root)
     except OSError as error:
         return problem_of(error) or failing(fsio.said(error))
     return None
@@ -88,14 +88,18 @@ def is_read_only(disk: Disk, root: str) -> bool:
     return False
 
 
-def _write(disk: Disk, folder: str) -> None:
-    """Write, sync and remove a small file.
+def _write(disk: Disk, root: str) -> None:
+    """Write, sync and remove a small file, among the derived files where there are any.
+
+    No folder is made: the disk may go away just now, and it would be made below its mount point.
 
     Raises:
         OSError: the disk does not take it.
     """
-    fsio.make_folders(disk, folder)
-    place = os.path.join(folder, LOOK_NAME)
+    uploads = os.path.join(root, DERIVED_FOLDER, UPLOADS_FOLDER)
+    place = os.path.join(uploads, LOOK_NAME)
+    if not fsio.is_folder(disk, uploads):
+        place = os.path.join(root, f".retaia-{LOOK_NAME}")
     fsio.remove_if_there(disk, place)
     with (
         suppress(FileExistsError),  # Another program looks at the same time.

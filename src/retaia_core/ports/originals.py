@@ -117,7 +117,11 @@ class Originals(Protocol):
         return None if reason is None else Problem(trouble=Trouble.MARKER, reason=reason)
 
     def mounts(self, layout: Layout) -> frozenset[str]:
-        """Which of inbox, archive and rejects are filesystems of their own now."""
+        """Which of inbox, archive and rejects are filesystems of their own now.
+
+        Raises:
+            StorageOffline: that cannot be seen.
+        """
         return frozenset()
 
     def walk(self, layout: Layout, known: Callable[[str], str | None]) -> Iterator[FolderListing]:

@@ -18,8 +18,8 @@ from ..domain.health import (
     with_health,
 )
 from ..domain.identifiers import StorageId, Subject, parse_storage_id
-from ..domain.storage import Health, Layout, Marker, Storage
-from ..errors import ForbiddenActor, NotFound, StateConflict
+from ..domain.storage import Health, Layout, Marker, Storage, Trouble
+from ..errors import ForbiddenActor, NotFound, StateConflict, StorageOffline
 from ..ports.clock import Clock, Ids
 from ..ports.derived_storage import DerivedStorage
 from ..ports.originals import FolderFound, Originals, OriginalsDriver
@@ -69,6 +69,7 @@ class Storages:
     looking: Looking = field(factory=Looking)
     looks: Looks = field(default=Factory(_looks, takes_self=True), repr=False)
     _met: dict[StorageId, Problem] = field(factory=dict, init=False, repr=False)
+    _seen: dict[StorageId, frozenset[str]] = field(factory=dict, init=False, repr=False)
     _mounts: dict[StorageId, frozenset[str]] = field(factory=dict, init=False, repr=False)
 
     @property
@@ -97,7 +98,15 @@ class Storages:
         problem = originals.probe(reserve=self.looking.reserve, write=write)
         if problem is not None:
             return problem
-        self._mounts[storage.storage_id] = mounts = originals.mounts(storage.layout)
+        try:
+            mounts = originals.mounts(storage.layout)
+        except StorageOffline as error:
+            reason = str(error.details.get("reason", error.message))
+            return Problem(trouble=Trouble.FAILING, reason=reason)
+        # Twice in a row: a disk that comes or goes while it is looked at shows what is not so.
+        before = self._seen.get(storage.storage_id, frozenset())
+        self._seen[storage.storage_id] = mounts
+        self._mounts[storage.storage_id] = mounts & before
         return unmounted(storage, mounts)
 
     def require_mounts(self, storage: Storage, originals: Originals) -> None:
@@ -161,6 +170,7 @@ class Storages:
         )
         storage = evolve(with_health(storage, problem=None, now=now), root=root, mounts=())
         self._mounts.pop(storage.storage_id, None)
+        self._seen.pop(storage.storage_id, None)
         tx.save_storage(storage)
         if known is None or known.root != root:
             subject = storage_subject(storage.storage_id)

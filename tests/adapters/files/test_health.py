@@ -75,6 +75,9 @@ class TestAHealthyDisk:
         assert everything(root) == before
         assert {p: p.stat().st_mtime_ns for p in root.rglob("*")} == times
         assert probe(root, write=True) is None
+        assert everything(root) == before
+        (root / ".derived" / ".uploads").mkdir(parents=True)
+        assert probe(root, write=True) is None
         assert everything(root) - before == {".derived", ".derived/.uploads"}
         assert list(FilesystemDerived(root, NAS).refs("")) == []
 
