@@ -24,6 +24,16 @@ def machine(tmp_path: Path) -> Machine:
     return Machine(home=home)
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def either_machine(request: pytest.FixtureRequest, machine: Machine) -> Iterator[Machine]:
+    """That machine, and one whose store is PostgreSQL."""
+    if request.param == "sqlite":
+        yield machine
+        return
+    with request.getfixturevalue("postgres_server").database() as url:
+        yield Machine(home=machine.home, variables={"RETAIA_STORE_URL": url})
+
+
 @pytest.fixture
 def media() -> Path:
     """Real media, which lie beside the checkout."""

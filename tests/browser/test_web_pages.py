@@ -161,8 +161,17 @@ def activity(at: Stage, page: Browser) -> Iterator[str]:
     yield "activity"
 
 
+def account(at: Stage, page: Browser) -> Iterator[str]:
+    walk(page, "/account")
+    page.wait("document.querySelector('.second button')")
+    yield "account"
+    page.run("document.querySelector('.second button').click()")
+    page.wait("document.querySelector('.qr')?.naturalWidth")
+    yield "account-second-factor"
+
+
 TOUR: tuple[Callable[[Stage, Browser], Iterator[str]], ...] = (
-    before_the_door, library, review, apply, activity,
+    before_the_door, library, review, apply, activity, account,
 )  # fmt: skip
 
 

@@ -51,10 +51,10 @@ def by_keyboard_to(page: Browser, selector: str) -> None:
 
 
 def test_from_the_link_to_the_archive_and_back(
-    machine: Machine, footage: Path, page: Browser
+    either_machine: Machine, footage: Path, page: Browser
 ) -> None:
     """Real media, a real agent, no mouse; nothing is asked of any other host, nothing is complained of."""
-    with stage(machine, footage) as at:
+    with stage(either_machine, footage) as at:
         before = tree(footage / "INBOX")
         page.open(at.link())
         page.wait("document.querySelectorAll('.cell img').length >= 10")
@@ -106,6 +106,10 @@ def test_from_the_link_to_the_archive_and_back(
         # What cannot be prepared leads the page of what happens.
         walk(page, "/activity")
         showing(page, ".needs", "truncated.mp4")
+        showing(page, ".cause button:nth-of-type(2)", "Decide all the same")
+        page.run("document.querySelector('.cause button:nth-of-type(2)').click()")
+        page.wait("document.querySelectorAll('.cause').length === 1")
+        assert sorted(at.states().values()).count("DECISION_PENDING") == 1
         hosts = {urlsplit(url).netloc for url in page.requests if url.startswith("http")}
         assert hosts == {urlsplit(at.url).netloc}
         assert not any("token" in url or "link=" in url for url in page.requests)

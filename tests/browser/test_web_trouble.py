@@ -127,9 +127,11 @@ def sign_in(page: Browser) -> None:
     page.press("Enter")
 
 
-def test_two_people_decide_on_the_same_photo(machine: Machine, small: Path, page: Browser) -> None:
+def test_two_people_decide_on_the_same_photo(
+    either_machine: Machine, small: Path, page: Browser
+) -> None:
     """The second is told what the first decided; both are in the history, and the later one stands."""
-    with stage(machine, small) as at:
+    with stage(either_machine, small) as at:
         at.add_person(EMAIL, PASSWORD)
         begin(at, page)
         bob = at.client(EMAIL, PASSWORD)

@@ -49,14 +49,16 @@ class Stage:
         running = self.machine.home / "data" / "server.json"
         running.unlink(missing_ok=True)
         command = self.machine.command("up", str(self.storage), *QUICK, "--port", str(self.port))
-        self._process = subprocess.Popen(
-            command, env=self.machine.environment, cwd=self.machine.home,
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+        said = self.machine.home / "server.log"
+        with said.open("ab") as log:
+            self._process = subprocess.Popen(
+                command, env=self.machine.environment, cwd=self.machine.home,
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log,
+            )  # fmt: skip
         until = time.monotonic() + PATIENCE_S
         while not running.exists():
             assert time.monotonic() < until, "the server did not start"
-            assert self._process.poll() is None, "the server ended"
+            assert self._process.poll() is None, said.read_text()
             time.sleep(0.05)
         self.url = str(json.loads(running.read_text())["url"])
         self.port = int(self.url.rpartition(":")[2])

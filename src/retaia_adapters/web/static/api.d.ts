@@ -82,6 +82,14 @@ export interface Schemas {
     text_preview?: string | null;
     updated_at?: string | null;
   };
+  Auth2faSetupResponse: {
+    method: "TOTP";
+    issuer: string;
+    account_name: string;
+    secret: string;
+    otpauth_uri: string;
+    qr_svg?: string;
+  };
   AuthCurrentUser: {
     uuid?: string;
     email: string;

@@ -12,6 +12,7 @@ import { announce, explain, note, setUp, wrong } from "./lib/tell.js";
 import { actorName } from "./lib/person.js";
 import { choose, language, say, t } from "./lib/words.js";
 import { signInAgain, signInForm, whyNot } from "./views/sign-in.js";
+import "./views/account.js";
 import "./views/activity.js";
 import "./views/apply.js";
 import "./views/batch.js";
@@ -24,6 +25,7 @@ const VIEWS = [
   [/^\/review(?:\/[\w-]+)?$/, "r-review", "nav_review", "/review"],
   [/^\/apply$/, "r-apply", "nav_apply", "/apply"],
   [/^\/batches\/[\w-]+$/, "r-batch", "batch_title", "/apply"],
+  [/^\/account$/, "r-account", "account", ""],
   [/^\/activity$/, "r-activity", "nav_activity", "/activity"],
   [/^\/(?:library)?$/, "r-library", "nav_library", "/"],
 ];
@@ -54,6 +56,7 @@ function show() {
   }
   shown = tag;
   main.replaceChildren(document.createElement(tag));
+  if (!main.contains(document.activeElement)) main.focus({ preventScroll: true });
   announce(t(title));
 }
 
@@ -83,6 +86,7 @@ function menu() {
     "div",
     { id: "menu", popover: "auto", class: "menu" },
     h("p", null, named(person().display_name || person().email), h("br"), h("span", { class: "soft" }, plain(person().email))),
+    h("a", { class: "button", href: "/account", click: () => panel.hidePopover() }, t("account")),
     choice("language", [["en", "English"], ["fr", "Français"]], language, choose),
     choice("theme", themes, localStorage.getItem(THEME) ?? "", changeTheme),
     h("button", { click: () => (panel.hidePopover(), showKeys()) }, t("keys_title")),
