@@ -37,6 +37,7 @@ from retaia_core.usecases.fixity import Verification
 from retaia_core.usecases.history import History
 from retaia_core.usecases.previews import Previews
 from retaia_core.usecases.purge_policy import PurgePolicy
+from retaia_core.usecases.scrubbing import Scrub
 from retaia_core.usecases.sessions import SIGNING_KEY, claims_of
 from retaia_tests.house import House
 
@@ -104,6 +105,7 @@ async def let_in(house: House) -> None:
 
 def services_of(house: House, plugins: Plugins | None = None) -> Services:
     """The use cases of a house, as a server gets them."""
+    fixity = Verification(store=house.store, clock=house.clock, storages=house.storages)
     return Services(
         store=house.store,
         clock=house.clock,
@@ -129,7 +131,8 @@ def services_of(house: House, plugins: Plugins | None = None) -> Services:
         certificates=Certificates(store=house.store),
         operations=house.operations,
         history=History(store=house.store, clock=house.clock),
-        fixity=Verification(store=house.store, clock=house.clock, storages=house.storages),
+        fixity=fixity,
+        scrub=Scrub(verification=fixity),
         features=house.features,
         sessions=house.sessions,
         people=house.people,
