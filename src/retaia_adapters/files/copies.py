@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import os
 import stat
@@ -15,6 +17,9 @@ from retaia_core.ports.copies import Copies, CopyRefused, CopySeen
 from . import fsio
 from .disk import REAL, Disk, Stat
 from .walk import relative_inside
+
+_NOT_KEPT = fsio.GONE | {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
+"""Errors of a disk that lost what was written; any other says that there is nothing to sync here."""
 
 
 class FolderCopies(Copies):
@@ -57,6 +62,7 @@ class FolderCopies(Copies):
             with fsio.reading(self._disk, absolute) as handle:
                 if _stamp(self._disk.fstat(handle)) != seen.stamp:
                     return None
+                self._settle(handle)
                 for block in fsio.blocks(self._disk, handle):
                     digest.update(block)
                     pace(len(block))
@@ -66,6 +72,20 @@ class FolderCopies(Copies):
         except OSError as error:
             raise _unreadable(error) from error
         return f"sha256:{digest.hexdigest()}" if as_seen else None
+
+    def _settle(self, handle: int) -> None:
+        """Have the disk answer: what only memory holds is no copy yet, and would be lost with the power.
+
+        Raises:
+            OSError: the disk did not take what was written.
+        """
+        try:
+            self._disk.fsync(handle)
+        except OSError as error:
+            if error.errno in _NOT_KEPT:
+                raise
+        with contextlib.suppress(OSError):
+            self._disk.drop_cache(handle, 0, 0)
 
     def _lstat(self, absolute: str) -> Stat | None:
         try:

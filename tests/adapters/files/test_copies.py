@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import pytest
 from retaia_tests import components
 
 from retaia_adapters.files.copies import FolderCopies, is_one_file
-from retaia_adapters.files.disk import Stat
+from retaia_adapters.files.disk import RealDisk, Stat
 from retaia_core.domain.proof import Refusal
 from retaia_core.ports.copies import CopyRefused
 from retaia_core.testing.conformance.copies import PLACE, CopiesContract, CopiesStage
@@ -184,3 +185,42 @@ def test_a_copy_that_is_written_to_while_it_is_read(stage: FolderStage) -> None:
         stage.put_copy("a.mov", b"another" * 10, 7)
 
     assert stage.copies.checksum(PLACE, seen, meanwhile) is None
+
+
+class TellingDisk(RealDisk):
+    """This machine's disk, which says what is asked of it, and may refuse to sync."""
+
+    def __init__(self, refuses: int = 0) -> None:
+        self.asked: list[str] = []
+        self.refuses = refuses
+
+    def fsync(self, handle: int, /) -> None:  # type: ignore[override]
+        self.asked.append("fsync")
+        if self.refuses:
+            raise OSError(self.refuses, os.strerror(self.refuses))
+
+    def drop_cache(self, handle: int, start: int, length: int, /) -> None:  # type: ignore[override]
+        self.asked.append("drop_cache")
+
+    def read(self, handle: int, most: int, /) -> bytes:  # type: ignore[override]
+        self.asked.append("read")
+        return os.read(handle, most)
+
+
+@pytest.mark.parametrize(
+    ("refuses", "kept"), [(0, True), (errno.EROFS, True), (errno.EIO, False), (errno.ENOSPC, False)]
+)
+def test_the_disk_answers_not_memory(stage: FolderStage, refuses: int, *, kept: bool) -> None:
+    """A copy is synced and forgotten by memory before it is read; one that the disk lost is none."""
+    stage.put_copy("a.mov", b"content", 7)
+    disk = TellingDisk(refuses)
+    copies = FolderCopies(stage.root, {PLACE: os.fspath(stage.backup)}, disk=disk)
+    seen = copies.look(PLACE, "a.mov", ORIGINAL)
+    assert seen is not None
+    if kept:
+        assert copies.checksum(PLACE, seen, lambda count: None)
+        assert disk.asked[:3] == ["fsync", "drop_cache", "read"]
+        return
+    with pytest.raises(CopyRefused) as caught:
+        copies.checksum(PLACE, seen, lambda count: None)
+    assert (caught.value.reason, "read" in disk.asked) == (Refusal.UNREADABLE, False)

@@ -12,10 +12,12 @@ from retaia_tests.shelf import PLACE, Shelf, shelf
 from retaia_core.domain.actors import Actor, ActorKind
 from retaia_core.domain.identifiers import AssetId
 from retaia_core.domain.journal import Event
+from retaia_core.domain.leases import release
 from retaia_core.domain.lifecycle import Action, State
 from retaia_core.domain.purge import POLICY, PurgePlan
 from retaia_core.domain.purge_policy import days_of
 from retaia_core.errors import ForbiddenActor, StorageOffline
+from retaia_core.ports.store import Transaction
 from retaia_core.testing.clock import START
 from retaia_core.usecases import purge_policy
 from retaia_core.usecases.purge_policy import SUBJECT, PurgePolicy, Round
@@ -268,6 +270,14 @@ class TestSame:
         await stage.purges.accept(PERSON, plan, plan.digest)
         assert await policy.round() == Round()
         stage.house.clock.advance(timedelta(seconds=301))
+        assert await policy.round() == Round()
+
+        def let_go(tx: Transaction) -> None:
+            lock = tx.lock(asset.subject)
+            assert lock is not None
+            tx.save_lock(release(lock, stage.house.clock.now()))
+
+        await stage.house.store.transact(let_go)
         assert (await policy.round()).purged == (asset.uuid,)
 
 
@@ -282,6 +292,14 @@ class TestDays:
             for n, name in enumerate(names)
         ]
         assert days_of(events).days == ((3, (START + 3 * DAY).date()),)
+
+    def test_a_day_counts_once(self) -> None:
+        """Also where two servers wrote it down at once."""
+        events = [
+            Event(subject=SUBJECT, name="purge_policy.day", actor="system:x", at=START, seq=n)
+            for n in (5, 6)
+        ]
+        assert days_of(events).since(4) == 1
 
 
 class TestAhead:
