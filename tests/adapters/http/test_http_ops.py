@@ -49,6 +49,7 @@ class TestReadiness:
             "schema": (True, True),
             "storages": (True, True),
             "agents": (False, False),
+            "watchdog": (True, False),
         }
         await served.register()
         answer = (await served.person.get("/ops/readiness")).json()
