@@ -50,6 +50,13 @@ class Lock:
         """Whether somebody holds it at this time."""
         return bool(self.token) and self.expires_at > now
 
+    def binds(self, now: datetime) -> bool:
+        """Whether others must wait for it: it is held, or the purge under it has not ended.
+
+        A purge that a crash cut off may have removed files; nothing else begins before recovery ends it.
+        """
+        return self.held(now) or (bool(self.token) and self.kind is LockKind.ASSET_PURGE_LOCK)
+
     def said(self) -> str:
         """Who holds it, and until when, for a person."""
         return f"{self.holder} holds a {self.kind} until {self.expires_at:%H:%M:%S}Z"

@@ -41,8 +41,9 @@ def need_batch(tx: Transaction, batch_id: BatchId) -> Batch:
 
 
 def held_locks(tx: Transaction, now: datetime) -> Mapping[Subject, Lock]:
-    """Every lock that somebody holds now, by its subject."""
-    held: dict[Subject, Lock] = {}
+    """Every lock that others must wait for now, by its subject."""
+    over = tx.locks(now=now, expired=True)
+    held: dict[Subject, Lock] = {lock.subject: lock for lock in over if lock.binds(now)}
     last: Lock | None = None
     while page := tx.held_locks(now=now, after=last, limit=_LOCKS_AT_ONCE):
         held.update((lock.subject, lock) for lock in page)

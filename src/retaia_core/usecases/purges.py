@@ -90,7 +90,7 @@ class Purges:
         asset = need_living(tx, uuid)
         storage = need_storage(tx, asset.storage_id)
         lock, locked = tx.lock(asset.subject), ""
-        if lock is not None and lock.held(self.clock.now()):
+        if lock is not None and lock.binds(self.clock.now()):
             locked = f"{lock.holder} holds a {lock.kind} until {lock.expires_at:%H:%M:%S}Z"
         facts = PurgeWorld(
             layout=storage.layout,

@@ -41,7 +41,7 @@ def refuse_if_locked(tx: Transaction, asset: Asset, now: datetime, *, jobs: bool
         StateConflict: the asset is locked; ``details`` says by what.
     """
     lock = tx.lock(asset.subject)
-    held = lock if lock is not None and lock.held(now) else None
+    held = lock if lock is not None and lock.binds(now) else None
     if held is None or jobs or held.kind is not LockKind.JOB_LEASE:
         refuse_if_held(asset, held)
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import anyio
 import pytest
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from retaia_tests.house import PERSON, House
@@ -27,6 +28,7 @@ from retaia_core.errors import (
     ValidationFailed,
 )
 from retaia_core.ports.originals import RemovalRefused
+from retaia_core.ports.store import Transaction
 from retaia_core.usecases.purging import PurgeResult
 
 LATE = timedelta(seconds=301)
@@ -211,12 +213,11 @@ class TestPurge:
 
 class TestLocks:
     async def test_nothing_goes_once_the_lock_is_over(self, house: House) -> None:
-        """After its time others may act on the asset, so whoever comes late removes nothing."""
+        """After its time it is recovery's, so whoever comes late removes nothing."""
         asset = await rejected(house)
         plan = await house.purges.preview(asset.uuid)
         purging = await house.purges.accept(PERSON, plan, plan.digest)
         house.clock.advance(LATE)
-        await house.review.reopen(PERSON, asset.uuid)
         with pytest.raises(StateConflict, match="took too long"):
             await house.purges.remove(purging)
         assert len(house.originals.files) == 2
@@ -455,13 +456,34 @@ class TestTrouble:
         assert [e.name for e in history].count("asset.purged") == 1
         assert history[-1].actor == str(PERSON)
 
-    async def test_recovery_gives_up_where_a_person_reopened(self, house: House) -> None:
-        """An asset that was reopened after its lock ran out is not purged."""
+    async def test_nothing_begins_before_recovery_has_ended_a_purge(self, house: House) -> None:
+        """Files may be gone where a crash cut it off, also when its lock's time is over."""
+        asset = await rejected(house)
+        plan = await house.purges.preview(asset.uuid)
+        purging = await house.purges.accept(PERSON, plan, plan.digest)
+        await house.purges.remove(purging)
+        house.clock.advance(LATE)
+        with pytest.raises(StateConflict, match="asset_purge_lock"):
+            await house.review.reopen(PERSON, asset.uuid)
+        (batch,) = await house.moves.batches()
+        undo = await house.undo.preview(batch.batch_id)
+        assert undo.moves == ()
+        assert await house.purges.recover() == 1
+        assert (await house.review.asset(asset.uuid)).state is State.PURGED
+
+    async def test_recovery_gives_up_where_the_asset_is_not_rejected_any_more(
+        self, house: House
+    ) -> None:
+        """Whatever brought that about: what is not rejected is not purged."""
         asset = await rejected(house)
         plan = await house.purges.preview(asset.uuid)
         await house.purges.accept(PERSON, plan, plan.digest)
         house.clock.advance(LATE)
-        await house.review.reopen(PERSON, asset.uuid)
+
+        def reopen(tx: Transaction) -> None:
+            tx.save_asset(evolve(asset, state=State.DECISION_PENDING))
+
+        await house.store.transact(reopen)
         assert await house.purges.recover() == 0
         assert len(house.originals.files) == 2
         assert await house.purges.recover() == 0
