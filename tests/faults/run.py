@@ -47,6 +47,7 @@ def run(
     with warnings.catch_warnings(), planted(world, plants):
         # A server that is killed leaves work behind that never began.
         warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
+        warnings.filterwarnings("ignore", "Unclosed <MemoryObject", ResourceWarning)
         try:
             world.loop.run(_tell(world))
         except Stuck as error:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
@@ -12,7 +13,6 @@ from .plants import PLANTS
 from .run import run
 from .shrink import kind_of, shrink
 
-ROOT = Path(__file__).parents[2]
 JOBS = min(os.cpu_count() or 1, 8)
 ENOUGH = 1_500
 """Seeds within which every planted bug must be found."""
@@ -24,10 +24,19 @@ def _seeds() -> range:
     return range(int(first or 0), int(last))
 
 
+pytestmark = pytest.mark.filterwarnings(
+    # Servers that are killed close nothing.
+    "ignore:Unclosed <MemoryObject:ResourceWarning",
+    "ignore:coroutine .* was never awaited:RuntimeWarning",
+    "ignore::pytest.PytestUnraisableExceptionWarning",
+)
+
+
 @pytest.fixture(autouse=True)
-def importable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let other processes import the simulation as this one does."""
-    monkeypatch.syspath_prepend(str(ROOT))
+def tidy() -> Iterator[None]:
+    """Leave nothing of the killed to the tests that come after."""
+    yield
+    gc.collect()
 
 
 @pytest.mark.faults

@@ -82,7 +82,8 @@ class Watch:
         if not self.is_precious(node) or _temporary(path):
             return
         world, name = self._world, relative(path)
-        if self._intended("purge", name, None):
+        last = next((e for _, e in reversed(self._journal) if name in (e.source, e.target)), None)
+        if last is not None and last.operation == "purge" and self._intended("purge", name, None):
             self._purging(process, name, node, looked)
             return
         if not any(safe for where, safe in self.standing(node.content) if where != path):
