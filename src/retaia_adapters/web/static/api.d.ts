@@ -113,6 +113,12 @@ export interface Schemas {
     message: string;
   };
   ClientKind: "UI_WEB" | "UI_MOBILE" | "AGENT";
+  CopyProof: {
+    place: string;
+    copy: string;
+    digest: string;
+    verified_at: string;
+  };
   ErrorResponse: {
     code: "UNAUTHORIZED" | "EMAIL_NOT_VERIFIED" | "FORBIDDEN_SCOPE" | "FORBIDDEN_ACTOR" | "USER_NOT_FOUND" | "STATE_CONFLICT" | "IDEMPOTENCY_CONFLICT" | "STALE_LOCK_TOKEN" | "NAME_COLLISION_EXHAUSTED" | "PURGED" | "VALIDATION_FAILED" | "INVALID_TOKEN" | "LOCK_REQUIRED" | "LOCK_INVALID" | "TOO_MANY_ATTEMPTS" | "MFA_REQUIRED" | "INVALID_2FA_CODE" | "MFA_ALREADY_ENABLED" | "MFA_NOT_ENABLED" | "INVALID_DEVICE_CODE" | "EXPIRED_DEVICE_CODE" | "UNSUPPORTED_FEATURE_FLAGS_CONTRACT_VERSION" | "SLOW_DOWN" | "RATE_LIMITED" | "TEMPORARY_UNAVAILABLE";
     message: string;
@@ -140,6 +146,19 @@ export interface Schemas {
       total: number;
       text: string;
     };
+  };
+  HistoryLine: {
+    source: "event" | "journal";
+    at: string;
+    what: string;
+    sentence: string;
+    subject_kind: string;
+    subject_id: string;
+    by?: string;
+    batch_id?: string;
+    storage_id?: string;
+    from?: string;
+    to?: string;
   };
   JobProgress: {
     current: number;
@@ -234,6 +253,77 @@ export interface Schemas {
     nonce?: string;
     collides_with: Array<string>;
     warnings: Array<string>;
+  };
+  ProofWaiver: {
+    reason: string;
+    by: string;
+    at: string;
+  };
+  PurgeCertificate: {
+    asset_uuid: string;
+    storage_id: string;
+    path: string;
+    media_type: string;
+    found_at: string;
+    paths: Array<{
+      path: string;
+      until: string;
+      cause: string;
+    }>;
+    decisions: Array<{
+      action: string;
+      at: string;
+      by: string;
+    }>;
+    batch_id?: string;
+    confirmed_at: string;
+    confirmed_digest: string;
+    purged_at: string;
+    purged_by: string;
+    files: Array<{
+      role: "original" | "sidecar" | "derived";
+      path: string;
+      size_bytes: number;
+      proof?: Schemas["CopyProof"];
+      waiver?: Schemas["ProofWaiver"];
+      digest?: string;
+      removed_at: string;
+    }>;
+    bytes_freed: number;
+    event: number;
+  };
+  PurgeFile: {
+    role: "original" | "sidecar" | "derived";
+    path: string;
+    size_bytes: number;
+    proof?: Schemas["CopyProof"];
+    waiver?: Schemas["ProofWaiver"];
+  };
+  PurgePreview: {
+    asset_uuid: string;
+    storage_id: string;
+    path: string;
+    state: Schemas["AssetState"];
+    eligible: boolean;
+    proof_required: boolean;
+    digest: string;
+    files: Array<Schemas["PurgeFile"]>;
+    bytes_freed: number;
+    blocked: Array<{
+      reason: "not_rejected" | "locked" | "parked" | "storage_offline" | "unreadable" | "missing" | "changed" | "damaged" | "unproven";
+      message: string;
+      path?: string;
+      expected?: Record<string, unknown>;
+      found?: Record<string, unknown>;
+    }>;
+    warnings: Array<string>;
+  };
+  PurgeResult: {
+    asset_uuid: string;
+    state: Schemas["AssetState"];
+    purged_at: string;
+    files: Array<Schemas["PurgeFile"]>;
+    bytes_freed: number;
   };
   RelativeStoragePath: string;
   StorageHealth: {

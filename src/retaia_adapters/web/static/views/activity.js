@@ -55,7 +55,7 @@ class Activity extends HTMLElement {
 
   /** @returns {Promise<Failed[]>} */
   async #failed() {
-    const { items } = await get("/assets", { query: { flag: "unprocessable", limit: FAILED_SHOWN } });
+    const { items } = await get("/assets", { query: { flag: "unprocessable", state: "READY", limit: FAILED_SHOWN } });
     return Promise.all(
       /** @type {Asset[]} */ (items).map(async (asset) => ({ asset, jobs: (await get(`/assets/${asset.uuid}/jobs`)).items })),
     );

@@ -15,6 +15,7 @@ import { go } from "../lib/router.js";
 import { announce, blank, explain, note, wrong } from "../lib/tell.js";
 import { say, t } from "../lib/words.js";
 import { factsOf } from "./facts.js";
+import { certificate, purge } from "./purge.js";
 import { whyPanel } from "./why.js";
 
 /** @typedef {import("../api.js").Schemas} Schemas */
@@ -294,7 +295,10 @@ class Review extends HTMLElement {
   #otherWays(state, { uuid, flags }) {
     const act = (/** @type {import("../lib/words.js").Word} */ word, /** @type {string} */ path, /** @type {string} */ told) =>
       h("button", { class: "small", title: told, click: () => void this.#do(uuid, path) }, t(word));
-    if (state === "ARCHIVED" || state === "REJECTED") return [act("reopen", "reopen", t("reopen_help"))];
+    const reopen = act("reopen", "reopen", t("reopen_help"));
+    if (state === "ARCHIVED") return [reopen];
+    if (state === "REJECTED") return [reopen, h("button", { class: "small reject", click: () => void this.#purge(uuid) }, t("purge"))];
+    if (state === "PURGED") return [h("button", { class: "small", click: () => void certificate(uuid) }, t("certificate"))];
     if (flags.includes("unprocessable")) return [act("waive", "waive", t("waive_help")), act("retry", "retry", t("retry_help"))];
     return [h("span", { class: "soft" }, t("not_open"))];
   }
@@ -307,6 +311,11 @@ class Review extends HTMLElement {
     } catch (error) {
       wrong(error);
     }
+  }
+
+  /** @param {string} uuid */
+  async #purge(uuid) {
+    if (await purge(uuid, this.#shown?.detail?.summary.name ?? uuid)) await this.#again(uuid);
   }
 
   #tellStrip() {

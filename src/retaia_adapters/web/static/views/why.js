@@ -22,11 +22,29 @@ export async function whyPanel(uuid) {
   try {
     /** @type {import("../api.js").Schemas["Explanation"]} */
     const why = await get(`/assets/${uuid}/why`);
-    fill(told, sentences(why));
+    fill(told, sentences(why), history(uuid));
   } catch (error) {
     fill(told, h("p", { class: "wrong-text" }, explain(error)));
   }
   told.removeAttribute("aria-busy");
+}
+
+/** Everything that happened to it, asked for when it is opened. @param {string} uuid */
+function history(uuid) {
+  const list = h("ol", { class: "history", lang: "en", reversed: true });
+  const more = h("details", { toggle: () => more.open && !list.childElementCount && void read(uuid, list) }, h("summary", null, t("history_all")), list);
+  return more;
+}
+
+/** @param {string} uuid @param {HTMLElement} list */
+async function read(uuid, list) {
+  try {
+    /** @type {{items: import("../api.js").Schemas["HistoryLine"][]}} */
+    const { items } = await get(`/assets/${uuid}/history`, { query: { limit: 200 } });
+    fill(list, items.map((line) => h("li", null, h("span", { class: "soft" }, when(line.at)), " ", plain(line.sentence))));
+  } catch (error) {
+    fill(list, h("li", { class: "wrong-text" }, explain(error)));
+  }
 }
 
 /** @param {import("../api.js").Schemas["Explanation"]} why */
