@@ -8,10 +8,8 @@ takes back only its own savepoint. Where one of them is durable, the whole commi
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import sqlite3
-import tempfile
 import threading
 import time
 from collections import deque
@@ -20,14 +18,11 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 import anyio.to_thread
-from sqlalchemy import create_engine, event
-from sqlalchemy.engine import Connection
-from sqlalchemy.pool import NullPool
 
 from retaia_core.errors import StoreError
 from retaia_core.ports.store import SharedWork, Store, Transaction, Work
 
-from . import lockfile, migrate
+from . import lockfile, migrate, sqlite_file
 from .calls import Call, Run, call_of, deliver, share_out, together
 from .dialects import SQLITE
 from .quick_reads import QuickReader, TooLong
@@ -35,8 +30,6 @@ from .quick_writes import Chore, LeftOver, QuickWriter
 from .sqlite_claims import SqliteTransaction
 from .sqlite_session import SqliteSession, connect, explained
 from .transaction import Statements
-
-log = logging.getLogger("retaia.store")
 
 Item = TypeVar("Item")
 T = TypeVar("T")
@@ -46,9 +39,6 @@ GROUP = 256
 
 GROUP_SECONDS = 0.05
 """After this time a group takes in no further function."""
-
-LEAVE_MS = 200
-"""So long does closing wait for another process, to leave good statistics behind."""
 
 READERS = min(4, os.cpu_count() or 1)
 
@@ -145,7 +135,7 @@ class SqliteStore(Store):
 
     def _prepare(self) -> None:
         try:
-            self._make_file()
+            sqlite_file.make(self._path)
             if self._server:
                 self._lock = lockfile.take(self._lock_path)
             self._migrate()
@@ -182,29 +172,13 @@ class SqliteStore(Store):
     def _lock_path(self) -> Path:
         return self._path.with_name(self._path.name + ".lock")
 
-    def _make_file(self) -> None:
-        """Make folder and file so that only their user can read them.
-
-        The file itself is never opened here: closing any descriptor of it takes from this process every
-        lock that SQLite holds on it, and another process would remove the log that is written to.
-        """
-        try:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if not self._path.exists():
-                _appear(self._path)
-        except OSError as error:
-            raise StoreError(
-                f"the database's file cannot be made or opened: {error.strerror}; "
-                "name another place in the settings"
-            ) from error
-
     def _migrate(self) -> None:
-        if _revision(self._path) == migrate.HEAD:
+        if sqlite_file.revision(self._path) == migrate.HEAD:
             return
         # Nobody else may be at work on the old schema meanwhile, and no server wait for the new one.
         lock = None if self._server else lockfile.take(self._lock_path)
         try:
-            _upgrade(self._path)
+            sqlite_file.upgrade(self._path)
         finally:
             if lock is not None:
                 lock.release()
@@ -221,7 +195,7 @@ class SqliteStore(Store):
             while waiting:
                 deliver(writer.run(waiting))
                 self._drain(waiting, connection)
-        _leave(connection)
+        sqlite_file.leave(connection)
 
     def _drain(self, waiting: deque[Call], connection: sqlite3.Connection) -> None:
         while len(waiting) < GROUP:
@@ -349,32 +323,6 @@ class _Writer:
             self._connection.execute("ROLLBACK")
 
 
-def _leave(connection: sqlite3.Connection) -> None:
-    """Close the writing connection; statistics are brought up to date where nobody else writes now."""
-    try:
-        connection.execute(f"PRAGMA busy_timeout={LEAVE_MS}")
-        connection.execute("PRAGMA optimize")
-    except sqlite3.OperationalError as error:
-        log.debug("the statistics of the database are left as they are: %s", error)
-    finally:
-        connection.close()
-
-
-def _appear(path: Path) -> None:
-    """Let an empty file appear under a name, unless one is there; only its user can read it."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    os.close(handle)
-    try:
-        os.link(name, path)
-    except FileExistsError:
-        pass  # Another was faster.
-    except OSError:  # A filesystem without second names.
-        with contextlib.suppress(FileExistsError):
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-    finally:
-        Path(name).unlink()
-
-
 def _next_of(waiting: deque[Call]) -> list[Call]:
     """Take the next call, and with a shared function all who wait for the same."""
     first = waiting.popleft()
@@ -405,33 +353,3 @@ def _failed(group: list[Call], error: sqlite3.Error) -> list[Call]:
         call.answer, call.error = None, explained(error)
         call.error.__cause__ = error
     return group
-
-
-def _revision(path: Path) -> str | None:
-    """The schema's revision, where it is one; read without the machinery of migrations."""
-    with contextlib.closing(connect(str(path), writing=True)) as connection:
-        # Remembered in the file; a first connection sets it, since others rely on it.
-        connection.execute("PRAGMA journal_mode=WAL")
-        known = connection.execute("SELECT name FROM sqlite_master WHERE name='alembic_version'")
-        if known.fetchone() is None:
-            return None
-        found = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-        return found[0] if found else None
-
-
-def _upgrade(path: Path) -> None:
-    """Migrate in one transaction, with foreign keys off while tables are copied."""
-    engine = create_engine("sqlite://", creator=lambda: _migrating(path), poolclass=NullPool)
-
-    @event.listens_for(engine, "begin")
-    def _exclusive(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN EXCLUSIVE")
-
-    with engine.begin() as connection:
-        migrate.upgrade(connection)
-
-
-def _migrating(path: Path) -> sqlite3.Connection:
-    connection = connect(str(path), writing=True)
-    connection.execute("PRAGMA foreign_keys=OFF")
-    return connection
