@@ -38,6 +38,7 @@ class Hanging(MemoryOriginals):
         self.gate = threading.Event()
         self.gate.set()
         self.walking = threading.Event()
+        self.broken = False
 
     def check(self) -> str | None:
         self.gate.wait(30)
@@ -46,6 +47,8 @@ class Hanging(MemoryOriginals):
     def walk(self, layout: Layout, known: Callable[[str], str | None]) -> Iterator[FolderListing]:
         self.walking.set()
         self.gate.wait(30)
+        if self.broken:
+            raise KeyError("a bug")
         yield from super().walk(layout, known)
 
 
@@ -159,6 +162,17 @@ class TestAttendance:
             good = len([r for r in stage.scans("nas") if not r.problem])
             await stage.until(lambda: len([r for r in stage.scans("nas") if not r.problem]) > good)
             assert (await stage.storages.get(StorageId("nas"))).health is Health.ONLINE
+
+    async def test_a_scan_that_fails_is_made_again(self) -> None:
+        """A bug in the walk of one storage is told, and ends neither the program nor its attendance."""
+        stage = Stage()
+        stage.nas.broken = True
+        async with stage.going():
+            await stage.until(lambda: bool(stage.named("scan_failed")))
+            assert "scan of nas" in stage.vitals.ailing
+            stage.nas.broken = False
+            await stage.until(lambda: bool(stage.scans("nas")))
+            await stage.until(lambda: not stage.vitals.ailing)
 
     async def test_one_that_is_adopted_meanwhile(self) -> None:
         """It is attended to without a restart."""

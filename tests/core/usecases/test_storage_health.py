@@ -248,6 +248,19 @@ class TestFoldersThatAreDisks:
         assert (await house.scan()).problem
         assert await house.review.asset(asset.uuid) == asset
 
+    async def test_folders_that_cannot_be_looked_at(self, house: House, disk: Disk) -> None:
+        """Nobody can say whether their disks are there: the storage is offline with that reason."""
+
+        def refuse(layout: Layout) -> frozenset[str]:
+            raise StorageOffline("cannot be looked at", reason="its folders cannot be looked at")
+
+        disk.mounts = refuse  # type: ignore[method-assign]
+        found = await look(house)
+        assert (found.trouble, found.health_reason) == (
+            Trouble.FAILING,
+            "its folders cannot be looked at",
+        )
+
     async def test_a_person_says_that_it_is_so(self, house: House, disk: Disk) -> None:
         """Adopted again, the storage is taken as it is now."""
         disk.of_their_own = {"INBOX"}
@@ -287,6 +300,22 @@ class TestErrorsThatWorkMeets:
         assert (done.status, done.results[0].outcome) == (BatchStatus.DONE, Outcome.MOVED)
         assert disk.looks[-1] is True
         assert await events(house) == ["storage.offline", "storage.online"]
+
+    async def test_the_first_error_of_a_piece_of_work_stands(
+        self, house: House, disk: Disk
+    ) -> None:
+        """What comes of it later is told to nobody; the work sees the storage as offline from then on."""
+        disk.add("INBOX/a.jpg")
+        originals = house.storages.open(await house.storages.get(disk.storage_id))
+        assert originals.check() is None
+        for number in (errno.EROFS, errno.ENOSPC):
+            fails(house, "stat", number)
+            with pytest.raises(StorageOffline):
+                originals.stat("INBOX/a.jpg")
+        assert originals.check() == READ_ONLY.reason
+        assert (await look(house)).trouble is Trouble.READ_ONLY
+        disk.fault = None
+        assert house.storages.open(await house.storages.get(disk.storage_id)).check() is None
 
     async def test_a_bad_spot_is_one_files(self, house: House, disk: Disk) -> None:
         """An input/output error of one file, on a disk that answers, is that file's failure."""
