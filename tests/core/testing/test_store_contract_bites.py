@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +15,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from retaia_core.domain.accounts import Account
 from retaia_core.domain.assets import Asset
+from retaia_core.domain.fixity import Fixity
 from retaia_core.domain.identifiers import AssetId, JobId, StorageId
 from retaia_core.domain.jobs import Job, JobStatus
 from retaia_core.domain.leases import Lock, LockKind
@@ -145,6 +146,31 @@ class LoserTakesAll(MemoryTransaction):
         return outcomes if lost is None else [lost for _ in outcomes]
 
 
+class LooksPagedByTimeAlone(MemoryTransaction):
+    def fixity_due(
+        self,
+        *,
+        before: datetime,
+        storage_id: StorageId | None = None,
+        after: Fixity | None = None,
+        limit: int = 100,
+    ) -> Sequence[Fixity]:
+        due = super().fixity_due(before=before, storage_id=storage_id, limit=1000)
+        return [o for o in due if after is None or o.checked_at > after.checked_at][:limit]
+
+
+class EveryStorageAtOnce(MemoryTransaction):
+    def assets_without_fixity(
+        self, *, storage_id: StorageId | None = None, after: AssetId | None = None, limit: int = 100
+    ) -> Sequence[AssetId]:
+        return super().assets_without_fixity(after=after, limit=limit)
+
+
+class DigestsOfThePurged(MemoryTransaction):
+    def _settled(self, storage_id: StorageId | None) -> Iterator[AssetId]:
+        return iter([asset.uuid for asset in self._tables.assets.values()])
+
+
 MISTAKES: list[tuple[type[MemoryTransaction], str]] = [
     (NoRollback, "test_an_exception_leaves_nothing_behind"),
     (NoRollback, "test_an_exception_restores_what_was_replaced_and_removed"),
@@ -168,6 +194,11 @@ MISTAKES: list[tuple[type[MemoryTransaction], str]] = [
     (CountsReleasedLocks, "test_locks_are_counted_while_they_are_held"),
     (PagesByTimeAlone, "test_locks_are_paged_by_their_end"),
     (CountsByTypeAlone, "test_jobs_are_counted_by_what_makes_them_alike"),
+    (NoRollback, "test_a_write_sees_its_own_record_and_a_failure_takes_it_back"),
+    (LooksPagedByTimeAlone, "test_the_oldest_look_comes_first"),
+    (EveryStorageAtOnce, "test_one_storage_can_be_asked_about"),
+    (DigestsOfThePurged, "test_what_is_not_settled_is_never_due"),
+    (DigestsOfThePurged, "test_assets_that_nobody_looked_at_are_found"),
 ]
 
 
