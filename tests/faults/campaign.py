@@ -26,6 +26,9 @@ MUST_HAPPEN = (
 )  # fmt: skip
 """What every campaign of some size has seen; one in which one of these never happened proves little."""
 
+ENOUGH = 2_000
+"""So many runs, and each of these has happened."""
+
 PART = 50
 
 
@@ -40,7 +43,9 @@ class Campaign:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """What should have happened and never did."""
+        """What should have happened and never did, where there were runs enough for it."""
+        if self.count < ENOUGH:
+            return ()
         return tuple(name for name in MUST_HAPPEN if not self.stats[name])
 
     def add(self, results: Sequence[tuple[int, tuple[str, ...]]], stats: Counter[str]) -> None:

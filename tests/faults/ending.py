@@ -126,8 +126,9 @@ class Ending:
                 world.violate(f"{asset.path!r} is PURGED, and stands at {here[0]!r}")
             return
         if content in world.watch.gone and not here:
-            # Something of it could not be removed, which was reported; it can be purged again.
-            if asset.state is not State.REJECTED:
+            # Something of it could not be removed; who ordered it was told, and may do anything now.
+            events = world.database.tables.events.values()
+            if not any((e.subject, e.name) == (asset.subject, "purge.failed") for e in events):
                 world.violate(f"{asset.path!r} was purged, and its state is {asset.state}")
             return
         if Flag.PARKED in asset.flags:
