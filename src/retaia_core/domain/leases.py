@@ -77,10 +77,10 @@ def acquire(
     ``token`` is fresh randomness of the caller; it is ignored where a lease is joined.
 
     Raises:
-        StateConflict: somebody else holds a lock of the subject.
+        StateConflict: somebody else holds a lock of the subject, or a purge of it has not ended.
     """
     expires = now + (DURATIONS[kind] if duration is None else duration)
-    if current is not None and current.held(now):
+    if current is not None and current.binds(now):
         joins = kind is LockKind.JOB_LEASE and (current.kind, current.holder) == (kind, holder)
         if not joins:
             raise StateConflict(

@@ -16,6 +16,8 @@ from ..errors import ForbiddenActor, NotFound, Purged
 from ..ports.store import Transaction
 
 _LOCKS_AT_ONCE = 1000
+_MOST_OVER = 1_000_000
+"""Locks whose time is over and that nobody recovered yet: in a store that is watched over, a handful."""
 
 
 def need_person(actor: Actor, act: str) -> None:
@@ -42,7 +44,7 @@ def need_batch(tx: Transaction, batch_id: BatchId) -> Batch:
 
 def held_locks(tx: Transaction, now: datetime) -> Mapping[Subject, Lock]:
     """Every lock that others must wait for now, by its subject."""
-    over = tx.locks(now=now, expired=True)
+    over = tx.locks(now=now, expired=True, limit=_MOST_OVER)
     held: dict[Subject, Lock] = {lock.subject: lock for lock in over if lock.binds(now)}
     last: Lock | None = None
     while page := tx.held_locks(now=now, after=last, limit=_LOCKS_AT_ONCE):

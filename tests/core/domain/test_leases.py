@@ -123,10 +123,10 @@ class TestOneHolder:
     def test_a_held_lock_is_only_joined(
         self, lock: Lock, holder: str, kind: LockKind, now: datetime
     ) -> None:
-        """Taking succeeds where nobody holds, or where one joins one's own job lease; else never."""
+        """Taking succeeds where no lock binds, or where one joins one's own job lease; else never."""
         lock = evolve(lock, holder=lock.holder.removeprefix("agent-"))
         joins = lock.kind is kind is LockKind.JOB_LEASE and lock.holder == holder
-        if lock.held(now) and not joins:
+        if lock.binds(now) and not joins:
             with pytest.raises(StateConflict) as caught:
                 take(lock, holder, now, kind)
             assert caught.value.details["lock"] == lock.kind

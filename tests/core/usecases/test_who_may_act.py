@@ -158,14 +158,30 @@ async def test_every_pair(state: State, held: LockKind | None, name: str) -> Non
     assert await everything(house, asset) == before
 
 
-@pytest.mark.parametrize("held", EVERYBODY_OUT)
 @pytest.mark.parametrize("name", OPERATIONS)
-async def test_a_lock_that_is_over_hinders_nobody(name: str, held: LockKind) -> None:
-    """When its time is over a lock keeps nobody out, until recovery has looked at what was interrupted."""
+async def test_a_move_lock_that_is_over_hinders_nobody(name: str) -> None:
+    """Who is being moved is `MOVE_QUEUED`; the lock of its mover keeps nobody out when its time is over."""
+    house, asset = await over(name, LockKind.ASSET_MOVE_LOCK)
+    await OPERATIONS[name][0](house, asset)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+async def test_a_purge_that_was_cut_off_keeps_everybody_out(name: str) -> None:
+    """Its files may be gone: until recovery ended it nothing else begins, whatever the clock says."""
+    house, asset = await over(name, LockKind.ASSET_PURGE_LOCK)
+    await house.agent()
+    before = await everything(house, asset)
+    with pytest.raises(StateConflict, match="another holds a asset_purge_lock"):
+        await OPERATIONS[name][0](house, asset)
+    assert await everything(house, asset) == before
+
+
+async def over(name: str, held: LockKind) -> tuple[House, Asset]:
+    """An asset on which an operation is open but for a lock, whose time is over."""
     state = next(s for s in (*KEPT, *REJECTED, *CLAIMABLE) if open_now(name, s, None))
     house, asset = await arrange(state, held)
     house.clock.advance(DURATIONS[held] + timedelta(seconds=1))
-    await OPERATIONS[name][0](house, asset)
+    return house, asset
 
 
 class TestPreviews:
