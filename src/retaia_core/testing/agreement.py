@@ -326,6 +326,16 @@ class StoreAgreement(RuleBasedStateMachine):
 
         self.write(work)
 
+    @rule(n=NUMBERS)
+    def save_an_old_reading(self, n: int) -> None:
+        """Save one twice from the same reading, if it is there."""
+
+        def work(tx: Transaction) -> list[Asset]:
+            stored = tx.asset(samples.asset_id(n))
+            return [] if stored is None else [tx.save_asset(stored), tx.save_asset(stored)]
+
+        self.write(work)
+
     @rule(query=queries())
     def find_assets(self, query: AssetQuery) -> None:
         """Walk the pages of a query to its end."""
