@@ -163,6 +163,8 @@ class TestClock:
         stage.house.clock.advance(3650 * DAY)
         for _ in range(100):  # the second day of 30, however often it is looked at
             assert (await policy.round()).purged == ()
+        events = await stage.house.store.read(lambda tx: tx.events(SUBJECT))
+        assert len(events) == 2
         assert await days(policy, stage, 27) == []
         assert await days(policy, stage, 1) == [asset.uuid]
 
