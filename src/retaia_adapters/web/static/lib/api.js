@@ -116,9 +116,10 @@ export const patch = (path, asked) => call("PATCH", path, asked);
 
 // Pictures and other derived files
 
-const KEPT = 600;
-/** @type {Map<string, string>} */
+const KEPT_BYTES = 200_000_000;
+/** By address, the one that was looked at last at the end. @type {Map<string, {local: string, size: number}>} */
 const pictures = new Map();
+let held = 0;
 
 /** The address of a picture in this page's memory. @param {string} url @param {AbortSignal} [signal] */
 export async function picture(url, signal) {
@@ -126,20 +127,25 @@ export async function picture(url, signal) {
   if (known) {
     pictures.delete(url);
     pictures.set(url, known);
-    return known;
+    return known.local;
   }
-  const local = URL.createObjectURL(await blob(url, signal));
-  pictures.set(url, local);
-  for (const [old, address] of pictures) {
-    if (pictures.size <= KEPT) break;
+  const file = await blob(url, signal);
+  const meanwhile = pictures.get(url);
+  if (meanwhile) return meanwhile.local;
+  const local = URL.createObjectURL(file);
+  pictures.set(url, { local, size: file.size });
+  held += file.size;
+  for (const [old, { local: address, size }] of pictures) {
+    if (held <= KEPT_BYTES || old === url) break;
     pictures.delete(old);
+    held -= size;
     URL.revokeObjectURL(address);
   }
   return local;
 }
 
 /** The address of a picture that is here already. @param {string} url */
-export const pictureHere = (url) => pictures.get(url);
+export const pictureHere = (url) => pictures.get(url)?.local;
 
 /** @param {string} url @param {AbortSignal} [signal] */
 async function blob(url, signal) {

@@ -18,6 +18,8 @@ const CAPTION = 46;
 const ROW = 40;
 const TALLEST = 30_000_000; // Browsers draw nothing beyond some 33 million pixels.
 const SPARE_ROWS = 2;
+/** @type {string[]} */
+export const NO_FLAGS = [];
 
 /** Dispatches `current` (another asset), `chosen` (the selection changed) and `open`. */
 export class Shelf extends HTMLElement {
@@ -28,7 +30,8 @@ export class Shelf extends HTMLElement {
   #anchor = null;
   #columns = 1;
   #cell = { width: 0, height: ROW };
-  /** @type {Map<number, {element: HTMLElement, of: unknown, stop: AbortController}>} */
+  /** @typedef {{element: HTMLElement, asset: Asset | undefined, waits: string | undefined, flags: string[] | undefined, stop: AbortController}} Cell */
+  /** @type {Map<number, Cell>} */
   #cells = new Map();
   #space = h("div", { role: "presentation", class: "space" });
   #frame = 0;
@@ -36,8 +39,8 @@ export class Shelf extends HTMLElement {
   #sized = new ResizeObserver(() => this.#measure());
   /** @type {Map<string, Asset>} */
   selected = new Map();
-  /** @type {(uuid: string) => string[]} */
-  flags = () => [];
+  /** What an asset is flagged with; the same list as long as that does not change. @type {(uuid: string) => string[]} */
+  flags = () => NO_FLAGS;
 
   connectedCallback() {
     this.setAttribute("role", "listbox");
@@ -150,11 +153,11 @@ export class Shelf extends HTMLElement {
     const asset = this.#feed.at(place);
     let cell = this.#cells.get(place);
     const waits = asset && decisions.pending(asset.uuid);
-    const of = asset && JSON.stringify([asset, waits, this.flags(asset.uuid)]);
-    if (!cell || cell.of !== of) {
+    const flags = asset && this.flags(asset.uuid);
+    if (!cell || cell.asset !== asset || cell.waits !== waits || cell.flags !== flags) {
       if (cell) this.#drop(cell);
       const stop = new AbortController();
-      cell = { element: this.#make(asset, stop.signal), of, stop };
+      cell = { element: this.#make(asset, stop.signal), asset, waits, flags, stop };
       this.#cells.set(place, cell);
       this.#space.append(cell.element);
     }

@@ -10,7 +10,7 @@ import { number } from "../lib/format.js";
 import { shortcuts } from "../lib/keys.js";
 import { isAdmin } from "../lib/person.js";
 import { go } from "../lib/router.js";
-import { Shelf } from "../lib/shelf.js";
+import { NO_FLAGS, Shelf } from "../lib/shelf.js";
 import { announce, blank, explain, note } from "../lib/tell.js";
 import { say, t } from "../lib/words.js";
 import { decideAll } from "./decide-all.js";
@@ -43,7 +43,7 @@ class Library extends HTMLElement {
 
   connectedCallback() {
     this.dataset.follows = "";
-    this.#shelf.flags = (uuid) => this.#flags.get(uuid) ?? [];
+    this.#shelf.flags = (uuid) => this.#flags.get(uuid) ?? NO_FLAGS;
     fill(this, this.#side, h("div", { class: "work" }, h("h1", { class: "aloud" }, t("nav_library")), this.#filters(), this.#bar, this.#empty, this.#shelf, this.#line));
     this.addEventListener("address", () => this.#show());
     this.#shelf.addEventListener("open", () => this.#open());

@@ -53,6 +53,7 @@ class Review extends HTMLElement {
   /** When the last decisions of this sitting were made. @type {number[]} */
   #times = [];
   #alone = false;
+  #frame = 0;
 
   connectedCallback() {
     this.dataset.follows = "";
@@ -65,7 +66,7 @@ class Review extends HTMLElement {
     ); // prettier-ignore
     this.#ends.push(shortcuts("nav_review", this.#keys()), () => this.#dropKeys());
     this.#on(this, "address", () => void this.#begin());
-    this.#on(decisions, "waiting", () => this.#tell());
+    this.#on(decisions, "waiting", () => this.#tellSoon());
     this.#on(decisions, "decided", (event) => this.#decided(/** @type {CustomEvent} */ (event).detail));
     this.#on(decisions, "refused", (event) => void this.#again(/** @type {CustomEvent} */ (event).detail.item.uuid));
     this.#on(decisions, "meanwhile", (event) => void this.#again(/** @type {CustomEvent} */ (event).detail.item.uuid));
@@ -103,7 +104,7 @@ class Review extends HTMLElement {
     if (this.#alone && wanted) return this.#showOne(wanted);
     if (!feed.count) return this.#nothing();
     await this.#show(wanted ? (feed.placeOf(wanted) ?? 0) : this.#firstOpen());
-    void feed.reach(COUNTED).then(() => this.#tell());
+    void feed.reach(COUNTED).then(() => this.#tellSoon());
   }
 
   /** @param {import("../lib/filters.js").Filters} given */
@@ -220,7 +221,7 @@ class Review extends HTMLElement {
     this.#dropKeys = shortcuts(detail.summary.media_type === "PHOTO" ? "keys_photo" : "keys_player", view.keys());
     fill(this.#title, named(detail.summary.name ?? detail.summary.uuid));
     document.title = `${plain(detail.summary.name ?? "")} – Retaia`;
-    this.#tell();
+    this.#tellSoon();
     announce(`${plain(detail.summary.name ?? "")}, ${say("state", this.#stateOf(prepared))}`);
   }
 
@@ -230,8 +231,17 @@ class Review extends HTMLElement {
     return waits ? stateAfter(waits) : (prepared.detail?.summary.state ?? "");
   }
 
+  /** Once before the next picture of the screen, however much changed: looking must not wait for words. */
+  #tellSoon() {
+    this.#frame ||= requestAnimationFrame(() => {
+      this.#frame = 0;
+      if (this.isConnected) this.#tell();
+    });
+  }
+
   #tell() {
-    this.#tellAround();
+    this.#tellProgress();
+    this.#tellStrip();
     const shown = this.#shown;
     if (!shown?.detail) return;
     this.#tellVerdicts(shown);
@@ -373,13 +383,7 @@ class Review extends HTMLElement {
     if (!prepared) return;
     await this.#fetch(prepared);
     if (prepared.detail && !prepared.error) this.#feed.renew(prepared.detail.summary);
-    if (this.#shown === prepared) this.#tell();
-    else this.#tellAround();
-  }
-
-  #tellAround() {
-    this.#tellProgress();
-    this.#tellStrip();
+    this.#tellSoon();
   }
 
   /** @param {Schemas["AssetSummary"]} asset */
@@ -388,7 +392,7 @@ class Review extends HTMLElement {
     const prepared = this.#prepared.get(asset.uuid);
     if (prepared?.detail) prepared.detail.summary = asset;
     this.#feed.renew(asset);
-    this.#tellAround();
+    this.#tellSoon();
     void this.#again(asset.uuid);
   }
 
@@ -407,7 +411,7 @@ class Review extends HTMLElement {
     this.#times = [...this.#times, Date.now()].slice(-PACE_OF);
     announce(t("decided", { name: plain(name), action: say("action", action) }));
     if (action !== "CLEAR" && !this.#alone) this.#goOn();
-    else this.#tell();
+    else this.#tellSoon();
   }
 
   /** To the next one that is not decided: after this place, else before it. */
@@ -419,7 +423,7 @@ class Review extends HTMLElement {
       if (this.#isUndecided(place)) return void this.#show(place);
     }
     if (!ended) return void this.#show(this.#place + 1);
-    this.#tell();
+    this.#tellSoon();
     note(t("all_decided"), { act: { label: t("nav_apply"), run: () => go("/apply") } });
   }
 
