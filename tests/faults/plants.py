@@ -176,8 +176,8 @@ def _forgotten_sidecars(world: World) -> contextlib.AbstractContextManager[Any]:
     """Move the original and report the whole group."""
     keep = moving._move_group
 
-    def move_group(originals: Any, move: PlannedMove, go_on: Any) -> str:
-        return keep(originals, evolve(move, files=move.files[:1]), go_on)
+    def move_group(originals: Any, move: PlannedMove, *rest: Any) -> str:
+        return keep(originals, evolve(move, files=move.files[:1]), *rest)
 
     def outcome(found: Any) -> Outcome:
         places = list(found)

@@ -52,6 +52,10 @@ def run(
             world.loop.run(_tell(world))
         except Stuck as error:
             world.violate(f"stuck: {error}")
+        except Exception:
+            # What a use case raised in recovery was noted where it was raised.
+            if not world.violations:
+                raise
         finally:
             world.loop.end()
     for error in world.loop.errors:
