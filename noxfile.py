@@ -37,7 +37,7 @@ TRIED = (
 TRIED_BY = (
     *(f"domain/test_{name}" for name in ("leases", "moves", "purge")),
     *(f"usecases/test_{name}_use_case" for name in ("running", "undo", "recovery")),
-    *(f"usecases/test_{name}_use_case" for name in ("proofs", "purge_policy", "purges")),
+    *(f"usecases/test_{name}_use_case" for name in ("fixity", "proofs", "purge_policy", "purges")),
     "usecases/test_review_and_moves_use_cases",
     "usecases/test_who_may_act",
 )

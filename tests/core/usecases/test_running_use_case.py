@@ -339,7 +339,7 @@ class TestWhatCannotBeDone:
         first = await house.review.asset(batch.results[0].asset)
         now = house.clock.now()
         held = Lock(
-            subject=first.subject, kind=LockKind.ASSET_PURGE_LOCK, holder="x", token="t", fencing=9,
+            subject=first.subject, kind=LockKind.ASSET_MOVE_LOCK, holder="x", token="t", fencing=9,
             expires_at=now + timedelta(seconds=300),
         )  # fmt: skip
         await house.store.transact(lambda tx: tx.save_lock(held))
