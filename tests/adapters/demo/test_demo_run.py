@@ -135,7 +135,7 @@ class TestTheFolder:
         assert [answer.code for answer in answers] == [0] * 5
         assert "is ARCHIVED" in answers[0].output
         assert "required work failed for good" in answers[1].output
-        assert "move.moved" in answers[2].output
+        assert "moved it" in answers[2].output
         assert "DECIDED_KEEP" in answers[3].output
         assert "1 assets would move" in answers[4].output
 

@@ -129,6 +129,8 @@ CALLS: Mapping[str, Call] = {
     "GET /assets/{uuid}/derived/upload/{upload_id}": lambda c, p: c.uploads.state(U, "u"),
     "GET /assets/{uuid}/facts": lambda c, p: c.assets.facts(U),
     "GET /assets/{uuid}/fixity": lambda c, p: c.assets.fixity(U),
+    "GET /assets/{uuid}/history": lambda c, p: c.assets.history(U, limit=2),
+    "GET /batches/moves/{batch_id}/history": lambda c, p: c.batches.history("b", limit=2),
     "GET /assets/{uuid}/jobs": lambda c, p: c.assets.jobs(U),
     "POST /assets/{uuid}/purge": lambda c, p: c.purge.execute(U, digest="d"),
     "POST /assets/{uuid}/purge/preview": lambda c, p: c.purge.preview(U),
@@ -173,7 +175,9 @@ CALLS: Mapping[str, Call] = {
     "POST /batches/moves/preview": lambda c, p: c.batches.preview("BOTH", limit=5),
     "GET /batches/moves/{batch_id}": lambda c, p: c.batches.get("b"),
     "POST /batches/moves/{batch_id}/undo": lambda c, p: c.batches.undo("b", digest="d"),
-    "POST /batches/moves/{batch_id}/undo/preview": lambda c, p: c.batches.preview_undo("b", uuids=(U,)),
+    "POST /batches/moves/{batch_id}/undo/preview": lambda c, p: c.batches.preview_undo(
+        "b", uuids=(U,)
+    ),
     "POST /decisions/apply": lambda c, p: c.decisions.apply("t"),
     "POST /decisions/preview": lambda c, p: c.decisions.preview("KEEP", FILTERS, max_items=5),
     "GET /events": lambda c, p: anext(c.events.follow(last_event_id="7")),

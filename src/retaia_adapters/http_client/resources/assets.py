@@ -16,6 +16,7 @@ from ..values.assets import (
     AssetSummary,
     Decision,
     Explanation,
+    HistoryPage,
     JobReports,
 )
 from .filters import AssetFilters, wire_filters
@@ -137,3 +138,12 @@ class Assets(Resource[M]):
     async def jobs(self, uuid: str) -> JobReports:
         """Its jobs, whoever holds them."""
         return await self._engine.call(ask("GET", "/assets/{uuid}/jobs", uuid), JobReports)
+
+    @operation
+    async def history(
+        self, uuid: str, *, limit: int | None = None, cursor: str | None = None
+    ) -> HistoryPage:
+        """What was done to it, from its discovery on; of a purged one too. One page."""
+        query = {"limit": limit, "cursor": cursor}
+        request = ask("GET", "/assets/{uuid}/history", uuid, query=query)
+        return await self._engine.call(request, HistoryPage)

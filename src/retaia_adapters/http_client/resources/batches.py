@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from ..ask import ask
 from ..modes import M, Resource, operation
+from ..values.assets import HistoryPage
 from ..values.batches import (
     BulkPreview,
     BulkReport,
@@ -72,6 +73,15 @@ class Batches(Resource[M]):
         """How far a batch is, and its report."""
         request = ask("GET", "/batches/moves/{batch_id}", batch_id)
         return await self._engine.call(request, MoveBatch)
+
+    @operation
+    async def history(
+        self, batch_id: str, *, limit: int | None = None, cursor: str | None = None
+    ) -> HistoryPage:
+        """What was done in it, file by file. One page."""
+        query = {"limit": limit, "cursor": cursor}
+        request = ask("GET", "/batches/moves/{batch_id}/history", batch_id, query=query)
+        return await self._engine.call(request, HistoryPage)
 
     @operation
     async def preview_undo(

@@ -162,6 +162,31 @@ class AssetFixity:
 
 
 @frozen(kw_only=True)
+class HistoryLine:
+    """One thing that was done, in a sentence; ``what`` is its stable name, such as ``move.done``."""
+
+    source: Literal["event", "journal"]
+    at: datetime
+    what: str
+    sentence: str
+    subject_kind: str
+    subject_id: str
+    by: str | None = None
+    batch_id: str | None = None
+    storage_id: str | None = None
+    from_: str | None = None
+    to: str | None = None
+
+
+@frozen(kw_only=True)
+class HistoryPage:
+    """A page of a history, oldest first; the next one is asked for with ``next_cursor``."""
+
+    items: tuple[HistoryLine, ...]
+    next_cursor: str | None = None
+
+
+@frozen(kw_only=True)
 class JobProgress:
     """How far a job is."""
 
