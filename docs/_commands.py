@@ -99,7 +99,7 @@ one."""
 
 _REMOTE = """\
 Every operation of the API of a server elsewhere is a command, with the names and options of the
-[client](../howto/client.md)'s methods: `retaia remote assets decide UUID KEEP`. Objects are typed as JSON,
+[client](/howto/client.md)'s methods: `retaia remote assets decide UUID KEEP`. Objects are typed as JSON,
 answers are JSON documents, a series is one document a line. `RETAIA_SERVER` and `RETAIA_TOKEN` name a server
 and a token instead of a login. `retaia remote GROUP OPERATION --help` has the options."""
 
