@@ -78,7 +78,7 @@ def _source_first(world: World) -> contextlib.AbstractContextManager[Any]:
     """Remove the source of a copy before the copy was synced and read back."""
     keep = crossing._Crossing._copy
 
-    def copy(self: Any, temporary: str) -> Any:
+    def copy(self: Any) -> Any:
         fill = type(self)._fill
 
         def fill_and_remove(this: Any, original: int, made: int, before: Any) -> bytes:
@@ -87,11 +87,11 @@ def _source_first(world: World) -> contextlib.AbstractContextManager[Any]:
             return digest
 
         with patch.object(crossing._Crossing, "_fill", fill_and_remove):
-            return keep(self, temporary)
+            return keep(self)
 
     stack = contextlib.ExitStack()
     stack.enter_context(patch.object(crossing._Crossing, "_copy", copy))
-    stack.enter_context(patch.object(crossing._Crossing, "_untouched", lambda self, before: True))
+    stack.enter_context(patch.object(crossing._Crossing, "_untouched", lambda self: True))
     return stack
 
 

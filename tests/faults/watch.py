@@ -86,13 +86,26 @@ class Watch:
         if last is not None and last.operation == "purge" and self._intended("purge", name, None):
             self._purging(process, name, node, looked)
             return
-        if not any(safe for where, safe in self.standing(node.content) if where != path):
+        if not self._survives(path, node):
             world.violate(
                 f"{process.name} removes {name!r}, the last place where "
                 f"{self.precious[node.content]} is safe"
             )
         if not self._intended_at(name):
             world.violate(f"{process.name} removes {name!r}, and no journal says so")
+
+    def _survives(self, path: str, node: Node) -> bool:
+        """Whether a cut would leave a file's content under another name than this, be it a former one."""
+        folder, name = self._world.tree.parent(path)
+        for where, safe in self.standing(node.content):
+            if where == path:
+                continue
+            other = self._world.tree.find(where)
+            own = int(other is node and folder.safe.get(name) is node)
+            # A stranger may have renamed it just now: until that is synced, a cut shows the former name.
+            if safe or (other.kept == other.content and other.safe_links > own):
+                return True
+        return False
 
     def _purging(self, process: Process, name: str, node: Node, looked: int) -> None:
         self.gone.add(node.content)

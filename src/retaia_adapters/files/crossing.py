@@ -2,8 +2,10 @@
 
 The copy grows under a hidden name beside the target. What a crash leaves of it is taken up by the next
 try of the same move: under a name of its own, so that a first try that was only asleep can publish
-nothing any more, and as far as it is byte for byte the beginning of the source. What was written is
-read back from the disk and compared before it gets the target's name, and the source goes last.
+nothing any more, and as far as it was synced and is byte for byte the beginning of the source. How far
+it was synced stands in its name: after a sync that failed, memory may still answer with bytes that the
+disk never got, and that no later sync writes. What was written is read back from the disk and compared
+before it gets the target's name, and the source goes last.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator
 from enum import StrEnum
@@ -26,6 +29,8 @@ from .renaming import rename_without_replacing
 
 SYNC_EVERY = 256 * 1024 * 1024
 """After so many bytes a copy is synced, so that a loss of power costs no more than them."""
+
+_SYNCED = re.compile(r"\.(\d+)\.part")
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 _NO_ATTRIBUTES = frozenset({errno.ENOTSUP, errno.EOPNOTSUPP})
@@ -93,22 +98,27 @@ class _Crossing:
     watch: Watch
     progress: Progress
     needed: int = 0
+    synced: int = 0  # so many bytes of the copy are on the disk, whatever becomes of the rest
+    temporary: str = field(init=False)
     before: Stat = field(init=False)
     made: Stat = field(init=False)
+    _token: str = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._token = self.disk.token_hex(4)
+        self.temporary = self._named(0)
 
     def run(self) -> Moved:
-        name = f"{leftover_prefix(self.source, self.target)}{self.disk.token_hex(4)}.part"
-        temporary = os.path.join(os.path.dirname(self.target), name)
         try:
             self._require_removable()
-            self._take_over(temporary)
-            moved = self._copy(temporary)
-            self._publish(temporary)
+            self._take_over()
+            moved = self._copy()
+            self._publish()
         except (MoveRefused, OSError) as error:
             refusal = self._refusal(error)
             if isinstance(refusal, MoveRefused):
                 # Where the disk goes away meanwhile, that is what is told.
-                fsio.remove_if_there(self.disk, temporary)
+                fsio.remove_if_there(self.disk, self.temporary)
             raise refusal from error
         fsio.sync_folder(self.disk, os.path.dirname(self.target))
         self.watch(Step.PUBLISHED)
@@ -125,14 +135,25 @@ class _Crossing:
         name = f".retaia-{self.disk.token_hex(8)}.part"
         fsio.remove_if_there(self.disk, os.path.join(os.path.dirname(self.source), name))
 
-    def _take_over(self, temporary: str) -> None:
-        """Give what an earlier try left, if anything, the name that is this try's alone."""
-        left = _leftovers(self.disk, self.source, self.target)
+    def _named(self, synced: int) -> str:
+        """The path of the copy while so many of its bytes are synced."""
+        name = f"{leftover_prefix(self.source, self.target)}{self._token}.{synced}.part"
+        return os.path.join(os.path.dirname(self.target), name)
+
+    def _take_over(self) -> None:
+        """Give the best of what earlier tries left, if anything, a name that is this try's alone."""
+        left = sorted(_leftovers(self.disk, self.source, self.target), key=_synced, reverse=True)
         for path in left[:1]:
             with contextlib.suppress(FileNotFoundError):
-                self.disk.replace(path, temporary)
+                self._rename(path, _synced(path))
         for path in left[1:]:
             fsio.remove_if_there(self.disk, path)
+
+    def _rename(self, path: str, synced: int) -> None:
+        """Say in the name of the copy how many of its bytes are synced."""
+        named = self._named(synced)
+        self.disk.replace(path, named)
+        self.temporary, self.synced = named, synced
 
     def _refusal(self, error: Exception) -> Exception:
         """Nothing was changed, unless the disk went away while it was asked."""
@@ -153,17 +174,17 @@ class _Crossing:
             free_bytes=free,
         )
 
-    def _copy(self, temporary: str) -> Moved:
+    def _copy(self) -> Moved:
         """A copy that is whole, durable and proven, under its temporary name.
 
         The source is closed then: of a file that is open, a file server only hides the name.
         """
-        with fsio.reading(self.disk, self.source) as original, self._opened(temporary) as copy:
+        with fsio.reading(self.disk, self.source) as original, self._opened() as copy:
             self.before = before = self.disk.fstat(original)
             self._require_room(before, copy)
             digest = self._fill(original, copy, before)
             not_kept = _keep_attributes(self.disk, original, copy, before)
-            self.disk.fsync(copy)
+            self._sync(copy, before.st_size)
             self.watch(Step.COPIED)
             if self._read_back(copy, before) != digest:
                 raise MoveRefused("the copy read back differs from the source")
@@ -175,23 +196,24 @@ class _Crossing:
         )
 
     @contextlib.contextmanager
-    def _opened(self, temporary: str) -> Iterator[int]:
+    def _opened(self) -> Iterator[int]:
         """The copy under its temporary name, as far as it goes; only where nobody else has it too."""
         flags = os.O_RDWR | fsio.PLAIN | fsio.NOFOLLOW
         try:
-            handle = self._taken_up(temporary, flags)
+            handle = self._taken_up(flags)
         except OSError as error:
             if error.errno in fsio.GONE:
                 raise
-            fsio.remove_if_there(self.disk, temporary)
-            handle = self.disk.open(temporary, flags | os.O_CREAT | os.O_EXCL, 0o600)
+            fsio.remove_if_there(self.disk, self.temporary)
+            self.temporary, self.synced = self._named(0), 0
+            handle = self.disk.open(self.temporary, flags | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             yield handle
         finally:
             self.disk.close(handle)
 
-    def _taken_up(self, temporary: str, flags: int) -> int:
-        handle = self.disk.open(temporary, flags)
+    def _taken_up(self, flags: int) -> int:
+        handle = self.disk.open(self.temporary, flags)
         found = self.disk.fstat(handle)
         if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
             self.disk.close(handle)
@@ -207,26 +229,39 @@ class _Crossing:
             raise self._no_room(os.strerror(errno.ENOSPC).lower())
 
     def _fill(self, original: int, copy: int, before: Stat) -> bytes:
-        """Make the copy the whole of the original, from where they differ; the original's digest."""
+        """Make the copy the whole of the original, from where they differ or no sync was; its digest."""
         digest = hashlib.sha256()
-        done = unsynced = 0
+        done = 0
         equal = True
         for block in fsio.blocks(self.disk, original):
-            if equal and fsio.exactly(self.disk, copy, len(block)) != block:
+            if equal and not self._has(copy, block, done):
                 equal = False
+                if done < self.synced:  # first, so that the name never says too much
+                    self._rename(self.temporary, done)
                 self._cut(copy, done)
             if not equal:
                 fsio.write_whole(self.disk, copy, block)
-                unsynced += len(block)
             digest.update(block)
             done += len(block)
-            if unsynced >= SYNC_EVERY:
-                self.disk.fsync(copy)
-                unsynced = 0
+            if not equal and done - self.synced >= SYNC_EVERY:
+                self._sync(copy, done)
             self.progress(done, 2 * before.st_size)
         if equal:
             self._cut(copy, done)
         return digest.digest()
+
+    def _sync(self, copy: int, done: int) -> None:
+        """Make what was copied durable, and note in its name how much, where it is worth that."""
+        self.disk.fsync(copy)
+        if done - self.synced >= SYNC_EVERY:
+            # Where a file that is open keeps its name (Windows), a cut copy is begun anew.
+            with contextlib.suppress(PermissionError):
+                self._rename(self.temporary, done)
+
+    def _has(self, copy: int, block: bytes, start: int) -> bool:
+        """Whether the disk has a block of the original in the copy, which is read up to there."""
+        length = len(block)
+        return start + length <= self.synced and fsio.exactly(self.disk, copy, length) == block
 
     def _cut(self, copy: int, length: int) -> None:
         """End the copy here, and go on from here."""
@@ -255,13 +290,13 @@ class _Crossing:
             self.progress(done, 2 * before.st_size)
         return digest.digest()
 
-    def _publish(self, temporary: str) -> None:
+    def _publish(self) -> None:
         if not self._untouched():
             raise MoveRefused("the source changed while it was copied")
         try:
-            rename_without_replacing(self.disk, temporary, self.target)
+            rename_without_replacing(self.disk, self.temporary, self.target)
         except (FileExistsError, FileNotFoundError) as error:
-            if not fsio.is_taken(self.disk, temporary) and self._is_ours():
+            if not fsio.is_taken(self.disk, self.temporary) and self._is_ours():
                 return  # A file server did it, and would not own up to it when asked again.
             if isinstance(error, FileExistsError):
                 raise
@@ -303,6 +338,12 @@ class _Crossing:
             fsio.remove_if_there(self.disk, self.target)
             raise self._refusal(error) from error
         fsio.sync_folder(self.disk, os.path.dirname(self.source))
+
+
+def _synced(path: str) -> int:
+    """How many bytes of a leftover were synced, as its name says."""
+    found = _SYNCED.search(os.path.basename(path))
+    return int(found[1]) if found else 0
 
 
 def _looks_like(one: Stat, other: Stat) -> bool:

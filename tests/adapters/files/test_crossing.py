@@ -101,8 +101,43 @@ def assert_refused(source: Path, target: Path) -> None:
     assert list(target.parent.iterdir()) == []
 
 
+@pytest.fixture
+def synced_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Copies are synced, and marked so, after every block."""
+    monkeypatch.setattr(crossing, "SYNC_EVERY", BLOCK_BYTES)
+
+
+@pytest.mark.usefixtures("synced_often")
 class TestTakingUp:
-    """What a crash left is continued only as far as it is the beginning of the source."""
+    """What a crash left is continued as far as it was synced and is the beginning of the source."""
+
+    def test_what_was_not_synced_is_written_again(
+        self, source: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Memory may show what a disk never got, after a sync that failed: it is not believed."""
+        monkeypatch.setattr(crossing, "SYNC_EVERY", 2 * BLOCK_BYTES)
+        left = cut(source, target, 3 * BLOCK_BYTES)
+        assert left.name.endswith(f".{2 * BLOCK_BYTES}.part")
+        assert left.read_bytes() == CONTENT[: 3 * BLOCK_BYTES]
+        written = Written()
+        moved(source, target, written.disk)
+        assert written.count == SIZE - 2 * BLOCK_BYTES
+        assert_arrived(source, target)
+
+    def test_the_name_never_says_too_much(self, source: Path, target: Path) -> None:
+        """Where synced bytes turn out to be others, the name says so before anything is cut off."""
+        left = cut(source, target, 3 * BLOCK_BYTES)
+        left.write_bytes(b"?" + left.read_bytes()[1:])
+
+        def stopping(name: str, do: Callable[[], Any], arguments: tuple[Any, ...]) -> Any:
+            if name == "ftruncate":
+                raise Stopped
+            return do()
+
+        with pytest.raises(Stopped):
+            moved(source, target, between(stopping))
+        (left,) = target.parent.iterdir()
+        assert left.name.endswith(".0.part")
 
     def test_only_the_rest_is_written(self, source: Path, target: Path) -> None:
         """What was copied before is compared, and not copied again."""
@@ -113,12 +148,14 @@ class TestTakingUp:
         assert written.count == SIZE - 3 * BLOCK_BYTES
         assert_arrived(source, target)
 
-    def test_a_copy_that_was_whole_is_only_proven(self, source: Path, target: Path) -> None:
-        """Cut while it was read back, nothing is written again."""
+    def test_of_a_copy_that_was_whole_only_the_end_is_written(
+        self, source: Path, target: Path
+    ) -> None:
+        """Cut while it was read back, nothing is written again but what came after the last mark."""
         cut(source, target, SIZE + BLOCK_BYTES)
         written = Written()
         moved(source, target, written.disk)
-        assert written.count == 0
+        assert written.count == SIZE % BLOCK_BYTES
         assert_arrived(source, target)
 
     @pytest.mark.parametrize("at", [0, BLOCK_BYTES - 1, BLOCK_BYTES, 3 * BLOCK_BYTES - 1])
@@ -436,7 +473,7 @@ class TestTheStorage:
         assert_refused(source, target)
 
     def test_a_storage_that_goes_away_keeps_what_was_copied(
-        self, root: Path, source: Path, target: Path
+        self, synced_often: None, root: Path, source: Path, target: Path
     ) -> None:
         """When it is back, the same move goes on."""
         marker = (root / ".retaia").read_bytes()
