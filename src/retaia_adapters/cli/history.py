@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -79,10 +79,12 @@ def history(
                 return _report(out, await stories.check(head.lower() if head else None))
             told = [_Story(Trail())] if name is None else await _stories(services, stories, name)
             span = _aware(since), _aware(until)
+            agents = await services.store.read(lambda tx: tx.agents())
+            names = {f"agent:{agent.agent_id}": f"agent {agent.name!r}" for agent in agents}
             try:
                 for story in told:
                     rows = stories.rows(story.trail, since=span[0], until=span[1])
-                    await _tell(out, story, rows, subjects=everything)
+                    await _tell(out, story, rows, names, subjects=everything)
                 sys.stdout.flush()
             except BrokenPipeError:  # Whoever read has seen enough.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -152,7 +154,15 @@ def _of_assets(assets: Sequence[Asset]) -> list[_Story]:
     ]
 
 
-async def _tell(out: Output, story: _Story, rows: AsyncIterator[Row], *, subjects: bool) -> None:
+async def _tell(
+    out: Output,
+    story: _Story,
+    rows: AsyncIterator[Row],
+    names: Mapping[str, str],
+    *,
+    subjects: bool,
+) -> None:
+    """Tell a history; ``names`` are what people call actors that have a number."""
     if story.heading:
         out.say(printable(story.heading), "bold")
     async for row in rows:
@@ -161,7 +171,10 @@ async def _tell(out: Output, story: _Story, rows: AsyncIterator[Row], *, subject
             continue
         local = row.at.astimezone().isoformat(sep=" ", timespec="seconds")
         subject = f"{row.subject}  " if subjects else ""
-        out.say(printable(f"{local}  {subject}{sentence_of(row)}"))
+        said = sentence_of(row)
+        if isinstance(row, Event) and row.actor in names:
+            said = said.replace(row.actor, names[row.actor])
+        out.say(printable(f"{local}  {subject}{said}"))
 
 
 def document_of(row: Row) -> dict[str, object]:
