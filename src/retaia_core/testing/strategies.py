@@ -282,7 +282,12 @@ def assets(**fixed: st.SearchStrategy[Any]) -> st.SearchStrategy[Asset]:
         ).map(tuple),
         "review_version": st.integers(1, 9),
     }
-    return st.builds(Asset, **values | fixed)
+    return st.builds(Asset, **values | fixed).filter(_is_a_group)
+
+
+def _is_a_group(asset: Asset) -> bool:
+    """Whether no file is its own sidecar."""
+    return asset.path not in {sidecar.path for sidecar in asset.sidecars}
 
 
 _TABLE = table_of(MEDIA_FORMATS)
