@@ -9,8 +9,7 @@ past its time, and was overtaken, writes nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import groupby
 
@@ -43,6 +42,9 @@ CHUNK = 64
 
 SLICE = timedelta(seconds=2)
 """After this time what was moved is written down, however much of the chunk is left."""
+
+
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 def batch_subject(batch_id: BatchId) -> Subject:
@@ -167,9 +169,13 @@ class Run:
         """Give a sign of life while one step takes long."""
         while True:
             await anyio.sleep(self.beat.total_seconds())
-            # Without a database the time that is left runs out; who overtook us is met at the next step.
-            with suppress(Unavailable, Overtaken):
+            try:
                 await self._live()
+            except Overtaken:
+                self._until = _LONG_AGO  # Not one file more, whatever time a clock says is left.
+                return
+            except Unavailable:
+                pass  # Without a database the time that is left runs out.
 
     def _let_go(self, tx: Transaction) -> None:
         lock = tx.lock(batch_subject(self.batch_id))

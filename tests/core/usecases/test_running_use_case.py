@@ -555,3 +555,27 @@ async def test_a_heart_that_was_overtaken_stops() -> None:
     )  # fmt: skip
     await run.go()
     assert (await house.moves.report(batch.batch_id)).status is BatchStatus.DONE
+
+
+async def test_who_was_overtaken_by_a_clock_ahead_touches_nothing() -> None:
+    """Once a sign of life is refused, not one file more is moved, whatever time the own clock has left."""
+    house = House()
+    await house.start()
+    batch = await accept(house)
+
+    async def do_and_undo() -> None:
+        house.clock.advance(LATE)
+        await house.moves.recover()
+        plan = await house.undo.preview(batch.batch_id)
+        undo = await house.undo.execute(PERSON, plan, plan.digest)
+        await house.moves.run(undo.batch_id)
+        house.clock.advance(-LATE)
+        await anyio.sleep(0.05)
+
+    once(house, "stat", "INBOX/A.jpg", partial(anyio.from_thread.run, do_and_undo))
+    run = Run(
+        store=house.store, clock=house.clock, storages=house.storages, token="run",
+        batch_id=batch.batch_id, progress=lambda result: None, beat=timedelta(milliseconds=1),
+    )  # fmt: skip
+    await run.go()
+    assert set(house.originals.files) == {"INBOX/A.jpg", "INBOX/B.jpg"}
