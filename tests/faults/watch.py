@@ -86,13 +86,21 @@ class Watch:
         if last is not None and last.operation == "purge" and self._intended("purge", name, None):
             self._purging(process, name, node, looked)
             return
-        if not self._survives(path, node):
+        if not self._survives(path, node) and not self._unseen(node, looked):
             world.violate(
                 f"{process.name} removes {name!r}, the last place where "
                 f"{self.precious[node.content]} is safe"
             )
         if not self._intended_at(name):
             world.violate(f"{process.name} removes {name!r}, and no journal says so")
+
+    def _unseen(self, node: Node, looked: int) -> bool:
+        """Whether a stranger wrote a file after the last look: nobody can look and remove in one step."""
+        unseen = self.came_at.get(node.content, 0) > looked
+        if unseen:
+            self.gone.add(node.content)
+            self._world.stats["removed between look and removal"] += 1
+        return unseen
 
     def _survives(self, path: str, node: Node) -> bool:
         """Whether a cut would leave a file's content under another name than this, be it a former one."""
@@ -116,9 +124,7 @@ class Watch:
             if (e.operation, e.source) == ("purge", name)
         }:
             return
-        if self.came_at.get(node.content, 0) > looked:
-            # Nobody can look and remove in one step: a file that is put there just then goes.
-            self._world.stats["purged between look and removal"] += 1
+        if self._unseen(node, looked):
             return
         what = self.precious[node.content]
         self._world.violate(
