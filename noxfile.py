@@ -137,9 +137,9 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def e2e(session: nox.Session) -> None:
-    """Run a real server, a real agent and real files; what is killed or cut meanwhile is in `faults`."""
+    """Run a real server, a real agent and real files; `faults` and `browser` have their own of these."""
     _install(session)
-    _run_marked(session, "e2e and not faults")
+    _run_marked(session, "e2e and not faults and not browser")
 
 
 @nox.session
