@@ -73,7 +73,8 @@ class TestLostMounts:
         (storage / "INBOX").mkdir(parents=True)
         lost = sqlite_machine.up(storage)
         assert lost.code == 3
-        assert lost.document["error"]["code"] == "TEMPORARY_UNAVAILABLE"
+        assert lost.document["health"] == "OFFLINE"
+        assert "its marker .retaia is not there" in lost.document["health_reason"]
         assert not (storage / ".retaia").exists()
         status = sqlite_machine.run("storage", "status", "--json")
         assert status.code == 3
