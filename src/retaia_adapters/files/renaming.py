@@ -43,14 +43,20 @@ def by_link(disk: Disk, source: str, target: str) -> None:
         if error.errno in _NO_LINKS:
             raise Unsupported(fsio.said(error)) from error
         raise
+    # Where a disk fails here, both names are left: another may take the move up meanwhile, find them and
+    # remove the first, and then the second is the last. Whoever comes next settles it.
     try:
         fsio.sync_folder(disk, os.path.dirname(target))
-        if not is_one_file(disk, source, target):
-            # A disk that was pulled, or a server that lost power, forgot it before the sync.
-            raise OSError(errno.ESTALE, "the new name is not there any more; the old one was left")
+    except OSError as error:
+        said = f"the file has both names, and the folder cannot be synced: {fsio.said(error)}"
+        raise OSError(errno.EIO, said) from error
+    if not is_one_file(disk, source, target):
+        # A disk that was pulled, or a server that lost power, forgot it before the sync.
+        raise OSError(errno.ESTALE, "the new name is not there any more; the old one was left")
+    try:
         fsio.remove_if_there(disk, source)
     except OSError as error:
-        if is_one_file(disk, source, target):
+        if error.errno not in fsio.WHOLE_DISK and is_one_file(disk, source, target):
             _take_back(disk, target, error)
         raise
 
