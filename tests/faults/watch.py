@@ -285,8 +285,10 @@ class Watch:
         """A move that is said to be done, or undone, is so on the disk, and safe there."""
         world = self._world
         content = self.homes.get(asset.uuid)
-        if content is None or content in self.touched or world.away == 0:
+        if content is None or world.away == 0:
             return
+        if content in self.touched or content in self.gone:
+            return  # somebody outside had it, or a purge that did not end: another file stands there now
         here = dict(self.standing(content))
         if not here.get(f"{ROOT}/{asset.path}"):
             safe = "not safe" if f"{ROOT}/{asset.path}" in here else "not there"
