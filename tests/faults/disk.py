@@ -285,8 +285,7 @@ class SimulatedDisk(Disk):
     def ftruncate(self, handle: int, length: int, /) -> None:
         found = self._open(handle)
         self._done(self._changing("truncate", found.path))
-        content = found.node.content[:length].ljust(length, b"\0")
-        found.node.device.write(found.node, content, self._tree.tick())
+        found.node.device.truncate(found.node, length, self._tree.tick())
 
     def fsync(self, handle: int, /) -> None:
         found = self._open(handle)

@@ -170,6 +170,13 @@ class Device:
         node.mtime_ns = node.ctime_ns = now
         self._dirty[node] = None
 
+    def truncate(self, node: Node, length: int, now: int) -> None:
+        """End a file after so many bytes; where no dropped byte is left, it can be synced again."""
+        content = node.content[:length].ljust(length, b"\0")
+        if content == (node.kept or b"")[:length]:
+            node.spoilt = False
+        self.write(node, content, now)
+
     def touch(self, node: Node, mtime_ns: int, now: int) -> None:
         """Give a file another time of change."""
         node.mtime_ns, node.ctime_ns = mtime_ns, now

@@ -182,3 +182,14 @@ class TestLossOfPower:
         folders.file.spoilt = True
         folders.device.sync(folders.file)
         assert not folders.file.certain
+
+    def test_what_is_written_anew_is_synced_again(self) -> None:
+        """Once what was dropped is cut off; a byte of it that is left spoils the file as before."""
+        for length, certain in ((0, True), (2, False)):
+            folders = _Folders()
+            folders.device.write(folders.file, b"another", 9)
+            folders.file.spoilt = True
+            folders.device.truncate(folders.file, length, 10)
+            folders.device.write(folders.file, b"another", 11)
+            folders.device.sync(folders.file)
+            assert folders.file.certain is certain
