@@ -12,6 +12,7 @@ from cyclopts import App, Parameter
 
 from retaia_core.errors import ValidationFailed
 from retaia_core.hooks import Role, load_plugins
+from retaia_core.hooks.exits import Exit
 from retaia_core.ports.agent import AgentEvent, AgentShell
 from retaia_core.ports.device_login import Asked, ClientSecret, DeviceLogin
 from retaia_core.ports.transport import Transport
@@ -29,7 +30,6 @@ from retaia_core.shell.wiring import open_services
 from retaia_core.usecases.device_login import be_let_in
 
 from .context import DEFAULT, Common, local_folder, perform, running_url
-from .exits import Exit
 from .output import Output
 from .watching import Watching
 

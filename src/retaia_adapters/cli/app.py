@@ -10,6 +10,7 @@ from cyclopts import App, CycloptsError
 from retaia_core import __version__
 from retaia_core.errors import RetaiaError
 from retaia_core.hooks import load_plugins
+from retaia_core.hooks.exits import Exit
 
 from . import (
     agent,
@@ -26,7 +27,6 @@ from . import (
     user,
     verify,
 )
-from .exits import Exit
 from .output import Output
 
 HELP = (

@@ -16,13 +16,13 @@ from retaia_core.domain.query import MAX_LIMIT, AssetQuery, AssetSummary, Sort, 
 from retaia_core.domain.scans import ScanReport
 from retaia_core.domain.storage import Health, Storage, parse_layout
 from retaia_core.errors import NotFound
+from retaia_core.hooks.exits import Exit
 from retaia_core.shell.credentials import local_person
 from retaia_core.shell.runtime import Notice
 from retaia_core.shell.services import Services
 from retaia_core.shell.wiring import scan_options
 
 from .context import DEFAULT, Common, find_asset, local_folder, perform, services_for
-from .exits import Exit
 from .output import Output, plain, size_text
 from .progress import line_of
 from .report import asset_document

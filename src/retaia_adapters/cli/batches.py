@@ -13,11 +13,11 @@ from retaia_core.domain.lifecycle import Verdict
 from retaia_core.domain.moves import Batch, MovePlan, MoveResult, Outcome
 from retaia_core.domain.storage import Health, Storage
 from retaia_core.errors import SettingsError
+from retaia_core.hooks.exits import Exit
 from retaia_core.shell.credentials import local_person
 from retaia_core.shell.services import Services
 
 from .context import DEFAULT, Common, find_ids, perform, seal_trail, services_for
-from .exits import Exit
 from .output import Output, plain, printable, size_text
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from cyclopts import App
 
 from retaia_core.domain.clients import Client, ClientKind
+from retaia_core.hooks.exits import Exit
 from retaia_core.shell.credentials import local_person
 from retaia_core.usecases.clients import NewSecret
 
 from .context import DEFAULT, Common, perform, services_for
-from .exits import Exit
 from .output import Output, plain
 
 

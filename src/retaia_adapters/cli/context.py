@@ -16,12 +16,12 @@ from platformdirs import user_data_path
 
 from retaia_core.domain.identifiers import AssetId, StorageId, parse_asset_id, parse_rel_path
 from retaia_core.errors import NotFound, RetaiaError, SettingsError, ValidationFailed
+from retaia_core.hooks.exits import Exit, exit_of
 from retaia_core.settings import Settings, load_settings
 from retaia_core.shell.services import Services
 from retaia_core.shell.wiring import open_services
 from retaia_core.usecases.operations import AssetReport
 
-from .exits import Exit, exit_of
 from .output import Output
 
 SETTINGS_FILE = "retaia.toml"

@@ -11,11 +11,11 @@ from retaia_core.domain.assets import Asset
 from retaia_core.domain.identifiers import AssetId
 from retaia_core.domain.lifecycle import Action
 from retaia_core.errors import RetaiaError, SettingsError
+from retaia_core.hooks.exits import Exit, exit_of
 from retaia_core.shell.credentials import local_person
 from retaia_core.shell.services import Services
 
 from .context import DEFAULT, Common, find_asset, perform, report_error, services_for
-from .exits import Exit, exit_of
 from .output import Output, plain, printable
 
 Deed = Callable[[Services, Actor, AssetId], Awaitable[Asset]]

@@ -15,13 +15,13 @@ from cyclopts import App
 from retaia_core.domain.storage import Health
 from retaia_core.errors import RetaiaError
 from retaia_core.hooks import Plugins, load_plugins
+from retaia_core.hooks.exits import Exit
 from retaia_core.settings import Settings
 from retaia_core.shell.clock import RandomIds
 from retaia_core.shell.credentials import local_credentials
 from retaia_core.shell.wiring import open_services
 
 from .context import DEFAULT, Common, perform
-from .exits import Exit
 from .output import Output, size_text
 
 LOW_SPACE = 2 * 2**30

@@ -18,11 +18,11 @@ from retaia_core.domain.identifiers import AssetId, BatchId, Subject, parse_asse
 from retaia_core.domain.journal import Event
 from retaia_core.domain.seals import row_digest
 from retaia_core.errors import NotFound, SettingsError, ValidationFailed
+from retaia_core.hooks.exits import Exit
 from retaia_core.shell.services import Services
 from retaia_core.usecases.history import CheckReport, History, Trail
 
 from .context import DEFAULT, Common, candidates, perform, services_for
-from .exits import Exit
 from .output import Output, plain, printable
 
 

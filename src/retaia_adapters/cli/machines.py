@@ -13,6 +13,7 @@ import anyio
 from cyclopts import App, Parameter
 
 from retaia_core.domain.storage import Layout, Storage
+from retaia_core.hooks.exits import Exit
 from retaia_core.ports.originals import FolderFound
 from retaia_core.settings import Settings
 from retaia_core.shell.credentials import local_credentials, local_person
@@ -21,7 +22,6 @@ from retaia_core.shell.services import Services
 from retaia_core.shell.wiring import open_services
 
 from .context import DEFAULT, RUNNING, Common, local_folder, perform
-from .exits import Exit
 from .output import Output
 from .report import print_assets, storage_document
 from .watching import Watching

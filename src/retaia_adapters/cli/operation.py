@@ -7,9 +7,9 @@ from collections import Counter
 from cyclopts import App
 
 from retaia_core.domain.jobs import Job, JobStatus
+from retaia_core.hooks.exits import Exit
 
 from .context import DEFAULT, Common, find_asset, perform, services_for
-from .exits import Exit
 from .output import Output, plain, printable
 
 

@@ -12,12 +12,12 @@ from retaia_core.domain.identifiers import AssetId
 from retaia_core.domain.lifecycle import State
 from retaia_core.domain.purge import PurgeBlock, PurgePlan, PurgeRole
 from retaia_core.errors import RetaiaError, SettingsError
+from retaia_core.hooks.exits import Exit, exit_of
 from retaia_core.settings import Settings
 from retaia_core.shell.credentials import local_person
 from retaia_core.shell.services import Services
 
 from .context import DEFAULT, Common, find_asset, perform, report_error, seal_trail, services_for
-from .exits import Exit, exit_of
 from .output import Output, plain, printable, size_text
 from .purge_report import (
     CheckTold,

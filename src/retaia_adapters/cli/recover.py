@@ -9,11 +9,11 @@ from cyclopts import App, Parameter
 from retaia_core.domain.moves import DiskFile
 from retaia_core.domain.parked import Choice, Parked, offers
 from retaia_core.errors import SettingsError
+from retaia_core.hooks.exits import Exit
 from retaia_core.shell.credentials import local_person
 from retaia_core.shell.services import Services
 
 from .context import DEFAULT, Common, find_asset, perform, services_for
-from .exits import Exit
 from .output import Output, plain, printable
 
 

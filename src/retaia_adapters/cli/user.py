@@ -11,12 +11,12 @@ from cyclopts import App, Parameter
 
 from retaia_core.domain.accounts import Account, Email, parse_email
 from retaia_core.errors import SettingsError, ValidationFailed
+from retaia_core.hooks.exits import Exit
 from retaia_core.shell.credentials import local_name
 from retaia_core.shell.people import People
 from retaia_core.shell.runtime import sign_in_link
 
 from .context import DEFAULT, Common, perform, running_url, services_for
-from .exits import Exit
 from .output import Output
 
 Stdin = Annotated[

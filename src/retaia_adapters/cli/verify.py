@@ -21,6 +21,7 @@ from retaia_core.domain.verifying import (
     VerifyReport,
 )
 from retaia_core.errors import SettingsError, StateConflict
+from retaia_core.hooks.exits import Exit
 from retaia_core.settings import Settings
 from retaia_core.shell.credentials import local_person
 from retaia_core.shell.services import Services
@@ -28,7 +29,6 @@ from retaia_core.usecases.pacing import Pace
 
 from .assets import chosen_storages
 from .context import DEFAULT, Common, find_ids, perform, services_for
-from .exits import Exit
 from .output import Output, plain, printable, size_text
 from .quantities import bytes_of, rate_of, span_of
 

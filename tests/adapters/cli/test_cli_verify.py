@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from retaia_adapters.cli.app import run
-from retaia_adapters.cli.exits import Exit
 from retaia_adapters.cli.quantities import bytes_of, rate_of, span_of
 from retaia_core.errors import SettingsError
+from retaia_core.hooks.exits import Exit
 
 
 @pytest.mark.parametrize(
