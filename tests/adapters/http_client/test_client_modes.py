@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +13,11 @@ import mypy.api
 import pytest
 from retaia_tests.house import JPEG, House
 from retaia_tests.http_house import AGENT_TOKEN, PERSON_TOKEN
-from retaia_tests.socket_house import serve_on_a_socket
 
 from retaia_adapters.http_client import Client, ClientCredentials, SyncClient
 from retaia_core.errors import NotFound, StateConflict, Unauthorized
 
 UNKNOWN = "6f9619ff-8b86-d011-b42d-00cf4fc964ff"
-
-
-@pytest.fixture
-async def house() -> House:
-    house = House()
-    await house.start()
-    return house
-
-
-@pytest.fixture
-async def url(house: House) -> AsyncIterator[str]:
-    async with serve_on_a_socket(house) as url:
-        yield url
 
 
 async def test_paging(house: House, url: str) -> None:

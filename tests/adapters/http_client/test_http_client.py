@@ -51,13 +51,6 @@ PHOTO_FACTS = parse_facts(FACTS["PHOTO"])
 
 
 @pytest.fixture
-async def house() -> House:
-    house = House()
-    await house.start()
-    return house
-
-
-@pytest.fixture
 async def served(house: House) -> AsyncIterator[Served]:
     async with serve_in_process(house) as served:
         yield served

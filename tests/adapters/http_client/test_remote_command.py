@@ -6,7 +6,7 @@ import io
 import json
 import socket
 import stat
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,6 @@ from cyclopts import App
 from retaia_tests.house import House
 from retaia_tests.http_house import PERSON_TOKEN
 from retaia_tests.people import PASSWORD, code_now, person, signed_in
-from retaia_tests.socket_house import serve_on_a_socket
 
 from retaia_adapters.http_client import Client
 from retaia_adapters.http_client.modes import Resource, operation, series
@@ -31,19 +30,6 @@ from retaia_core.hooks.exits import Exit
 Command = Callable[..., Awaitable[tuple[int, str, str]]]
 ANA = "ana@example.org"
 UNKNOWN = "6f9619ff-8b86-d011-b42d-00cf4fc964ff"
-
-
-@pytest.fixture
-async def house() -> House:
-    house = House()
-    await house.start()
-    return house
-
-
-@pytest.fixture
-async def url(house: House) -> AsyncIterator[str]:
-    async with serve_on_a_socket(house) as url:
-        yield url
 
 
 @pytest.fixture

@@ -59,6 +59,19 @@ async def accept(house: House, names: str = "AB") -> Batch:
     return await house.moves.execute(PERSON, plan, plan.digest)
 
 
+def run_of(house: House, batch: Batch, *, beat: timedelta, store: MemoryStore | None = None) -> Run:
+    """A run of a batch that gives a sign of life so often."""
+    return Run(
+        store=store or house.store,
+        clock=house.clock,
+        storages=house.storages,
+        token="run",
+        batch_id=batch.batch_id,
+        progress=lambda result: None,
+        beat=beat,
+    )
+
+
 def once(house: House, operation: str, path: str, then: Callable[[], object]) -> None:
     """Let something happen just before an operation's first time; in the thread that works."""
 
@@ -290,11 +303,7 @@ class TestTime:
             beats.append(later.expires_at - held.expires_at)
 
         once(house, "rename", "INBOX/A.jpg", partial(anyio.from_thread.run, wait))
-        run = Run(
-            store=house.store, clock=house.clock, storages=house.storages, token="run",
-            batch_id=batch.batch_id, progress=lambda result: None, beat=timedelta(milliseconds=1),
-        )  # fmt: skip
-        await run.go()
+        await run_of(house, batch, beat=timedelta(milliseconds=1)).go()
         assert beats == [RUN_LEASE / 2]
 
     async def test_who_stops_gives_the_batch_back(self, house: House) -> None:
@@ -527,11 +536,7 @@ async def test_a_run_outlives_a_database_that_comes_back() -> None:
         store.down = False
 
     once(house, "rename", "INBOX/A.jpg", partial(anyio.from_thread.run, down_for_a_while))
-    run = Run(
-        store=store, clock=house.clock, storages=house.storages, token="run",
-        batch_id=batch.batch_id, progress=lambda result: None, beat=timedelta(milliseconds=1),
-    )  # fmt: skip
-    await run.go()
+    await run_of(house, batch, beat=timedelta(milliseconds=1), store=store).go()
     assert (await house.moves.report(batch.batch_id)).status is BatchStatus.DONE
 
 
@@ -549,11 +554,7 @@ async def test_a_heart_that_was_overtaken_stops() -> None:
         assert await lock_of_run(house, batch.batch_id) == held
 
     once(house, "rename", "INBOX/A.jpg", partial(anyio.from_thread.run, overtake))
-    run = Run(
-        store=house.store, clock=house.clock, storages=house.storages, token="run",
-        batch_id=batch.batch_id, progress=lambda result: None, beat=timedelta(hours=1),
-    )  # fmt: skip
-    await run.go()
+    await run_of(house, batch, beat=timedelta(hours=1)).go()
     assert (await house.moves.report(batch.batch_id)).status is BatchStatus.DONE
 
 
@@ -573,9 +574,5 @@ async def test_who_was_overtaken_by_a_clock_ahead_touches_nothing() -> None:
         await anyio.sleep(0.05)
 
     once(house, "stat", "INBOX/A.jpg", partial(anyio.from_thread.run, do_and_undo))
-    run = Run(
-        store=house.store, clock=house.clock, storages=house.storages, token="run",
-        batch_id=batch.batch_id, progress=lambda result: None, beat=timedelta(milliseconds=1),
-    )  # fmt: skip
-    await run.go()
+    await run_of(house, batch, beat=timedelta(milliseconds=1)).go()
     assert set(house.originals.files) == {"INBOX/A.jpg", "INBOX/B.jpg"}
