@@ -12,7 +12,7 @@ from cyclopts import App, Parameter
 from retaia_core.domain.accounts import Account, Email, parse_email
 from retaia_core.errors import SettingsError, ValidationFailed
 from retaia_core.hooks.exits import Exit
-from retaia_core.shell.credentials import local_name
+from retaia_core.shell.credentials import local_name, local_person
 from retaia_core.shell.people import People
 from retaia_core.shell.runtime import sign_in_link
 
@@ -30,6 +30,7 @@ def register(app: App) -> None:
     user.command(user_add, name="add")
     user.command(user_list, name="list")
     user.command(user_password, name="password")
+    user.command(user_reset, name="reset")
     user.command(user_verify, name="verify")
     user.command(user_unlock, name="unlock")
     user.command(user_disable, name="disable")
@@ -151,24 +152,43 @@ def user_password(email: str, *, password_stdin: Stdin = False, common: Common =
     return _do(common, email, set_password, "has a new password, and is signed out")
 
 
+def user_reset(email: str, *, common: Common = DEFAULT) -> int:
+    """Send a person a message by which they choose a new password; until then nothing changes."""
+
+    async def send(people: People, address: Email) -> None:
+        await people.notifier.send(await people.passwords.offer_reset(local_person(), address))
+
+    return _do(common, email, send, "was sent a message to choose a new password")
+
+
 def user_verify(email: str, *, common: Common = DEFAULT) -> int:
     """Say that an address is this person's."""
-    return _do(common, email, lambda p, e: p.verification.vouch(e), "the address counts as proven")
+
+    async def vouch(people: People, address: Email) -> None:
+        await people.verification.vouch(local_person(), address)
+
+    return _do(common, email, vouch, "the address counts as proven")
 
 
 def user_unlock(email: str, *, common: Common = DEFAULT) -> int:
     """Forget a person's wrong attempts, so that they need not wait."""
-    return _do(common, email, lambda p, e: p.accounts.unlock(e), "may try again at once")
+    return _do(
+        common, email, lambda p, e: p.accounts.unlock(local_person(), e), "may try again at once"
+    )
 
 
 def user_disable(email: str, *, common: Common = DEFAULT) -> int:
     """Let a person sign in no more; they are signed out at once."""
-    return _do(common, email, lambda p, e: p.accounts.close(e), "cannot sign in any more")
+    return _do(
+        common, email, lambda p, e: p.accounts.close(local_person(), e), "cannot sign in any more"
+    )
 
 
 def user_enable(email: str, *, common: Common = DEFAULT) -> int:
     """Let a person sign in again."""
-    return _do(common, email, lambda p, e: p.accounts.open_again(e), "may sign in again")
+    return _do(
+        common, email, lambda p, e: p.accounts.open_again(local_person(), e), "may sign in again"
+    )
 
 
 def user_link(*, common: Common = DEFAULT) -> int:

@@ -198,6 +198,8 @@ class AccountTransaction:
         return self._one(self._people.account_by_local_name, _account, {"key": name})
 
     def accounts(self) -> Sequence[Account]:
+        if self._session.writing:
+            self._session.serialise("accounts")
         return [_account.decode(row[0]) for row in self._session.rows(self._people.accounts, {})]
 
     def save_account(self, account: Account) -> None:

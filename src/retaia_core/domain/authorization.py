@@ -123,6 +123,10 @@ ACCESS: Mapping[str, Access] = {
     "vouchForEmail": _ADMIN,
     "listAccounts": _ADMIN,
     "addAccount": _ADMIN,
+    "disableAccount": _ADMIN,
+    "enableAccount": _ADMIN,
+    "unlockAccount": _ADMIN,
+    "sendPasswordReset": _ADMIN,
     # Technical clients
     "startDevice": _OPEN,
     "pollDevice": _OPEN,
@@ -132,6 +136,7 @@ ACCESS: Mapping[str, Access] = {
     "approveDevice": _PERSON,
     "denyDevice": _PERSON,
     "listClients": _ADMIN,
+    "addClient": _ADMIN,
     "revokeClientToken": _ADMIN,
     "rotateClientSecret": _ADMIN,
     # Assets

@@ -101,6 +101,11 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
         "storage.adopted": "{who} adopted the storage[, with the inbox {inbox!r}]",
         "storage.online": "{who} found the storage online",
         "storage.offline": "{who} found the storage offline[: {reason}]",
+        "account.disabled": "{who} disabled the account; its person was signed out",
+        "account.enabled": "{who} enabled the account again",
+        "account.unlocked": "{who} had its wrong attempts forgotten",
+        "account.vouched": "{who} said that its address is its person's",
+        "account.reset_sent": "{who} sent a message by which its person can choose a new password",
         "features.switched": "{who} switched features: {switches}",
     }
 )

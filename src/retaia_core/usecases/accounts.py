@@ -18,6 +18,7 @@ from ..domain.accounts import (
     shut,
     with_password,
 )
+from ..domain.actors import Actor
 from ..domain.sessions import Purpose
 from ..errors import StateConflict, UserNotFound
 from ..ports.clock import Clock, Ids
@@ -28,6 +29,7 @@ from . import letters, one_use
 from .attempts import attempt_key
 from .passwords import make_reset
 from .sign_in import login_limit
+from .trail import record, subject_of
 
 
 @frozen(kw_only=True)
@@ -102,42 +104,52 @@ class Accounts:
         """Every account, by address."""
         return await self.store.read(lambda tx: tuple(tx.accounts()))
 
-    async def close(self, email: Email) -> Account:
+    async def close(self, by: Actor, email: Email) -> Account:
         """Let nobody sign in to an account any more; its sessions end at once.
 
         Raises:
             UserNotFound: nobody has this address.
             StateConflict: nobody would be left to administer the server.
         """
+        now = self.clock.now()
 
         def work(tx: Transaction, account: Account) -> Account:
             others = (a for a in tx.accounts() if a.account_id != account.account_id)
             if account.is_admin and not any(a.is_admin and not a.disabled for a in others):
-                raise StateConflict("this is the last administrator; name another one first")
+                raise StateConflict("this is the last administrator; add another one first")
             tx.drop_sessions(account.account_id)
+            record(tx, subject_of(account), "account.disabled", by, now)
             return shut(account)
 
         return await self._change(email, work)
 
-    async def open_again(self, email: Email) -> Account:
+    async def open_again(self, by: Actor, email: Email) -> Account:
         """Let a person sign in again.
 
         Raises:
             UserNotFound: nobody has this address.
         """
-        return await self._change(email, lambda tx, account: opened_again(account))
+        now = self.clock.now()
 
-    async def unlock(self, email: Email) -> Account:
+        def work(tx: Transaction, account: Account) -> Account:
+            record(tx, subject_of(account), "account.enabled", by, now)
+            return opened_again(account)
+
+        return await self._change(email, work)
+
+    async def unlock(self, by: Actor, email: Email) -> Account:
         """Forget an account's wrong attempts, so that its person need not wait.
 
         Raises:
             UserNotFound: nobody has this address.
         """
+        now = self.clock.now()
 
         def work(tx: Transaction, account: Account) -> Account:
             tx.drop_throttle(login_limit(account.email).key)
             tx.drop_throttle(attempt_key("otp", account.actor.id))
             tx.drop_throttle(attempt_key("password", account.account_id))
+            record(tx, subject_of(account), "account.unlocked", by, now)
             return account
 
         return await self._change(email, work)

@@ -21,7 +21,7 @@ from ..domain.identifiers import Subject
 from ..errors import NotFound
 from ..ports.clock import Clock, Ids
 from ..ports.store import Store, Transaction
-from .trail import record
+from .trail import record, subject_of
 
 APP = Subject(kind="server", id="features")
 """The administrators' switches as the subject of events."""
@@ -111,8 +111,14 @@ class Features:
         after = evolve(kept, features=switched_user(kept.features, wanted))
         if after.features != kept.features:
             tx.save_account(after)
-            subject = Subject(kind="account", id=after.account_id)
-            record(tx, subject, "features.switched", after.actor, now, switches=after.features)
+            record(
+                tx,
+                subject_of(after),
+                "features.switched",
+                after.actor,
+                now,
+                switches=after.features,
+            )
         return after.features
 
     async def user(self, account: Account) -> Mapping[str, bool]:

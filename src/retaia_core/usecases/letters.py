@@ -31,6 +31,17 @@ def reset_password(account: Account, token: str) -> Message:
     )
 
 
+def offer_reset(account: Account, token: str) -> Message:
+    """The way back in that an administrator opens for somebody."""
+    return _message(
+        account,
+        "Choose a new password",
+        "An administrator of Retaia sends you this, so that you can choose a new password.",
+        *_with_token(token, Purpose.RESET_PASSWORD),
+        "If you do not need one, do nothing: the password stays as it is.",
+    )
+
+
 def choose_password(account: Account, token: str) -> Message:
     """The way in for a person whose account was just made."""
     return _message(

@@ -7,6 +7,7 @@ from datetime import datetime
 from attrs import frozen
 
 from ..domain.accounts import Account, Email, check_password, verified, with_password
+from ..domain.actors import Actor
 from ..domain.sessions import OneTime, Purpose, digest_of
 from ..errors import InvalidToken, StateConflict, Unauthorized, UserNotFound, ValidationFailed
 from ..ports.clock import Clock, Ids
@@ -18,6 +19,7 @@ from .attempts import Attempts, attempt_key
 from .charges import Limit, charge, give_back, per_address
 from .sessions import Principal
 from .sign_in import login_limit
+from .trail import record, subject_of
 
 
 @frozen(kw_only=True)
@@ -45,6 +47,34 @@ class Passwords:
                 return None
             make_reset(tx, token, account, now)
             return letters.reset_password(account, token)
+
+        return await self.store.transact(work)
+
+    async def offer_reset(self, by: Actor, email: Email) -> Message:
+        """The message by which somebody chooses a new password, on an administrator's word.
+
+        Nothing changes until it is used: the present password and the sessions stay.
+
+        Raises:
+            UserNotFound: nobody has this address.
+            StateConflict: the account is disabled, or its person signs in by link only.
+        """
+        token, now = self.ids.token(), self.clock.now()
+
+        def work(tx: Transaction) -> Message:
+            account = tx.account_by_email(email)
+            if account is None:
+                raise UserNotFound("no account has this address")
+            if account.disabled:
+                raise StateConflict("this account is disabled; enable it first")
+            if account.local_name is not None:
+                raise StateConflict(
+                    "this is the person at the server's machine, whom no message reaches; "
+                    "`retaia user link` signs them in there"
+                )
+            make_reset(tx, token, account, now)
+            record(tx, subject_of(account), "account.reset_sent", by, now)
+            return letters.offer_reset(account, token)
 
         return await self.store.transact(work)
 

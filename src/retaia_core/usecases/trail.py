@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from ..domain.accounts import Account
 from ..domain.actors import Actor
 from ..domain.assets import Asset
 from ..domain.identifiers import Subject
 from ..domain.journal import Event
 from ..ports.store import Transaction
+
+
+def subject_of(account: Account) -> Subject:
+    """An account as the subject of events."""
+    return Subject(kind="account", id=account.account_id)
 
 
 def record(

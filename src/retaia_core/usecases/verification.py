@@ -5,6 +5,7 @@ from __future__ import annotations
 from attrs import frozen
 
 from ..domain.accounts import Email, verified
+from ..domain.actors import Actor
 from ..domain.sessions import Purpose
 from ..errors import InvalidToken, UserNotFound
 from ..ports.clock import Clock, Ids
@@ -13,6 +14,7 @@ from ..ports.store import Store, Transaction
 from . import letters, one_use
 from .attempts import Attempts, attempt_key
 from .charges import Limit, charge, per_address
+from .trail import record, subject_of
 
 
 @frozen(kw_only=True)
@@ -59,17 +61,19 @@ class Verification:
         key = attempt_key("verify-token", address)
         await attempts.run(key, work, wrong=(InvalidToken,))
 
-    async def vouch(self, email: Email) -> None:
+    async def vouch(self, by: Actor, email: Email) -> None:
         """Take an administrator's word for it.
 
         Raises:
             UserNotFound: nobody has this address.
         """
+        now = self.clock.now()
 
         def work(tx: Transaction) -> None:
             account = tx.account_by_email(email)
             if account is None:
                 raise UserNotFound("no account has this address")
             tx.save_account(verified(account))
+            record(tx, subject_of(account), "account.vouched", by, now)
 
         await self.store.transact(work)

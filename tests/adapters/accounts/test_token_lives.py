@@ -12,6 +12,7 @@ from retaia_tests.people import HOME
 
 from retaia_adapters.accounts.secrets import BuiltinSecrets
 from retaia_core.domain.accounts import AccountId, Email, new_account
+from retaia_core.domain.actors import SYSTEM
 from retaia_core.domain.clients import ClientKind
 from retaia_core.errors import RetaiaError, Unauthorized
 from retaia_core.testing.clock import START
@@ -106,11 +107,11 @@ class Life:
                     await people.sign_in.log_out(who_calls)
                     self.end(one.who, one.client_id)
             case "close", (str(who),):
-                await people.accounts.close(Email(f"{who}@example.org"))
+                await people.accounts.close(SYSTEM, Email(f"{who}@example.org"))
                 self.closed.add(who)
                 self.end(who)
             case "open", (str(who),):
-                await people.accounts.open_again(Email(f"{who}@example.org"))
+                await people.accounts.open_again(SYSTEM, Email(f"{who}@example.org"))
                 self.closed.discard(who)
             case "wait", (timedelta() as span,):
                 self.house.clock.advance(span)

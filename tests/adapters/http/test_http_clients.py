@@ -232,6 +232,24 @@ class TestClients:
             "created_by": "bob",
         }
 
+    async def test_making_one(self, served: Served) -> None:
+        """Its secret is told this once, and opens; what is for later kinds is refused."""
+        eve, bob = await sign_in(served, EVE), await sign_in(served, BOB)
+        body = {"client_kind": "AGENT", "client_label": "studio Mac"}
+        made = (await served.anonymous.post(CLIENTS, json=body, headers=eve)).json()
+        assert (await served.anonymous.post(f"{CLIENTS}/token", json=made)).status_code == 200
+        listed = (await served.anonymous.get(CLIENTS, headers=eve)).json()["items"]
+        (mine,) = (item for item in listed if item["client_id"] == made["client_id"])
+        assert (mine["label"], mine["created_by"]) == ("studio Mac", "eve")
+        for body, headers, refusal in (
+            ({"client_kind": "AGENT"}, bob, (403, "FORBIDDEN_SCOPE")),
+            ({"client_kind": "MCP"}, eve, (403, "FORBIDDEN_SCOPE")),
+            ({"client_kind": "UI_WEB"}, eve, (422, "VALIDATION_FAILED")),
+            ({"client_kind": "AGENT", "client_label": "a\nb"}, eve, (422, "VALIDATION_FAILED")),
+        ):
+            answer = await served.anonymous.post(CLIENTS, json=body, headers=headers)
+            assert told(answer) == refusal
+
     async def test_rotating(self, served: Served) -> None:
         """The old secret and its tokens are dead at once, the new one works."""
         client = await connected(served, await sign_in(served, BOB))

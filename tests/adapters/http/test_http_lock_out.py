@@ -16,6 +16,7 @@ from retaia_tests.people import PASSWORD, code_now, log_in, person, signed_in
 
 from retaia_adapters.http.document import BASE
 from retaia_core.domain.accounts import Email
+from retaia_core.domain.actors import SYSTEM
 from retaia_core.domain.clients import ClientKind
 from retaia_core.domain.throttling import FREE_ATTEMPTS, FREE_PER_ADDRESS
 from retaia_core.testing.memory_secrets import PlainSecrets
@@ -122,7 +123,7 @@ class TestPasswords:
         people = served.house.people
         await people.accounts.add(Email("bob@example.org"), None)
         await person(served.house, "eve")
-        await people.accounts.close(Email("eve@example.org"))
+        await people.accounts.close(SYSTEM, Email("eve@example.org"))
         answers = []
         for n, name in enumerate(("zoe", "nobody", "bob", "eve"), start=1):
             body = {"email": f"{name}@example.org", "password": WRONG}

@@ -17,9 +17,10 @@ from retaia_tests.socket_house import serve_on_a_socket
 
 from retaia_adapters.accounts.secrets import BuiltinSecrets
 from retaia_core.domain.accounts import Email
+from retaia_core.domain.actors import SYSTEM
 from retaia_core.domain.security_events import EventName
 from retaia_core.domain.throttling import FREE_ATTEMPTS
-from retaia_core.errors import Unavailable
+from retaia_core.errors import StateConflict, Unavailable
 from retaia_core.testing.memory_secrets import PlainSecrets
 
 ZOE = "zoe@example.org"
@@ -365,6 +366,61 @@ class TestOurs:
         assert reset.status_code == 200
         bob = await signed_in(served, email="bob@example.org")
         assert (await bob.get("/auth/accounts")).status_code == 200
+
+    async def test_what_administrators_do(self, served: Served) -> None:
+        """Disabled and enabled again, unlocked, and sent a message; each shows what is now."""
+        zoe, body = await signed_in(served), {"email": ZOE}
+        disabled = await served.person.post("/auth/accounts/disable", json=body)
+        assert disabled.json()["disabled"] is True
+        assert code(await zoe.get("/auth/me")) == (401, "UNAUTHORIZED")
+        assert code(await login(served)) == (401, "UNAUTHORIZED")
+        reset = "/auth/accounts/reset"
+        assert code(await served.person.post(reset, json=body)) == (409, "STATE_CONFLICT")
+        enabled = await served.person.post("/auth/accounts/enable", json=body)
+        assert enabled.json()["disabled"] is False
+        for _ in range(FREE_ATTEMPTS + 1):
+            await login(served, password="wrong password")
+        assert code(await login(served)) == (429, "TOO_MANY_ATTEMPTS")
+        assert (await served.person.post("/auth/accounts/unlock", json=body)).status_code == 200
+        assert (await login(served)).status_code == 200
+        sent = await served.person.post(reset, json=body)
+        assert (sent.status_code, sent.content) == (202, b"")
+        token = {"token": await mailed(served), "new_password": FRESH}
+        await served.anonymous.post("/auth/lost-password/reset", json=token)
+        assert (await login(served, password=FRESH)).status_code == 200
+
+    @pytest.mark.parametrize("act", ["disable", "enable", "unlock", "reset"])
+    async def test_an_address_that_nobody_has(self, served: Served, act: str) -> None:
+        """Administrators are told so; others may not ask."""
+        path, body = f"/auth/accounts/{act}", {"email": "nobody@example.org"}
+        assert code(await served.person.post(path, json=body)) == (404, "USER_NOT_FOUND")
+        zoe = await signed_in(served)
+        assert code(await zoe.post(path, json=body)) == (403, "FORBIDDEN_SCOPE")
+
+    @pytest.mark.parametrize("store_kind", STORES, indirect=True)
+    async def test_somebody_can_administer_for_ever(self, served: Served) -> None:
+        """Administrators who disable each other at the same moment: one of them stays."""
+        people, bosses = served.house.people, [f"boss{n}" for n in range(6)]
+        for name in bosses:
+            await person(served.house, name, admin=True)
+        for account in await people.accounts.all():
+            if account.is_admin and account.email.partition("@")[0] not in bosses:
+                await people.accounts.close(SYSTEM, account.email)
+        refused = []
+
+        async def disable(name: str) -> None:
+            try:
+                await people.accounts.close(SYSTEM, Email(f"{name}@example.org"))
+            except StateConflict:
+                refused.append(name)
+
+        async with anyio.create_task_group() as tasks:
+            for name in bosses:
+                tasks.start_soon(disable, name)
+        left = [a for a in await people.accounts.all() if a.is_admin and not a.disabled]
+        assert (len(left), len(refused)) == (1, 1)
+        boss = await signed_in(served, email=left[0].email)
+        assert (await boss.get("/auth/accounts")).status_code == 200
 
     async def test_only_administrators(self, served: Served) -> None:
         """A person sees no list of people."""

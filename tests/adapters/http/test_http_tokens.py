@@ -16,7 +16,7 @@ from retaia_tests.people import PASSWORD, log_in, person
 
 from retaia_adapters.accounts.secrets import BuiltinSecrets
 from retaia_core.domain.accounts import Account, Email
-from retaia_core.domain.actors import ActorKind
+from retaia_core.domain.actors import SYSTEM, ActorKind
 from retaia_core.domain.clients import ClientKind
 from retaia_core.domain.sessions import Claims
 from retaia_core.testing.memory_secrets import PlainSecrets
@@ -109,13 +109,13 @@ async def _change_password(case: Case) -> set[str]:
 
 
 async def _close(case: Case) -> set[str]:
-    await case.house.people.accounts.close(ZOE)
+    await case.house.people.accounts.close(SYSTEM, ZOE)
     return {"web", "phone"}
 
 
 async def _close_and_open(case: Case) -> set[str]:
-    await case.house.people.accounts.close(ZOE)
-    await case.house.people.accounts.open_again(ZOE)
+    await case.house.people.accounts.close(SYSTEM, ZOE)
+    await case.house.people.accounts.open_again(SYSTEM, ZOE)
     return {"web", "phone"}
 
 

@@ -204,6 +204,11 @@ CALLS: Mapping[str, Call] = {
     "POST /auth/accounts": lambda c, p: c.auth.add_account(
         EMAIL, "p", display_name="Ana", roles=("ADMIN",)
     ),
+    "POST /auth/accounts/disable": lambda c, p: c.auth.disable_account(EMAIL),
+    "POST /auth/accounts/enable": lambda c, p: c.auth.enable_account(EMAIL),
+    "POST /auth/accounts/unlock": lambda c, p: c.auth.unlock_account(EMAIL),
+    "POST /auth/accounts/reset": lambda c, p: c.auth.send_password_reset(EMAIL),
+    "POST /auth/clients": lambda c, p: c.clients.add("AGENT", client_label="nas"),
     "GET /auth/clients": lambda c, p: c.clients.list(),
     "POST /auth/device/lookup": lambda c, p: c.devices.look_up("ABCD-EFGH"),
     "POST /auth/device/approve": lambda c, p: c.devices.approve("ABCD-EFGH", otp_code="123456"),

@@ -9,6 +9,8 @@ from retaia_tests.house import House
 from retaia_tests.people import HOME, PASSWORD, code_now, log_in, person, signed_in
 
 from retaia_core.domain.accounts import Email
+from retaia_core.domain.actors import SYSTEM
+from retaia_core.domain.history import SENTENCES
 from retaia_core.domain.security_events import EventName
 from retaia_core.domain.throttling import FREE_ATTEMPTS
 from retaia_core.errors import (
@@ -28,6 +30,7 @@ from retaia_core.ports.notifier import Message
 from retaia_core.testing.memory_secrets import totp_code
 from retaia_core.testing.memory_store import MemoryStore
 from retaia_core.usecases.sign_in import interface
+from retaia_core.usecases.trail import subject_of
 
 ANA = Email("ana@example.org")
 BOB = Email("bob@example.org")
@@ -95,10 +98,10 @@ class TestAccounts:
     async def test_closing_ends_everything_at_once(self, house: House) -> None:
         """Tokens die; opening again does not bring them back, but the password works."""
         minted = await log_in(house)
-        await house.people.accounts.close(ANA)
+        await house.people.accounts.close(SYSTEM, ANA)
         with pytest.raises(Unauthorized):
             await house.sessions.principal(minted.access_token)
-        await house.people.accounts.open_again(ANA)
+        await house.people.accounts.open_again(SYSTEM, ANA)
         with pytest.raises(Unauthorized):
             await house.sessions.principal(minted.access_token)
         await log_in(house)
@@ -107,11 +110,11 @@ class TestAccounts:
         """The last who can administer the server is not closed; a closed one does not count."""
         await person(house, "boss", admin=True)
         await person(house, "deputy", admin=True)
-        await house.people.accounts.close(Email("deputy@example.org"))
+        await house.people.accounts.close(SYSTEM, Email("deputy@example.org"))
         with pytest.raises(StateConflict):
-            await house.people.accounts.close(Email("boss@example.org"))
-        await house.people.accounts.open_again(Email("deputy@example.org"))
-        await house.people.accounts.close(Email("boss@example.org"))
+            await house.people.accounts.close(SYSTEM, Email("boss@example.org"))
+        await house.people.accounts.open_again(SYSTEM, Email("deputy@example.org"))
+        await house.people.accounts.close(SYSTEM, Email("boss@example.org"))
 
     async def test_unlocking_lets_in_at_once(self, house: House) -> None:
         """The wrong attempts are forgotten."""
@@ -120,19 +123,60 @@ class TestAccounts:
                 await log_in(house, password="wrong password", address=str(n))
         with pytest.raises(TooManyAttempts):
             await log_in(house)
-        await house.people.accounts.unlock(ANA)
+        await house.people.accounts.unlock(SYSTEM, ANA)
         await log_in(house)
 
     async def test_nobody_is_said_so(self, house: House) -> None:
         """Each of these names an address that has to have an account."""
         accounts, people = house.people.accounts, house.people
-        for work in (accounts.close, accounts.open_again, accounts.unlock):
+        resets = people.passwords.offer_reset
+        for work in (accounts.close, accounts.open_again, accounts.unlock, resets):
             with pytest.raises(UserNotFound):
-                await work(BOB)
+                await work(SYSTEM, BOB)
         with pytest.raises(UserNotFound):
-            await people.verification.vouch(BOB)
+            await people.verification.vouch(SYSTEM, BOB)
         with pytest.raises(UserNotFound):
             await people.passwords.set_for(BOB, FRESH)
+
+
+class TestWhatAdministratorsDo:
+    """Their acts are in the trail, and a message that they send changes nothing by itself."""
+
+    async def test_a_message_to_choose_a_password(self, house: House) -> None:
+        """The present password stays until the token is used; then it is the new one."""
+        minted = await log_in(house)
+        letter = await house.people.passwords.offer_reset(SYSTEM, ANA)
+        assert letter.to == ANA
+        await house.sessions.principal(minted.access_token)
+        await log_in(house)
+        await house.people.passwords.reset(token_in(letter), FRESH, address=HOME)
+        await log_in(house, ANA, FRESH)
+
+    async def test_no_message_where_none_would_help(self, house: House) -> None:
+        """Not to a disabled account, and not to the person at the machine, whom none reaches."""
+        local = await house.people.accounts.local("boss")
+        await house.people.accounts.close(SYSTEM, ANA)
+        for email in (ANA, local.email):
+            with pytest.raises(StateConflict):
+                await house.people.passwords.offer_reset(SYSTEM, email)
+
+    async def test_each_act_is_told(self, house: House) -> None:
+        """Who did what to which account, as sentences."""
+        boss = (await person(house, "boss", admin=True)).actor
+        people = house.people
+        await people.accounts.close(boss, ANA)
+        await people.accounts.open_again(boss, ANA)
+        await people.accounts.unlock(boss, ANA)
+        await people.verification.vouch(boss, ANA)
+        await people.passwords.offer_reset(boss, ANA)
+        (ana,) = [a for a in await people.accounts.all() if a.email == ANA]
+        events = await house.store.read(lambda tx: tx.events(subject_of(ana)))
+        assert [event.name for event in events] == [
+            "account.disabled", "account.enabled", "account.unlocked", "account.vouched",
+            "account.reset_sent",
+        ]  # fmt: skip
+        assert {event.actor for event in events} == {str(boss)}
+        assert {event.name for event in events} <= SENTENCES.keys()
 
 
 class TestSecondFactor:
@@ -382,7 +426,7 @@ class TestVerification:
     async def test_by_word(self, house: House) -> None:
         """No message is needed."""
         await house.people.accounts.add(BOB, PASSWORD)
-        await house.people.verification.vouch(BOB)
+        await house.people.verification.vouch(SYSTEM, BOB)
         await log_in(house, BOB)
 
     async def test_a_token_ages(self, house: House) -> None:

@@ -12,6 +12,7 @@ from retaia_tests.house import House
 from retaia_tests.people import HOME, PASSWORD, WEB, code_now, log_in, person, signed_in
 
 from retaia_core.domain.accounts import Email
+from retaia_core.domain.actors import SYSTEM
 from retaia_core.domain.clients import ClientKind
 from retaia_core.domain.security_events import EventName
 from retaia_core.domain.sessions import SCOPES
@@ -86,7 +87,7 @@ class TestPassword:
     async def test_a_closed_account(self, house: House) -> None:
         """It is refused like a wrong password."""
         await person(house, "boss", admin=True)
-        await house.people.accounts.close(Email("ana@example.org"))
+        await house.people.accounts.close(SYSTEM, Email("ana@example.org"))
         with pytest.raises(Unauthorized, match="address or the password"):
             await log_in(house)
 
@@ -365,7 +366,7 @@ class TestLinks:
         ana = (await signed_in(house)).account
         assert ana is not None
         token = await house.people.sign_in.make_link(ana.account_id)
-        await house.people.accounts.close(ana.email)
+        await house.people.accounts.close(SYSTEM, ana.email)
         with pytest.raises(InvalidToken):
             await house.people.sign_in.follow_link(token, WEB, address=HOME)
         with pytest.raises(NotFound):

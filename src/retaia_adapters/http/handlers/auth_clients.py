@@ -69,6 +69,17 @@ async def list_clients(call: Call) -> object:
     return {"items": [_client(client) for client in await call.services.clients.all()]}
 
 
+async def add_client(call: Call) -> object:
+    """Make a technical client, its secret shown once."""
+    kind, label = ClientKind(call.body["client_kind"]), call.body.get("client_label", "")
+    new = await call.services.clients.add(call.actor, kind, label)
+    return {
+        "client_id": new.client.client_id,
+        "client_kind": new.client.kind,
+        "secret_key": new.secret_key,
+    }
+
+
 def _client(client: Client) -> Mapping[str, object]:
     times = {"rotated_at": client.rotated_at, "revoked_at": client.revoked_at}
     return {
@@ -160,6 +171,7 @@ HANDLERS: Mapping[str, Handler] = {
     "revokeClientToken": revoke_token,
     "rotateClientSecret": rotate_secret,
     "listClients": list_clients,
+    "addClient": add_client,
     "startDevice": start_device,
     "pollDevice": poll_device,
     "cancelDevice": cancel_device,

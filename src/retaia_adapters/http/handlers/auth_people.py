@@ -126,6 +126,31 @@ async def add_account(call: Call) -> object:
     return _account(added.account)
 
 
+async def disable_account(call: Call) -> object:
+    """Let a person sign in no more."""
+    email = parse_email(call.body["email"])
+    return _account(await call.services.people.accounts.close(call.actor, email))
+
+
+async def enable_account(call: Call) -> object:
+    """Let a person sign in again."""
+    email = parse_email(call.body["email"])
+    return _account(await call.services.people.accounts.open_again(call.actor, email))
+
+
+async def unlock_account(call: Call) -> object:
+    """Forget a person's wrong attempts."""
+    email = parse_email(call.body["email"])
+    return _account(await call.services.people.accounts.unlock(call.actor, email))
+
+
+async def send_password_reset(call: Call) -> object:
+    """Send a person the message by which they choose a new password."""
+    email = parse_email(call.body["email"])
+    send(call, await call.services.people.passwords.offer_reset(call.actor, email))
+    return Response(status_code=202)
+
+
 HANDLERS: Mapping[str, Handler] = {
     "logIn": log_in,
     "refreshToken": refresh_token,
@@ -135,4 +160,8 @@ HANDLERS: Mapping[str, Handler] = {
     "changePassword": change_password,
     "listAccounts": list_accounts,
     "addAccount": add_account,
+    "disableAccount": disable_account,
+    "enableAccount": enable_account,
+    "unlockAccount": unlock_account,
+    "sendPasswordReset": send_password_reset,
 }

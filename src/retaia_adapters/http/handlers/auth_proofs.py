@@ -78,7 +78,7 @@ async def confirm_email(call: Call) -> object:
 
 async def vouch_for_email(call: Call) -> object:
     """Take an administrator's word for an address."""
-    await call.services.people.verification.vouch(parse_email(call.body["email"]))
+    await call.services.people.verification.vouch(call.actor, parse_email(call.body["email"]))
     return Response()
 
 

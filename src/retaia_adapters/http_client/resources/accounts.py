@@ -26,6 +26,7 @@ from ..values.accounts import (
     DeviceDecided,
     DeviceRequest,
     FeatureGates,
+    NewClient,
     NonUiClientKind,
     TechnicalClients,
     UserFeaturesResponse,
@@ -131,6 +132,38 @@ class Auth(Resource[M]):
             email=email, password=password, display_name=display_name, roles=list(roles) or None
         )
         return await self._engine.call(ask("POST", "/auth/accounts", body=body), Account)
+
+    @operation
+    async def disable_account(self, email: str) -> Account:
+        """Let a person sign in no more, as an administrator; they are signed out at once.
+
+        Raises:
+            StateConflict: nobody would be left to administer the server.
+        """
+        return await self._account("disable", email)
+
+    @operation
+    async def enable_account(self, email: str) -> Account:
+        """Let a person sign in again, as an administrator."""
+        return await self._account("enable", email)
+
+    @operation
+    async def unlock_account(self, email: str) -> Account:
+        """Forget a person's wrong attempts, as an administrator."""
+        return await self._account("unlock", email)
+
+    @operation
+    async def send_password_reset(self, email: str) -> None:
+        """Send a person the message by which they choose a new password, as an administrator.
+
+        Raises:
+            StateConflict: the account is disabled, or its person signs in by link only.
+        """
+        await self._engine.do(ask("POST", "/auth/accounts/reset", body={"email": email}))
+
+    async def _account(self, what: str, email: str) -> Account:
+        request = ask("POST", f"/auth/accounts/{what}", body={"email": email}, again=True)
+        return await self._engine.call(request, Account)
 
     @operation
     async def logout(self) -> None:
@@ -273,6 +306,16 @@ class Clients(Resource[M]):
     async def list(self) -> TechnicalClients:
         """Every technical client, for an administrator."""
         return await self._engine.call(ask("GET", "/auth/clients"), TechnicalClients)
+
+    @operation
+    async def add(self, client_kind: NonUiClientKind, *, client_label: str = "") -> NewClient:
+        """Make a client, as an administrator; its secret is told this once.
+
+        Raises:
+            ForbiddenScope: an orchestration client while ``features.ai`` is off.
+        """
+        body = {"client_kind": client_kind, "client_label": client_label}
+        return await self._engine.call(ask("POST", "/auth/clients", body=body), NewClient)
 
     async def _device(self, what: str, into: type[T], body: Mapping[str, Any]) -> T:
         request = ask("POST", f"/auth/clients/device/{what}", body=body, anonymous=True)

@@ -168,6 +168,15 @@ class TechnicalClient:
 
 
 @frozen(kw_only=True)
+class NewClient:
+    """A client that was just made; its secret is told this once."""
+
+    client_id: str
+    client_kind: NonUiClientKind
+    secret_key: str
+
+
+@frozen(kw_only=True)
 class DeviceRequest:
     """Who asks for a secret, for the person who has to approve it."""
 
