@@ -170,8 +170,31 @@ def account(at: Stage, page: Browser) -> Iterator[str]:
     yield "account-second-factor"
 
 
+def admin(at: Stage, page: Browser) -> Iterator[str]:
+    if EMAIL not in at.machine.run("user", "list", "--json").output:
+        at.add_person(EMAIL, PASSWORD)
+    walk(page, "/admin")
+    page.wait("document.querySelector('.admin-pages .soft')")
+    yield "admin"
+    walk(page, "/admin/people")
+    page.wait("document.querySelectorAll('.people tbody tr').length === 2")
+    yield "admin-people"
+    page.run("document.querySelector(\"[data-row='ana@example.org'] button:last-child\").click()")
+    page.wait("document.querySelector('dialog')")
+    yield "admin-people-disable"
+    put_away(page)
+    walk(page, "/admin/clients")
+    page.wait("document.querySelector('.clients tbody tr')")
+    page.run("document.querySelector('.account-form button').click()")
+    page.wait("document.querySelector('.secret')")
+    yield "admin-clients"
+    walk(page, "/admin/features")
+    page.wait("document.querySelector('.features tbody tr')")
+    yield "admin-features"
+
+
 TOUR: tuple[Callable[[Stage, Browser], Iterator[str]], ...] = (
-    before_the_door, library, review, apply, activity, account,
+    before_the_door, library, review, apply, activity, account, admin,
 )  # fmt: skip
 
 

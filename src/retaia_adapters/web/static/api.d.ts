@@ -135,6 +135,22 @@ export interface Schemas {
     next: Array<string>;
   };
   Facts: Record<string, unknown>;
+  FeatureGates: {
+    items: Array<{
+      key: string;
+      enabled: boolean;
+      gate?: "server" | "app" | "user" | "dependency" | "escalation";
+      gate_key?: string;
+      reason?: string;
+    }>;
+  };
+  FeatureGovernanceRule: {
+    key: string;
+    tier: "CORE_V1_GLOBAL" | "OPTIONAL";
+    user_can_disable: boolean;
+    dependencies: Array<string>;
+    disable_escalation: Array<string>;
+  };
   HeldJob: {
     job_id: string;
     job_type: string;
@@ -238,6 +254,7 @@ export interface Schemas {
       blocked: number;
     };
   };
+  NonUiClientKind: "AGENT" | "MCP";
   PlannedFile: {
     role: string;
     from: string;
@@ -338,6 +355,15 @@ export interface Schemas {
     last_scan_at?: string;
   };
   StorageId: string;
+  TechnicalClient: {
+    client_id: string;
+    client_kind: Schemas["NonUiClientKind"];
+    label: string;
+    created_at: string;
+    created_by: string;
+    rotated_at?: string;
+    revoked_at?: string;
+  };
   UnmatchedSidecar: {
     storage_id: Schemas["StorageId"];
     path: string;

@@ -5,7 +5,7 @@ import { fill, h, named, plain } from "./lib/dom.js";
 import { reach } from "./lib/api.js";
 import { listen } from "./lib/events.js";
 import { shortcuts, showKeys } from "./lib/keys.js";
-import { person, readPerson } from "./lib/person.js";
+import { isAdmin, person, readPerson } from "./lib/person.js";
 import { go, listenToAddresses, router } from "./lib/router.js";
 import { changes, followLink, isSignedIn, restore, signOut } from "./lib/session.js";
 import { announce, explain, note, setUp, wrong } from "./lib/tell.js";
@@ -14,6 +14,9 @@ import { choose, language, say, t } from "./lib/words.js";
 import { signInAgain, signInForm, whyNot } from "./views/sign-in.js";
 import "./views/account.js";
 import "./views/activity.js";
+import "./views/admin.js";
+import "./views/admin-clients.js";
+import "./views/admin-people.js";
 import "./views/apply.js";
 import "./views/batch.js";
 import "./views/library.js";
@@ -27,6 +30,10 @@ const VIEWS = [
   [/^\/batches\/[\w-]+$/, "r-batch", "batch_title", "/apply"],
   [/^\/account$/, "r-account", "account", ""],
   [/^\/activity$/, "r-activity", "nav_activity", "/activity"],
+  [/^\/admin$/, "r-admin", "admin", "/admin"],
+  [/^\/admin\/people$/, "r-admin-people", "people", "/admin"],
+  [/^\/admin\/clients$/, "r-admin-clients", "clients", "/admin"],
+  [/^\/admin\/features$/, "r-admin-features", "features", "/admin"],
   [/^\/(?:library)?$/, "r-library", "nav_library", "/"],
 ];
 /** @type {Array<[string, Word]>} */
@@ -36,6 +43,8 @@ const MENU = [
   ["/apply", "nav_apply"],
   ["/activity", "nav_activity"],
 ];
+/** @type {Array<[string, Word]>} */
+const ADMINS = [["/admin", "admin"]];
 const THEME = "retaia.theme";
 
 const main = h("main", { id: "main", tabIndex: -1 });
@@ -47,7 +56,7 @@ function show() {
   const view = VIEWS.find(([path]) => path.test(location.pathname));
   const [, tag, title, place] = view ?? VIEWS[VIEWS.length - 1] ?? [];
   if (!tag || !title) return;
-  fill(nav, MENU.map(([path, word]) => h("a", { href: path, "aria-current": path === place && "page" }, t(word))));
+  fill(nav, [...MENU, ...(isAdmin() ? ADMINS : [])].map(([path, word]) => h("a", { href: path, "aria-current": path === place && "page" }, t(word))));
   document.title = `${t(title)} – Retaia`;
   // The same view at another address answers it itself.
   if (shown === tag && main.firstElementChild?.getAttribute("data-follows") !== null) {
@@ -142,6 +151,7 @@ const EVERYWHERE = /** @type {import("./lib/keys.js").Shortcut[]} */ ([
   { keys: "alt+2", does: "nav_review", act: () => go("/review") },
   { keys: "alt+3", does: "nav_apply", act: () => go("/apply") },
   { keys: "alt+4", does: "nav_activity", act: () => go("/activity") },
+  { keys: "alt+5", does: "admin", act: () => go("/admin") },
 ]);
 
 function undo() {

@@ -2,12 +2,13 @@
 
 import { post } from "../lib/api.js";
 import { fill, h, named, plain } from "../lib/dom.js";
+import { codeField, field, form } from "../lib/forms.js";
 import { person, readPerson } from "../lib/person.js";
-import { explain, note } from "../lib/tell.js";
+import { note } from "../lib/tell.js";
 import { say, t } from "../lib/words.js";
+import "./features.js";
 
 /** @typedef {import("../api.js").Schemas} Schemas */
-/** @typedef {import("../lib/words.js").Word} Word */
 
 const SHORTEST = 10;
 
@@ -29,6 +30,9 @@ class Account extends HTMLElement {
       this.#password(),
       h("h2", null, t("second")),
       this.#second(),
+      h("h2", null, t("features")),
+      h("p", { class: "soft" }, t("features_mine_help")),
+      document.createElement("r-my-features"),
     ); // prettier-ignore
   }
 
@@ -90,34 +94,6 @@ class Account extends HTMLElement {
       note(t("second_off"));
     });
   }
-}
-
-/** @param {string} id @param {Word} label @param {import("../lib/dom.js").Props} props */
-function field(id, label, props) {
-  const input = h("input", { id, ...props });
-  return { input, parts: [h("label", { htmlFor: id }, t(label)), input] };
-}
-
-const codeField = () =>
-  field("code", "second_code", { autocomplete: "one-time-code", inputMode: "numeric", pattern: "[0-9]{6}", maxLength: 6, required: true });
-
-/** A form that says itself what went wrong. @param {HTMLElement[]} parts @param {Word} label @param {() => Promise<void>} act */
-function form(parts, label, act) {
-  const said = h("p", { class: "wrong-text", role: "alert" });
-  const button = h("button", null, t(label));
-  const submit = async (/** @type {Event} */ event) => {
-    event.preventDefault();
-    button.disabled = true;
-    fill(said);
-    try {
-      await act();
-    } catch (error) {
-      fill(said, explain(error));
-    } finally {
-      button.disabled = false;
-    }
-  };
-  return h("form", { class: "account-form", submit }, parts, said, button);
 }
 
 customElements.define("r-account", Account);
