@@ -46,6 +46,7 @@ MEANINGS = {
     "scan.quiet_period": "seconds that a file must have been left alone to be stable",
     "scan.video_legacy_sidecars": "attach `.lrv` and `.thm` files to videos too",
     "processing.enabled": "later job types that are switched on",
+    "processing.profiles": "profiles that are given instead of the usual one of their media type",
     "processing.blocking_hooks": "lifecycle hooks whose failure holds an asset back",
     "fixity.fingerprint": "whether agents take a digest of every file once it is prepared for review",
     "fixity.bytes_per_second": "how fast agents and `retaia verify` read files whole; 0 is no limit",

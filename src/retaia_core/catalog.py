@@ -13,7 +13,7 @@ from .domain.job_types import JOB_TYPES, JobType
 from .domain.media import MEDIA_FORMATS, MediaFormat, MediaType
 from .domain.profiles import PROFILES, Profile, check_profile
 from .domain.sidecars import SIDECAR_RULES, SidecarRule, sidecar_extensions
-from .errors import PluginError, ValidationFailed
+from .errors import PluginError, SettingsError, ValidationFailed
 
 Row = TypeVar("Row")
 
@@ -67,6 +67,25 @@ def _defaults(profiles: Collection[Profile]) -> Mapping[MediaType, ProfileName]:
             raise PluginError(f"{media_type} needs one default profile, not {names}")
         table[media_type] = names[0]
     return table
+
+
+def with_profiles(catalog: Catalog, names: Iterable[str]) -> Catalog:
+    """The tables, where discovery gives these profiles instead of the usual ones of their media types.
+
+    Raises:
+        SettingsError: there is no such profile, or two are of one media type.
+    """
+    chosen: dict[MediaType, ProfileName] = {}
+    for name in names:
+        profile = catalog.profiles.get(name)
+        if profile is None:
+            allowed = ", ".join(catalog.profiles)
+            raise SettingsError(f"[processing] profiles: {name!r} is none; allowed: {allowed}")
+        if profile.media_type in chosen:
+            both = f"{chosen[profile.media_type]} and {name}"
+            raise SettingsError(f"[processing] profiles: {both} are both for {profile.media_type}")
+        chosen[profile.media_type] = profile.name
+    return evolve(catalog, default_profiles={**catalog.default_profiles, **chosen})
 
 
 def build_catalog(

@@ -122,9 +122,14 @@ class PurgeSettings:
 
 @frozen(kw_only=True)
 class ProcessingSettings:
-    """``[processing]``: later job types that are switched on, and hooks that may hold an asset back."""
+    """``[processing]``: later job types that are switched on, and hooks that may hold an asset back.
+
+    ``profiles`` are given to assets that are found from now on, each instead of the usual one of its media
+    type: ``["video_storyboard"]`` has ten pictures made of every video.
+    """
 
     enabled: tuple[str, ...] = ()
+    profiles: tuple[str, ...] = ()
     blocking_hooks: tuple[str, ...] = ()
 
 

@@ -120,6 +120,22 @@ def review(at: Stage, page: Browser) -> Iterator[str]:
     yield "review-unprocessable"
 
 
+def compare(at: Stage, page: Browser) -> Iterator[str]:
+    walk(page, "/?in=decide&media_type=PHOTO&sort=name")
+    page.wait("document.querySelectorAll('.cell img').length >= 3")
+    for key in (" ", "ArrowRight", " ", "ArrowRight", " "):
+        page.press(key)
+    press_until(page, "c", "document.querySelectorAll('.pane img').length === 3")
+    page.wait("!document.querySelector('.pane [aria-busy]')")
+    press_until(page, "2", "document.querySelector('.pane:nth-child(2)[aria-current]')")
+    yield "compare-photos"
+    walk(page, "/review?in=decide&media_type=VIDEO&sort=name")
+    page.wait("document.querySelector('.verdict')")
+    press_until(page, "c", "document.querySelectorAll('.pane video').length === 2")
+    page.wait("!document.querySelector('.pane [aria-busy]')")
+    yield "compare-videos"
+
+
 def apply(at: Stage, page: Browser) -> Iterator[str]:
     walk(page, "/apply")
     page.wait("document.querySelector('r-apply .blank')")
@@ -194,7 +210,7 @@ def admin(at: Stage, page: Browser) -> Iterator[str]:
 
 
 TOUR: tuple[Callable[[Stage, Browser], Iterator[str]], ...] = (
-    before_the_door, library, review, apply, activity, account, admin,
+    before_the_door, library, review, compare, apply, activity, account, admin,
 )  # fmt: skip
 
 

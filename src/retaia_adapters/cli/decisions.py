@@ -89,9 +89,22 @@ def reopen(*names: str, common: Common = DEFAULT) -> int:
     return _do(common, names, lambda s, a, u: s.review.reopen(a, u), "reopened")
 
 
-def reprocess(*names: str, common: Common = DEFAULT) -> int:
-    """Have assets processed and decided again; tags, notes and history are kept."""
-    return _do(common, names, lambda s, a, u: s.review.reprocess(a, u), "to be processed again")
+def reprocess(*names: str, profile: str | None = None, common: Common = DEFAULT) -> int:
+    """Have assets processed and decided again; tags, notes and history are kept.
+
+    Parameters
+    ----------
+    names
+        UUIDs or paths.
+    profile
+        Another processing profile from now on, such as ``video_storyboard``.
+    """
+    return _do(
+        common,
+        names,
+        lambda s, a, u: s.review.reprocess(a, u, profile=profile),
+        "to be processed again",
+    )
 
 
 def retry(*names: str, common: Common = DEFAULT) -> int:

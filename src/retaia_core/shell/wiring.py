@@ -10,7 +10,7 @@ from typing import cast
 
 from attrs import asdict, evolve
 
-from ..catalog import Catalog
+from ..catalog import Catalog, with_profiles
 from ..domain.features import server_flags
 from ..domain.identifiers import StorageId
 from ..domain.job_types import FINGERPRINT, Parameter
@@ -108,7 +108,7 @@ def wire(settings: Settings, plugins: Plugins, store: Store) -> Services:
         PluginError: a provider that the settings name is not installed, or tables contradict.
     """
     clock, ids = SystemClock(), RandomIds()
-    catalog = _paced(plugins.catalog(), settings)
+    catalog = with_profiles(_paced(plugins.catalog(), settings), settings.processing.profiles)
     provider = plugins.provider(Role.ORIGINALS, settings.storage.originals)
     driver = cast("OriginalsDriver", provider.factory())
     agents = Agents(store=store, clock=clock, ids=ids, catalog=catalog)

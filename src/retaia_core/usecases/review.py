@@ -19,7 +19,7 @@ from ..domain.assets import (
     reprocessed,
     waived,
 )
-from ..domain.identifiers import AssetId
+from ..domain.identifiers import AssetId, ProfileName
 from ..domain.jobs import Job, JobStatus
 from ..domain.leases import Lock, LockKind
 from ..domain.lifecycle import Action, State
@@ -127,17 +127,28 @@ class Review:
         """`waive_in`, durably."""
         return await self.store.transact(partial(self.waive_in, actor, uuid))
 
-    def reprocess_in(self, actor: Actor, uuid: AssetId, tx: Transaction) -> Asset:
-        """Drop all results and have the asset processed and decided again, in a transaction."""
+    def reprocess_in(
+        self, actor: Actor, uuid: AssetId, tx: Transaction, *, profile: str | None = None
+    ) -> Asset:
+        """Drop all results and have the asset processed and decided again, in a transaction.
+
+        Raises:
+            ValidationFailed: the profile is none, or one of another media type.
+        """
         now = self.clock.now()
         change = partial(_reprocessed, actor=actor)
+        name = profile and self._fitting_profile(need_asset(tx, uuid), profile)
         saved = self._step(actor, uuid, "asset.reprocess", change, tx, jobs=True)
+        if name and name != saved.profile:
+            saved = tx.save_asset(evolve(saved, profile=name))
+            record(tx, saved.subject, "asset.profile", actor, now, profile=name)
         open_review(tx, saved, self.catalog, self.ids, now)
         return saved
 
-    async def reprocess(self, actor: Actor, uuid: AssetId) -> Asset:
+    async def reprocess(self, actor: Actor, uuid: AssetId, *, profile: str | None = None) -> Asset:
         """`reprocess_in`, durably."""
-        return await self.store.transact(partial(self.reprocess_in, actor, uuid))
+        work = partial(self.reprocess_in, actor, uuid, profile=profile)
+        return await self.store.transact(work)
 
     def retry_in(self, actor: Actor, uuid: AssetId, tx: Transaction) -> Asset:
         """Give the failed work of an unprocessable asset a new try, in a transaction."""
@@ -160,12 +171,7 @@ class Review:
         """
         now = self.clock.now()
         asset = need_asset(tx, uuid)
-        profile = self.catalog.profiles.get(name)
-        if profile is None or profile.media_type is not asset.media_type:
-            fitting = [
-                p.name for p in self.catalog.profiles.values() if p.media_type is asset.media_type
-            ]
-            raise ValidationFailed(f"{name!r} is no profile here; allowed: {', '.join(fitting)}")
+        chosen = self._fitting_profile(asset, name)
         jobs = tx.jobs_of(asset.subject, asset.review_version)
         untouched = all(j.status is JobStatus.PENDING and j.attempts == 0 for j in jobs)
         if asset.state not in (State.DISCOVERED, State.READY) or not untouched:
@@ -173,7 +179,7 @@ class Review:
                 "the profile is fixed once an agent has begun; reprocess the asset first",
                 state=asset.state.value,
             )
-        after = evolve(asset, profile=profile.name, updated_at=now)
+        after = evolve(asset, profile=chosen, updated_at=now)
         if asset.state is State.READY:
             after = evolve(after, review_version=asset.review_version + 1)
         saved = tx.save_asset(after)
@@ -181,6 +187,14 @@ class Review:
         if saved.state is State.READY:
             open_review(tx, saved, self.catalog, self.ids, now)
         return saved
+
+    def _fitting_profile(self, asset: Asset, name: str) -> ProfileName:
+        fitting = [
+            p.name for p in self.catalog.profiles.values() if p.media_type is asset.media_type
+        ]
+        if name not in fitting:
+            raise ValidationFailed(f"{name!r} is no profile here; allowed: {', '.join(fitting)}")
+        return ProfileName(name)
 
     async def set_profile(self, actor: Actor, uuid: AssetId, name: str) -> Asset:
         """`set_profile_in`, durably."""

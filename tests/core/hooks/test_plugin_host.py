@@ -14,13 +14,14 @@ import pytest
 from attrs import evolve
 
 from retaia_core import builtins
+from retaia_core.catalog import builtin_catalog, with_profiles
 from retaia_core.domain.derived import DERIVED_KINDS, DerivedKind
 from retaia_core.domain.identifiers import Capability, ProfileName
 from retaia_core.domain.job_types import JOB_TYPES, JobType
 from retaia_core.domain.media import MediaFormat, MediaType
 from retaia_core.domain.profiles import PROFILES, Profile
 from retaia_core.domain.sidecars import SidecarRule
-from retaia_core.errors import PluginError
+from retaia_core.errors import PluginError, SettingsError
 from retaia_core.hooks import (
     Command,
     HookCall,
@@ -172,6 +173,26 @@ class TestCatalogue:
         """Rows that name what nobody defines, or that differ under one name, stop the start."""
         with pytest.raises(PluginError, match=said):
             host(stranger=plugin(**hooks)).catalog()
+
+
+class TestChosenProfiles:
+    def test_they_are_given_instead_of_the_usual_ones(self) -> None:
+        """Each for its media type; the others stay as they were."""
+        usual = builtin_catalog()
+        chosen = with_profiles(usual, ["video_storyboard"]).default_profiles
+        assert chosen == {**usual.default_profiles, MediaType.VIDEO: "video_storyboard"}
+
+    @pytest.mark.parametrize(
+        ("names", "said"),
+        [
+            (["video_storybord"], "'video_storybord' is none; allowed: video_standard, "),
+            (["video_storyboard", "video_standard"], "both for VIDEO"),
+        ],
+    )
+    def test_what_cannot_be_chosen_is_named(self, names: list[str], said: str) -> None:
+        """An unknown name, and two for one media type."""
+        with pytest.raises(SettingsError, match=said):
+            with_profiles(builtin_catalog(), names)
 
 
 class TestSelection:

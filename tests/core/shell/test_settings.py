@@ -49,11 +49,13 @@ class TestReading:
         """Commas part lists, and ``=`` parts the pairs of a table."""
         environ = {
             "RETAIA_PROCESSING_ENABLED": "transcribe_audio,suggest_tags",
+            "RETAIA_PROCESSING_PROFILES": "video_storyboard",
             "RETAIA_AGENT_MOUNTS": "nas=/mnt/nas",
             "RETAIA_SCAN_VIDEO_LEGACY_SIDECARS": "true",
         }
         settings = load_settings(data_dir=tmp_path, environ=environ)
         assert settings.processing.enabled == ("transcribe_audio", "suggest_tags")
+        assert settings.processing.profiles == ("video_storyboard",)
         assert settings.agent.mounts == {"nas": "/mnt/nas"}
         assert settings.scan.video_legacy_sidecars is True
 

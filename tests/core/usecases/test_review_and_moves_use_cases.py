@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from attrs import evolve
 from retaia_tests.house import PERSON, House
 
 from retaia_core.domain.actors import Actor, ActorKind
@@ -79,6 +80,23 @@ class TestDecisions:
         assert (after.facts, after.derived, after.verdict) == ({}, (), None)
         assert (after.tags, len(after.decisions)) == (("bird",), 1)
         assert len(await house.review.jobs(asset.uuid)) == 3
+
+    async def test_reprocess_may_choose_another_profile(self, house: House) -> None:
+        """The profile is that of the new work; one of another media type is refused, and nothing changes."""
+        asset = await house.ready("INBOX/A.mp4")
+        await house.store.transact(
+            lambda tx: tx.save_asset(evolve(asset, state=State.ARCHIVED, review_version=1))
+        )
+        with pytest.raises(ValidationFailed, match="allowed: video_standard, video_storyboard"):
+            await house.review.reprocess(PERSON, asset.uuid, profile="audio_voice")
+        assert (await house.review.asset(asset.uuid)).review_version == 1
+        after = await house.review.reprocess(PERSON, asset.uuid, profile="video_storyboard")
+        assert (after.state, after.profile) == (State.READY, "video_storyboard")
+        jobs = {job.job_type: job.parameters for job in await house.review.jobs(asset.uuid)}
+        assert jobs["generate_thumbnails"] == {"storyboard": True}
+        events = await house.store.read(lambda tx: tx.events(asset.subject))
+        names = [event.name for event in events]
+        assert names[-2:] == ["asset.reprocess", "asset.profile"]
 
 
 async def _apply(house: House, *uuids: AssetId, action: Action = Action.KEEP) -> None:

@@ -10,6 +10,7 @@ import { go, listenToAddresses, router } from "./lib/router.js";
 import { changes, followLink, isSignedIn, restore, signOut } from "./lib/session.js";
 import { announce, explain, note, setUp, wrong } from "./lib/tell.js";
 import { actorName } from "./lib/person.js";
+import { undoLast } from "./lib/undo.js";
 import { choose, language, say, t } from "./lib/words.js";
 import { signInAgain, signInForm, whyNot } from "./views/sign-in.js";
 import "./views/account.js";
@@ -19,6 +20,7 @@ import "./views/admin-clients.js";
 import "./views/admin-people.js";
 import "./views/apply.js";
 import "./views/batch.js";
+import "./views/compare.js";
 import "./views/library.js";
 import "./views/review.js";
 
@@ -26,6 +28,7 @@ import "./views/review.js";
 /** @type {Array<[RegExp, string, Word, string]>} path, element, title, place in the menu */
 const VIEWS = [
   [/^\/review(?:\/[\w-]+)?$/, "r-review", "nav_review", "/review"],
+  [/^\/compare\/[\w,-]+$/, "r-compare", "compare_title", "/review"],
   [/^\/apply$/, "r-apply", "nav_apply", "/apply"],
   [/^\/batches\/[\w-]+$/, "r-batch", "batch_title", "/apply"],
   [/^\/account$/, "r-account", "account", ""],
@@ -146,19 +149,13 @@ function listenToDecisions() {
 
 const EVERYWHERE = /** @type {import("./lib/keys.js").Shortcut[]} */ ([
   { keys: "?", does: "keys_title", act: showKeys },
-  { keys: "ctrl+z", does: "undo", act: undo },
+  { keys: "ctrl+z", does: "undo", act: undoLast },
   { keys: "alt+1", does: "nav_library", act: () => go("/") },
   { keys: "alt+2", does: "nav_review", act: () => go("/review") },
   { keys: "alt+3", does: "nav_apply", act: () => go("/apply") },
   { keys: "alt+4", does: "nav_activity", act: () => go("/activity") },
   { keys: "alt+5", does: "admin", act: () => go("/admin") },
 ]);
-
-function undo() {
-  const done = decisions.undo();
-  const text = done ? t("undone", { name: plain(done.name), state: say("verdict", done.before) }) : t("nothing_to_undo");
-  note(text);
-}
 
 async function start() {
   await readPerson();

@@ -7,7 +7,8 @@ import { freshKey, get, post, reach, Refusal, Unreachable } from "./api.js";
 /** @typedef {import("../api.js").Schemas} Schemas */
 /** @typedef {"KEEP" | "REJECT" | "CLEAR"} Action */
 /** @typedef {{uuid: string, name: string, action: Action, key: string, seen: number}} Waiting */
-/** @typedef {{uuid: string, name: string, before: Action}} Done */
+/** @typedef {{uuid: string, name: string, before: Action, act: number}} Done `act`: what was decided at once has one number */
+/** @typedef {{uuid: string, name: string, state: string, seen: number}} Decided `seen`: how many decisions were known */
 
 const KEPT = "retaia.waiting";
 const UNDO_DEPTH = 200;
@@ -33,6 +34,7 @@ class Decisions extends EventTarget {
   #queue = [];
   /** @type {Done[]} */
   #done = [];
+  #acts = 0;
   #running = false;
   #account = "";
 
@@ -58,24 +60,43 @@ class Decisions extends EventTarget {
     return this.#queue.findLast((item) => item.uuid === uuid)?.action;
   }
 
-  /**
-   * @param {{uuid: string, name: string, state: string, seen: number}} asset `seen`: how many decisions were known
-   * @param {Action} action
-   */
-  decide({ uuid, name, state, seen }, action) {
-    const before = this.pending(uuid) ?? verdictOf(state);
-    if (before === action) return false;
-    this.#done.push({ uuid, name, before });
-    if (this.#done.length > UNDO_DEPTH) this.#done.shift();
-    this.#add({ uuid, name, action, key: freshKey(), seen });
-    return true;
+  /** @param {Decided} asset @param {Action} action */
+  decide(asset, action) {
+    return this.decideTogether([[asset, action]]) === 1;
   }
 
-  /** Take the last decision back. @returns {Done | undefined} */
+  /** Several decisions as one act, which is taken back as one. @param {Array<[Decided, Action]>} each @returns {number} how many were new */
+  decideTogether(each) {
+    const fresh = each.filter(([{ uuid, state }, action]) => (this.pending(uuid) ?? verdictOf(state)) !== action);
+    this.#acts += 1;
+    for (const [{ uuid, name, state, seen }, action] of fresh) {
+      this.#done.push({ uuid, name, before: this.pending(uuid) ?? verdictOf(state), act: this.#acts });
+      if (this.#done.length > UNDO_DEPTH) this.#done.shift();
+      this.#add({ uuid, name, action, key: freshKey(), seen });
+    }
+    return fresh.length;
+  }
+
+  /** Take the last act back: the decisions that it was made of, the last one first. @returns {Done[]} */
   undo() {
-    const last = this.#done.pop();
-    if (last) this.#add({ uuid: last.uuid, name: last.name, action: last.before, key: freshKey(), seen: -1 });
+    const act = this.#done.at(-1)?.act;
+    const last = this.#done.filter((done) => done.act === act).reverse();
+    this.#done = this.#done.filter((done) => done.act !== act);
+    last.forEach((done) => this.#back(done));
     return last;
+  }
+
+  /** Take back only what was decided last of one asset. @param {string} uuid @returns {Done | undefined} */
+  undoOf(uuid) {
+    const at = this.#done.findLastIndex((done) => done.uuid === uuid);
+    const [last] = at < 0 ? [] : this.#done.splice(at, 1);
+    if (last) this.#back(last);
+    return last;
+  }
+
+  /** @param {Done} done */
+  #back({ uuid, name, before }) {
+    this.#add({ uuid, name, action: before, key: freshKey(), seen: -1 });
   }
 
   /** @param {Waiting} item */

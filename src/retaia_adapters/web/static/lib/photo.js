@@ -17,6 +17,8 @@ export class Photo extends HTMLElement {
   #zoom = 1;
   #x = 0;
   #y = 0;
+  /** Those that show the same part of theirs. @type {Photo[]} */
+  peers = [];
 
   /** @param {Detail} detail */
   constructor(detail) {
@@ -88,7 +90,16 @@ export class Photo extends HTMLElement {
     this.#x = this.#zoom === 1 ? 0 : Math.max(-wide, Math.min(wide, this.#x + x));
     this.#y = this.#zoom === 1 ? 0 : Math.max(-tall, Math.min(tall, this.#y + y));
     this.#show();
+    for (const peer of this.peers) peer.#follow(this);
     return this.#zoom > 1;
+  }
+
+  /** @param {Photo} lead */
+  #follow(lead) {
+    this.#zoom = lead.#zoom;
+    this.#x = (lead.#x / (lead.#image.clientWidth || 1)) * this.#image.clientWidth;
+    this.#y = (lead.#y / (lead.#image.clientHeight || 1)) * this.#image.clientHeight;
+    this.#show();
   }
 
   #show() {

@@ -4,6 +4,7 @@ import { picture, playable } from "./api.js";
 import { fill, h } from "./dom.js";
 import { clock, number, timecode } from "./format.js";
 import { explain } from "./tell.js";
+import { momentOf } from "./scrub.js";
 import { t } from "./words.js";
 import { draw, waveform } from "./waveform.js";
 
@@ -24,6 +25,7 @@ export class Player extends HTMLElement {
   #bar = h("input", { type: "range", class: "seek", min: "0", step: "any", "aria-label": t("seek") });
   #time = h("output", { class: "time" });
   #speed = h("span", { class: "speed" });
+  #board = h("div", { class: "board", role: "group", "aria-label": t("board"), keydown: (/** @type {KeyboardEvent} */ event) => this.#along(event) });
   #said = h("p", { class: "wrong-text over", hidden: true });
   #button = h("button", { class: "small play", click: () => this.toggle() });
   /** @type {number[] | null} */
@@ -36,6 +38,8 @@ export class Player extends HTMLElement {
   #from = null;
   /** @type {number | null} */
   #to = null;
+  /** Those that play, stop and seek with this one. @type {Player[]} */
+  peers = [];
 
   /** @param {Detail} detail */
   constructor(detail) {
@@ -93,6 +97,7 @@ export class Player extends HTMLElement {
     fill(
       this,
       h("div", { class: "screen" }, media, this.#said),
+      this.#hasBoard && this.#storyboard(),
       h("div", { class: "strip" }, this.#canvas, this.#bar),
       h("div", { class: "controls" },
         this.#button,
@@ -107,7 +112,7 @@ export class Player extends HTMLElement {
       media.addEventListener(name, () => this.#tick(), { signal });
     media.addEventListener("error", () => this.#tell(t("cannot_play")), { signal });
     if (video) media.addEventListener("click", () => this.toggle(), { signal });
-    this.#bar.addEventListener("input", () => this.seek(Number(this.#bar.value)), { signal });
+    this.#bar.addEventListener("input", () => this.seekTogether(Number(this.#bar.value)), { signal });
     const sized = new ResizeObserver(() => this.#draw());
     sized.observe(this.#canvas);
     signal.addEventListener("abort", () => sized.disconnect());
@@ -116,6 +121,64 @@ export class Player extends HTMLElement {
 
   disconnectedCallback() {
     this.pause();
+  }
+
+  // The storyboard, where there is one
+
+  get #thumbs() {
+    return this.detail.derived?.thumbs ?? [];
+  }
+
+  get #hasBoard() {
+    return this.#thumbs.length > 1 && !this.closest(".pane");
+  }
+
+  /** Its pictures, each of which leads to its place. One of them is reached by Tab, the others by arrows. */
+  #storyboard() {
+    const urls = this.#thumbs;
+    fill(this.#board, urls.map((url, at) => {
+      const image = h("img", { alt: "", draggable: false });
+      void picture(url).then((source) => (image.src = source), () => undefined);
+      return h("button", { class: "board-picture", tabIndex: at ? -1 : 0, click: () => this.#toPicture(at) }, image);
+    })); // prettier-ignore
+    this.#nameBoard();
+    return this.#board;
+  }
+
+  /** @param {number} at */
+  #toPicture(at) {
+    this.seekTogether(momentOf(at, this.#thumbs.length, this.#length));
+  }
+
+  #nameBoard() {
+    const n = this.#thumbs.length;
+    const now = Math.min(n - 1, Math.floor((this.#media.currentTime / (this.#length || 1)) * n));
+    for (const [at, button] of [...this.#board.children].entries()) {
+      const label = t("board_go", { at: at + 1, n, time: clock(momentOf(at, n, this.#length)) });
+      if (button.getAttribute("aria-label") !== label) button.setAttribute("aria-label", label);
+      if (at === now) button.setAttribute("aria-current", "true");
+      else button.removeAttribute("aria-current");
+    }
+  }
+
+  /** @param {number} by to the next picture of the storyboard, or the one before */
+  #boardStep(by) {
+    const n = this.#thumbs.length;
+    const now = Math.floor((this.#media.currentTime / (this.#length || 1)) * n);
+    this.#toPicture(Math.max(0, Math.min(n - 1, now + by)));
+  }
+
+  /** Arrows on a picture go along the storyboard. @param {KeyboardEvent} event */
+  #along(event) {
+    const by = event.key === "ArrowRight" ? 1 : event.key === "ArrowLeft" ? -1 : 0;
+    const pictures = /** @type {HTMLElement[]} */ ([...this.#board.children]);
+    const at = pictures.indexOf(/** @type {HTMLElement} */ (event.target));
+    const next = pictures[at + by];
+    if (!by || event.shiftKey || at < 0) return;
+    event.preventDefault();
+    if (!next) return;
+    pictures.forEach((one) => (one.tabIndex = one === next ? 0 : -1));
+    next.focus();
   }
 
   /** Let go of the file; nothing plays here any more. */
@@ -146,6 +209,7 @@ export class Player extends HTMLElement {
     const runs = !paused || this.#reverse > 0;
     fill(this.#button, runs ? "❚❚" : "▶");
     this.#button.setAttribute("aria-label", runs ? t("pause") : t("play"));
+    this.#nameBoard();
     this.#draw();
     if (!paused) this.#smooth();
   }
@@ -178,9 +242,34 @@ export class Player extends HTMLElement {
     this.#media.pause();
   }
 
+  /** @param {(player: Player) => void} act */
+  #together(act) {
+    [this, ...this.peers].forEach(act);
+  }
+
   toggle() {
-    if (this.#media.paused && !this.#reverse) this.play();
-    else this.pause();
+    if (this.#media.paused && !this.#reverse) return this.#together((one) => one.play());
+    this.#halted();
+  }
+
+  /** Stopped, and those that ran beside it at the same moment. */
+  #halted() {
+    this.#together((one) => one.pause());
+    for (const peer of this.peers) peer.seek(this.#media.currentTime);
+  }
+
+  /** @param {number} seconds */
+  seekTogether(seconds) {
+    this.#together((one) => one.seek(seconds));
+  }
+
+  /** Whether it is heard. @param {boolean} heard */
+  set heard(heard) {
+    this.#media.muted = !heard;
+  }
+
+  get heard() {
+    return !this.#media.muted;
   }
 
   /** @param {number} seconds */
@@ -190,22 +279,25 @@ export class Player extends HTMLElement {
 
   /** @param {number} frames */
   frame(frames) {
-    this.pause();
-    this.seek(this.#media.currentTime + frames / this.#clock.fps);
+    if (!this.#media.paused || this.#reverse) this.#halted();
+    this.#together((one) => one.seek(one.#media.currentTime + frames / one.#clock.fps));
   }
 
   /** L: forward, and faster each time. */
   faster() {
-    if (this.#media.paused) {
-      this.#media.playbackRate = 1;
-      return this.play();
-    }
-    const next = SPEEDS.find((speed) => speed > this.#media.playbackRate);
-    this.#media.playbackRate = next ?? this.#media.playbackRate;
+    const now = this.#media.playbackRate;
+    const paused = this.#media.paused;
+    const next = paused ? 1 : (SPEEDS.find((speed) => speed > now) ?? now);
+    this.#together((one) => (one.#media.playbackRate = next));
+    if (paused) this.#together((one) => one.play());
   }
 
   /** J: backward, and faster each time; browsers cannot play backward, so it is done in steps. */
   backward() {
+    this.#together((one) => one.#backward());
+  }
+
+  #backward() {
     const faster = this.#reverse ? Math.min(8, this.#reverse * 2) : 1;
     this.pause();
     this.#reverse = faster;
@@ -230,7 +322,7 @@ export class Player extends HTMLElement {
   speed(by) {
     const at = SPEEDS.indexOf(this.#media.playbackRate);
     const next = SPEEDS[Math.max(0, Math.min(SPEEDS.length - 1, (at < 0 ? 2 : at) + by))];
-    this.#media.playbackRate = next ?? 1;
+    this.#together((one) => (one.#media.playbackRate = next ?? 1));
   }
 
   mute() {
@@ -268,11 +360,17 @@ export class Player extends HTMLElement {
       { keys: ". shift+ArrowRight", does: "key_frame_on", act: () => this.frame(1) },
       { keys: "f", does: "key_full", act: () => this.full() },
     ];
+    /** @type {import("./keys.js").Shortcut[]} */
+    const board = [
+      { keys: "[", does: "key_board_back", act: () => this.#boardStep(-1) },
+      { keys: "]", does: "key_board_on", act: () => this.#boardStep(1) },
+    ];
     return [
       { keys: "Space k", does: "key_play", act: () => this.toggle() },
       { keys: "l", does: "key_faster", act: () => this.faster() },
       { keys: "j", does: "key_backward", act: () => this.backward() },
       ...(video ? frames : []),
+      ...(this.#thumbs.length > 1 ? board : []),
       { keys: "-", does: "key_slow", act: () => this.speed(-1) },
       { keys: "+ =", does: "key_fast", act: () => this.speed(1) },
       { keys: "i", does: "key_mark_in", act: () => this.mark("in") },

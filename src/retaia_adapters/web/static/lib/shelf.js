@@ -6,6 +6,7 @@ import { decisions, stateAfter } from "./decisions.js";
 import { h, named, plain } from "./dom.js";
 import { Feed, PAGE } from "./feed.js";
 import { clock, day } from "./format.js";
+import { Scrub } from "./scrub.js";
 import { say, t } from "./words.js";
 
 /** @typedef {import("../api.js").Schemas["AssetSummary"]} Asset */
@@ -18,6 +19,8 @@ const CAPTION = 46;
 const ROW = 40;
 const TALLEST = 30_000_000; // Browsers draw nothing beyond some 33 million pixels.
 const SPARE_ROWS = 2;
+const POINTED_MS = 120;
+const still = matchMedia("(prefers-reduced-motion: reduce)");
 /** @type {string[]} */
 export const NO_FLAGS = [];
 
@@ -35,6 +38,9 @@ export class Shelf extends HTMLElement {
   #cells = new Map();
   #space = h("div", { role: "presentation", class: "space" });
   #frame = 0;
+  /** @type {Scrub | null} */
+  #scrub = null;
+  #pointed = 0;
   #later = () => this.#drawSoon();
   #sized = new ResizeObserver(() => this.#measure());
   /** @type {Map<string, Asset>} */
@@ -50,6 +56,8 @@ export class Shelf extends HTMLElement {
     this.replaceChildren(this.#space);
     this.addEventListener("scroll", this.#later, { passive: true });
     this.addEventListener("click", (event) => this.#clicked(event));
+    this.addEventListener("pointermove", (event) => this.#scrubbed(event), { passive: true });
+    this.addEventListener("pointerleave", () => this.#endScrub());
     this.addEventListener("dblclick", () => this.dispatchEvent(new Event("open")));
     this.#sized.observe(this);
     decisions.addEventListener("waiting", this.#later);
@@ -205,6 +213,47 @@ export class Shelf extends HTMLElement {
     ); // prettier-ignore
   }
 
+  // The storyboard of a video
+
+  /** Going over the picture of a video goes through its storyboard; not for who wants no motion. @param {PointerEvent} event */
+  #scrubbed(event) {
+    if (still.matches || event.pointerType === "touch") return;
+    const frame = /** @type {Element} */ (event.target).closest(".frame.video");
+    const asset = frame instanceof HTMLElement && this.#feed.at(Number(frame.closest(".cell")?.getAttribute("data-place")));
+    if (!(frame instanceof HTMLElement) || !asset || !asset.thumb_url) return this.#endScrub();
+    const { left, width } = frame.getBoundingClientRect();
+    const show = () => this.#scrub?.show(Math.floor(((event.clientX - left) / width) * (this.#scrub.count ?? 0)));
+    if (this.#scrub?.frame === frame) return show();
+    this.#endScrub();
+    // A pointer that only passes by asks for nothing.
+    this.#pointed = setTimeout(() => {
+      this.#scrub = new Scrub(frame, asset);
+      void this.#scrub.ready.then(show);
+    }, POINTED_MS);
+  }
+
+  #endScrub() {
+    clearTimeout(this.#pointed);
+    this.#scrub?.end();
+    this.#scrub = null;
+  }
+
+  /** The next picture of the current video's storyboard, or the one before; null where it has none. @param {number} by */
+  async scrub(by) {
+    const frame = this.#cells.get(this.#current)?.element.querySelector(".frame.video");
+    const asset = this.current;
+    if (!(frame instanceof HTMLElement) || !asset?.thumb_url) return null;
+    if (this.#scrub?.frame !== frame) {
+      this.#endScrub();
+      this.#scrub = new Scrub(frame, asset);
+    }
+    const scrub = this.#scrub;
+    await scrub.ready;
+    if (!scrub.count) return null;
+    scrub.show(scrub.at + by);
+    return { at: scrub.at + 1, n: scrub.count, time: scrub.time };
+  }
+
   // Moving and choosing
 
   /** @param {number} place @param {{extend?: boolean}} [how] */
@@ -214,6 +263,7 @@ export class Shelf extends HTMLElement {
     const to = Math.max(0, Math.min(place, this.#feed.count - 1));
     if (extend) this.#extend(last, to);
     else this.#anchor = null;
+    if (to !== this.#current) this.#endScrub();
     this.#current = to;
     this.#reveal();
     this.#draw();

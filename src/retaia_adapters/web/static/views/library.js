@@ -7,12 +7,13 @@ import { news } from "../lib/events.js";
 import { Feed, Turns } from "../lib/feed.js";
 import { address, filters, groupOf, GROUPS, queryOf, SORTS } from "../lib/filters.js";
 import { number } from "../lib/format.js";
-import { shortcuts } from "../lib/keys.js";
+import { keycap, shortcuts } from "../lib/keys.js";
 import { isAdmin } from "../lib/person.js";
 import { go } from "../lib/router.js";
 import { NO_FLAGS, Shelf } from "../lib/shelf.js";
 import { announce, blank, explain, note } from "../lib/tell.js";
 import { say, t } from "../lib/words.js";
+import { compare, FEWEST, MOST } from "./compare.js";
 import { decideAll } from "./decide-all.js";
 import { whyPanel } from "./why.js";
 
@@ -23,6 +24,8 @@ const FLAGS = GROUPS.flatMap((group) => group.flag ?? []);
 const SETTLE_MS = 250;
 /** Where the person was in each list, for when they come back. @type {Map<string, number>} */
 const places = new Map();
+/** What was chosen where the person went to compare it. @type {{address: string, chosen: Map<string, import("../api.js").Schemas["AssetSummary"]>} | null} */
+let left = null;
 
 class Library extends HTMLElement {
   #shelf = new Shelf();
@@ -54,6 +57,9 @@ class Library extends HTMLElement {
     this.#on(news, "all", () => this.#again());
     this.#ends.push(shortcuts("nav_library", this.#keys()));
     this.#show();
+    if (left?.address === this.#known) this.#shelf.selected = left.chosen;
+    left = null;
+    if (this.#shelf.selected.size) this.#tellChosen();
     this.#shelf.focus();
   }
 
@@ -221,7 +227,7 @@ class Library extends HTMLElement {
     const n = this.#shelf.selected.size;
     this.#bar.hidden = n === 0;
     const act = (/** @type {Action} */ action) => h("button", { class: `small ${action.toLowerCase()}`, click: () => void this.#decide(action) }, say("action", action));
-    fill(this.#bar, h("strong", null, t("chosen_n", { n })), act("KEEP"), act("REJECT"), act("CLEAR"), h("button", { class: "quiet small", click: () => this.#shelf.clear() }, t("choose_none")));
+    fill(this.#bar, h("strong", null, t("chosen_n", { n })), act("KEEP"), act("REJECT"), act("CLEAR"), n >= FEWEST && n <= MOST && h("button", { class: "small", click: () => this.#compare() }, t("compare"), " ", keycap("c")), h("button", { class: "quiet small", click: () => this.#shelf.clear() }, t("choose_none")));
     announce(t("chosen_n", { n }));
   }
 
@@ -262,20 +268,38 @@ class Library extends HTMLElement {
       { keys: "PageDown", does: "key_page_down", act: (e) => shelf.step(shelf.screen, how(e)) },
       { keys: "Home", does: "key_first", act: (e) => shelf.goTo(0, how(e)) },
       { keys: "End", does: "key_last", act: (e) => shelf.goTo(this.#feed.count - 1, how(e)) },
+      { keys: ".", does: "key_board_on", act: () => void this.#scrub(1) },
+      { keys: ",", does: "key_board_back", act: () => void this.#scrub(-1) },
       { keys: "Enter", does: "key_open", act: () => this.#open() },
       { keys: "Space", does: "key_choose", act: () => shelf.toggle() },
       { keys: "Escape", does: "choose_none", act: () => shelf.selected.size > 0 && shelf.clear() },
       { keys: "p", does: "action_KEEP", act: () => this.#decide("KEEP") },
       { keys: "x", does: "action_REJECT", act: () => this.#decide("REJECT") },
       { keys: "u", does: "action_CLEAR", act: () => this.#decide("CLEAR") },
+      { keys: "c", does: "compare_chosen", act: () => this.#compare() },
       { keys: "w", does: "why", act: () => this.#shelf.current && whyPanel(this.#shelf.current.uuid) },
       { keys: "/", does: "key_search", act: () => this.querySelector("input")?.focus() },
     ];
   }
 
+  /** @param {number} by */
+  async #scrub(by) {
+    const seen = await this.#shelf.scrub(by);
+    if (seen) announce(t("board_at", seen));
+    else note(t("board_none"));
+  }
+
   #open() {
     const asset = this.#shelf.current;
     if (asset) go(`/review/${asset.uuid}${address(filters()) || "?in=all"}`);
+  }
+
+  /** What is chosen side by side; it is chosen still for who comes back. */
+  #compare() {
+    const chosen = new Map(this.#shelf.selected);
+    const placeOf = (/** @type {string} */ uuid) => this.#feed.placeOf(uuid) ?? 0;
+    left = { address: this.#known, chosen };
+    compare([...chosen.keys()].sort((one, other) => placeOf(one) - placeOf(other)));
   }
 
   /** The selection, where there is one, after the person confirmed it; else the current asset. @param {Action} action */

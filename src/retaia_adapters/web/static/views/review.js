@@ -13,7 +13,9 @@ import { Photo } from "../lib/photo.js";
 import { Player } from "../lib/player.js";
 import { go } from "../lib/router.js";
 import { announce, blank, explain, note, wrong } from "../lib/tell.js";
+import { undoLast } from "../lib/undo.js";
 import { say, t } from "../lib/words.js";
+import { compare, MOST } from "./compare.js";
 import { factsOf } from "./facts.js";
 import { certificate, purge } from "./purge.js";
 import { whyPanel } from "./why.js";
@@ -60,7 +62,7 @@ class Review extends HTMLElement {
     fill(
       this,
       h("div", { class: "review-head" },
-        h("button", { class: "quiet small", click: () => this.#leave() }, "← ", t("nav_library")), this.#title, this.#progress,
+        h("button", { class: "quiet small", click: () => this.#leave() }, "← ", t("nav_library")), this.#title, this.#progress, this.#compareWays(),
         h("button", { class: "quiet small", click: () => this.#undo() }, t("undo"), " ", keycap("ctrl+z"))),
       h("div", { class: "review-body" }, h("div", { class: "looking" }, this.#stage, this.#verdicts, this.#strip), this.#facts),
     ); // prettier-ignore
@@ -428,9 +430,8 @@ class Review extends HTMLElement {
   }
 
   #undo() {
-    const done = decisions.undo();
-    note(done ? t("undone", { name: plain(done.name), state: say("verdict", done.before) }) : t("nothing_to_undo"));
-    const place = done && this.#feed.placeOf(done.uuid);
+    const last = undoLast().at(-1);
+    const place = last && this.#feed.placeOf(last.uuid);
     if (place !== undefined) void this.#show(place);
   }
 
@@ -446,6 +447,17 @@ class Review extends HTMLElement {
     void this.#show(place);
   }
 
+  #compareWays() {
+    const way = (/** @type {number} */ n) => h("button", { class: "quiet small", title: t("compare_n", { n: n - 1 }), click: () => this.#compare(n) }, String(n));
+    return h("span", { class: "ways", role: "group", "aria-label": t("compare") }, h("span", { class: "soft" }, t("compare")), " ", [2, 3, MOST].map(way));
+  }
+
+  /** This one and the next ones, side by side. @param {number} n how many */
+  #compare(n) {
+    const assets = Array.from({ length: this.#alone ? 0 : n }, (_, at) => this.#feed.at(this.#place + at));
+    compare(assets.filter((asset) => asset !== undefined).map((asset) => asset.uuid));
+  }
+
   /** @returns {import("../lib/keys.js").Shortcut[]} */
   #keys() {
     return [
@@ -455,6 +467,9 @@ class Review extends HTMLElement {
       { keys: "ctrl+z", does: "undo", act: () => this.#undo() },
       { keys: "ArrowRight", does: "key_next", act: () => this.#step(1) },
       { keys: "ArrowLeft", does: "key_previous", act: () => this.#step(-1) },
+      { keys: "c 2", does: "compare_2", act: () => this.#compare(2) },
+      { keys: "3", does: "compare_3", act: () => this.#compare(3) },
+      { keys: "4", does: "compare_4", act: () => this.#compare(MOST) },
       { keys: "w", does: "why", act: () => this.#shown && whyPanel(this.#shown.uuid) },
       { keys: "Escape", does: "key_back", act: () => this.#leave() },
     ];
