@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from retaia_tests import components
 from retaia_tests.browser import Browser, browser
@@ -186,6 +187,23 @@ def account(at: Stage, page: Browser) -> Iterator[str]:
     yield "account-second-factor"
 
 
+def device(at: Stage, page: Browser) -> Iterator[str]:
+    walk(page, "/device")
+    page.wait("document.activeElement?.id === 'device-code'")
+    yield "device"
+    body = {"client_kind": "AGENT", "client_label": "<b>studio</b>"}
+    asked = httpx.post(f"{at.url}/api/v1/auth/clients/device/start", json=body, trust_env=False)
+    page.type(asked.json()["user_code"])
+    page.press("Enter")
+    page.wait("document.querySelector('.device-code')")
+    yield "device-asks"
+    page.press("Tab")
+    page.press("Tab")
+    page.press("Enter")
+    page.wait("document.querySelector('#device-said').innerText")
+    yield "device-denied"
+
+
 def admin(at: Stage, page: Browser) -> Iterator[str]:
     if EMAIL not in at.machine.run("user", "list", "--json").output:
         at.add_person(EMAIL, PASSWORD)
@@ -211,6 +229,7 @@ def admin(at: Stage, page: Browser) -> Iterator[str]:
 
 TOUR: tuple[Callable[[Stage, Browser], Iterator[str]], ...] = (
     before_the_door, library, review, compare, apply, activity, account, admin,
+    device,
 )  # fmt: skip
 
 

@@ -199,7 +199,7 @@ def user_link(*, common: Common = DEFAULT) -> int:
             url, people = running_url(settings), services.people
             account = await people.accounts.local(local_name())
             token = await people.sign_in.make_link(account.account_id)
-            link = sign_in_link(url, token, services.plugins.pages())
+            link = sign_in_link(url, token)
         out.say(link)
         out.result({"url": link})
         return Exit.OK

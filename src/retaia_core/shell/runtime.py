@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import platform
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from ..domain.moves import Outcome
 from ..domain.scans import ScanReport
 from ..domain.storage import Health
 from ..errors import SettingsError, Unauthorized
-from ..hooks.roles import Page, Role
+from ..hooks.roles import Role
 from ..ports.agent import AgentEvent, AgentOptions, AgentShell
 from ..ports.device_login import ClientSecret
 from ..ports.store import Transaction
@@ -185,7 +185,7 @@ class Runtime:
         account = await people.accounts.local(local_name())
         if self.invite:
             token = await people.sign_in.make_link(account.account_id)
-            link = sign_in_link(self.url, token, self.services.plugins.pages())
+            link = sign_in_link(self.url, token)
             self.watch(Notice(name="invited", data={"url": link}))
 
     def _server_options(self) -> ServerOptions:
@@ -334,16 +334,13 @@ def _open_jobs(after: JobId | None, tx: Transaction) -> Sequence[Job]:
     return tx.find_jobs(statuses=statuses, after=after, limit=200)
 
 
-def sign_in_link(url: str, token: str, pages: Iterable[Page] = ()) -> str:
-    """The address of a page that signs in by a token; what follows the ``#`` never reaches a server's log.
+def sign_in_link(url: str, token: str) -> str:
+    """The address of the interface that signs in by a token; what follows the ``#`` reaches no server's log.
 
     >>> sign_in_link("http://127.0.0.1:8420", "t")
-    'http://127.0.0.1:8420/device#link=t'
-
-    It leads into the interface where one is installed, and else to the page that lets devices in.
+    'http://127.0.0.1:8420/#link=t'
     """
-    path = "/" if any(page.path == "/" for page in pages) else "/device"
-    return f"{url}{path}#link={token}"
+    return f"{url}/#link={token}"
 
 
 def agent_options(

@@ -119,6 +119,16 @@ export interface Schemas {
     digest: string;
     verified_at: string;
   };
+  DeviceRequest: {
+    user_code: string;
+    status: "PENDING" | "APPROVED" | "DENIED";
+    client_kind: Schemas["NonUiClientKind"];
+    client_label: string;
+    address: string;
+    requested_at: string;
+    expires_at: string;
+    otp_required: boolean;
+  };
   ErrorResponse: {
     code: "UNAUTHORIZED" | "EMAIL_NOT_VERIFIED" | "FORBIDDEN_SCOPE" | "FORBIDDEN_ACTOR" | "USER_NOT_FOUND" | "STATE_CONFLICT" | "IDEMPOTENCY_CONFLICT" | "STALE_LOCK_TOKEN" | "NAME_COLLISION_EXHAUSTED" | "PURGED" | "VALIDATION_FAILED" | "INVALID_TOKEN" | "LOCK_REQUIRED" | "LOCK_INVALID" | "TOO_MANY_ATTEMPTS" | "MFA_REQUIRED" | "INVALID_2FA_CODE" | "MFA_ALREADY_ENABLED" | "MFA_NOT_ENABLED" | "INVALID_DEVICE_CODE" | "EXPIRED_DEVICE_CODE" | "UNSUPPORTED_FEATURE_FLAGS_CONTRACT_VERSION" | "SLOW_DOWN" | "RATE_LIMITED" | "TEMPORARY_UNAVAILABLE";
     message: string;

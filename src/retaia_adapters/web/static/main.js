@@ -12,6 +12,7 @@ import { announce, explain, note, setUp, wrong } from "./lib/tell.js";
 import { actorName } from "./lib/person.js";
 import { undoLast } from "./lib/undo.js";
 import { choose, language, say, t } from "./lib/words.js";
+import { handCode } from "./views/device.js";
 import { signInAgain, signInForm, whyNot } from "./views/sign-in.js";
 import "./views/account.js";
 import "./views/activity.js";
@@ -33,6 +34,7 @@ const VIEWS = [
   [/^\/batches\/[\w-]+$/, "r-batch", "batch_title", "/apply"],
   [/^\/account$/, "r-account", "account", ""],
   [/^\/activity$/, "r-activity", "nav_activity", "/activity"],
+  [/^\/device$/, "r-device", "device_title", ""],
   [/^\/admin$/, "r-admin", "admin", "/admin"],
   [/^\/admin\/people$/, "r-admin-people", "people", "/admin"],
   [/^\/admin\/clients$/, "r-admin-clients", "clients", "/admin"],
@@ -185,16 +187,18 @@ function ask(said) {
   return new Promise((on) => changes.addEventListener("in", on, { once: true }));
 }
 
-/** A link that is opened where this page is open already changes only what follows the `#`. */
+/** A link or a code that is opened where this page is open already changes only what follows the `#`. */
 function followLater() {
-  addEventListener("hashchange", () => location.hash.startsWith("#link=") && location.reload());
+  addEventListener("hashchange", () => /^#(link|code)=/.test(location.hash) && location.reload());
 }
 
 async function begin() {
   followLater();
   document.documentElement.lang = language;
   theme();
-  const link = new URLSearchParams(location.hash.slice(1)).get("link");
+  const given = new URLSearchParams(location.hash.slice(1));
+  const link = given.get("link");
+  handCode(given.get("code") ?? "");
   if (location.hash) history.replaceState(null, "", location.pathname + location.search);
   await restore();
   let said = "";

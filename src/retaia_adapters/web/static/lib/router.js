@@ -22,7 +22,7 @@ export function listenToAddresses() {
     const link = /** @type {Element} */ (event.target).closest?.("a[href^='/']");
     if (!(link instanceof HTMLAnchorElement) || link.target || event.defaultPrevented) return;
     if (event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
-    if (link.pathname.startsWith("/api/") || link.pathname === "/device") return;
+    if (link.pathname.startsWith("/api/")) return;
     event.preventDefault();
     go(link.pathname + link.search);
   });

@@ -10,16 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pyotp
 import pytest
 from attrs import frozen
 from retaia_tests.browser import PATIENCE_S, Browser, browser
 from retaia_tests.components import program
 from retaia_tests.machine import Machine
+from retaia_tests.web_stage import showing, text
 
 from retaia_core.domain.clients import DEVICE_INTERVAL_S
 
 pytestmark = pytest.mark.browser
-EMAIL, PASSWORD = "ana@example.org", "correct horse battery"
+EMAIL, CAREFUL, PASSWORD = "ana@example.org", "eve@example.org", "correct horse battery"
 HOSTILE = "<img src=x onerror=document.title='caught'> Mac"
 
 
@@ -46,10 +48,12 @@ class Server:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     machine = Machine(home=tmp_path_factory.mktemp("home"))
-    subprocess.run(
-        machine.command("user", "add", EMAIL, "--password-stdin"),
-        env=machine.environment, input=f"{PASSWORD}\n", text=True, check=True, capture_output=True,
-    )  # fmt: skip
+    for email in (EMAIL, CAREFUL):
+        subprocess.run(
+            machine.command("user", "add", email, "--password-stdin"),
+            env=machine.environment, input=f"{PASSWORD}\n", text=True, check=True,
+            capture_output=True,
+        )  # fmt: skip
     serving = subprocess.Popen(
         machine.command("serve", "--port", "0"),
         env=machine.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -72,17 +76,15 @@ def _url(running: Path) -> str:
 
 def sign_in(page: Browser, password: str = PASSWORD) -> None:
     """As a person who uses no mouse."""
+    sign_in_as(page, EMAIL, password)
+
+
+def sign_in_as(page: Browser, email: str, password: str = PASSWORD) -> None:
     page.wait("document.activeElement?.id === 'email'")
-    page.type(EMAIL)
+    page.type(email)
     page.press("Tab")
     page.type(password)
     page.press("Enter")
-
-
-def said(page: Browser) -> str:
-    """What the page says in the end."""
-    page.wait("document.getElementById('said')?.textContent")
-    return str(page.run("document.getElementById('said').textContent"))
 
 
 def test_a_person_lets_a_device_in(server: Server, tmp_path: Path) -> None:
@@ -92,16 +94,16 @@ def test_a_person_lets_a_device_in(server: Server, tmp_path: Path) -> None:
     with browser(tmp_path) as page:
         page.open(device["verification_uri_complete"])
         sign_in(page)
-        page.wait("document.getElementById('seen-code')?.textContent")
-        shown = page.run("document.getElementById('seen-label').textContent")
-        assert shown == HOSTILE
+        page.wait("document.querySelector('.device-code')")
+        assert text(page, ".device-label") == HOSTILE
+        assert text(page, ".device-code") == device["user_code"]
         assert page.run("document.title") == "Connect a device – Retaia"
-        assert page.run("location.hash") == ""
+        assert page.run("location.pathname + location.hash") == "/device"
         page.press("Enter")  # once too often: nothing is decided by it
-        assert page.run("!document.getElementById('decide').hidden")
+        assert page.run("document.querySelector('.device-code') !== null")
         page.press("Tab")
         page.press("Enter")
-        assert said(page) == "The device is let in. You may close this page and go back to it."
+        showing(page, "#device-said", "The device is let in. You may close this page")
         assert page.complaints == []
     assert server.status(device) == "APPROVED"
 
@@ -113,22 +115,22 @@ def test_a_person_turns_a_device_away_in_french(server: Server, tmp_path: Path) 
     with browser(tmp_path, language="fr-FR") as page:
         page.open(device["verification_uri"])
         sign_in(page, "not the password")
-        assert said(page) == "L’adresse, le mot de passe ou le code n’est pas juste."
+        showing(page, "#said", "L’adresse ou le mot de passe n’est pas juste.")
         page.open("about:blank")
         page.open(device["verification_uri"])
         sign_in(page)
-        page.wait("document.activeElement?.id === 'code'")
+        page.wait("document.activeElement?.id === 'device-code'")
         page.type("bbbb bbbb")
         page.press("Enter")
-        assert said(page).startswith("Aucun appareil n’affiche ce code")
-        page.run("document.getElementById('code').select()")
+        showing(page, "r-device [role=alert]", "Aucun appareil n’affiche ce code")
+        page.run("document.getElementById('device-code').select()")
         page.type(device["user_code"].lower().replace("-", " "))
         page.press("Enter")
-        page.wait("document.getElementById('seen-code')?.textContent")
+        page.wait("document.querySelector('.device-code')")
         page.press("Tab")
         page.press("Tab")
         page.press("Enter")
-        assert said(page) == "L’appareil a été refusé."
+        showing(page, "#device-said", "L’appareil a été refusé.")
         assert page.run("document.documentElement.lang") == "fr"
     assert server.status(device) == "DENIED"
 
@@ -140,9 +142,53 @@ def test_a_link_signs_the_person_at_the_machine_in(server: Server, tmp_path: Pat
     link = link.replace("/#link=", "/device#link=")
     with browser(tmp_path) as page:
         page.open(link)
-        page.wait("document.activeElement?.id === 'code'")
+        page.wait("document.activeElement?.id === 'device-code'")
         assert page.run("location.hash") == ""
-        page.open("about:blank")
+    with browser(tmp_path / "other") as page:
         page.open(link)
-        assert said(page).startswith("This link was used or is over its time.")
-        assert page.run("!document.getElementById('sign-in').hidden")
+        showing(page, "#said", "This link was used or is over its time.")
+
+
+def test_a_second_factor_is_asked_for(server: Server, tmp_path: Path) -> None:
+    """Who signed in with a code is asked for another one to let a device in; a wrong one is told."""
+    program("chromium")
+    minted = server.post("/login", email=CAREFUL, password=PASSWORD)["access_token"]
+    headers = {"Authorization": f"Bearer {minted}"}
+    base = f"{server.url}/api/v1/auth/2fa"
+    setup = httpx.post(f"{base}/setup", headers=headers, json={}, trust_env=False).json()
+    totp, now = pyotp.TOTP(setup["secret"]), time.time()
+    enable = {"otp_code": totp.at(now - 30)}
+    answer = httpx.post(f"{base}/enable", headers=headers, json=enable, trust_env=False)
+    codes = answer.raise_for_status().json()["recovery_codes"]
+    device = server.ask()
+    with browser(tmp_path) as page:
+        page.open(device["verification_uri_complete"])
+        sign_in_as(page, CAREFUL)
+        showing(page, "#said", "also asks for a code")
+        page.type(codes[0])
+        page.press("Enter")
+        page.wait("document.querySelector('.device-code')")
+        page.press("Tab")
+        assert page.run("document.activeElement.id") == "device-otp"
+        page.type("000000")
+        page.press("Enter")
+        showing(page, "r-device [role=alert]", "The code is not right")
+        page.run("document.getElementById('device-otp').focus()")
+        page.run("document.activeElement.select()")
+        page.type(totp.now())
+        page.press("Enter")
+        showing(page, "#device-said", "The device is let in.")
+    assert server.status(device) == "APPROVED"
+
+
+def test_who_is_signed_in_already(server: Server, tmp_path: Path) -> None:
+    """Is asked at once; a code that is opened in the same window is looked up anew."""
+    program("chromium")
+    first, second = server.ask(), server.ask()
+    with browser(tmp_path) as page:
+        page.open(first["verification_uri_complete"])
+        sign_in(page)
+        showing(page, ".device-code", first["user_code"])
+        page.open(second["verification_uri_complete"])
+        showing(page, ".device-code", second["user_code"])
+        assert page.run("document.querySelector('#email')") is None

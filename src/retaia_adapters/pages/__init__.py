@@ -1,1 +1,0 @@
-"""Pages for a browser that stand alone: the one that lets a device in."""
