@@ -58,6 +58,8 @@ MEANINGS = {
     "purge.policy": "whether what was rejected long ago is purged by itself",
     "purge.after_days": "days from an asset's rejection until the policy purges it",
     "features.enabled": "optional features that this server offers; people can switch them off",
+    "fields.types": "custom fields and what each takes, in the order they are shown",
+    "fields.labels": "what a custom field is called, where its name is not enough",
     "agent.name": "the agent's name; empty is the machine's",
     "agent.server": "the server's address; empty is where `agent login` went, else the one that runs here",
     "agent.credentials": "the file with the agent's credential; empty is the one that `agent login` wrote",

@@ -16,6 +16,7 @@ from typing import Any
 import attrs
 from attrs import field, frozen
 
+from .domain.custom_fields import DECLARABLE, declared
 from .domain.features import AI, BULK_DECISIONS
 from .domain.pacing import DEFAULT_RATE
 from .domain.purge_policy import AFTER_DAYS
@@ -148,6 +149,37 @@ class FixitySettings:
     scrub_bytes_per_day: int = field(default=100_000_000_000, metadata=_positive())
 
 
+def _are_types(types: Mapping[str, str]) -> bool:
+    try:
+        declared(types)
+    except ValueError:
+        return False
+    return True
+
+
+@frozen(kw_only=True)
+class FieldsSettings:
+    """``[fields]``: custom fields that people fill asset by asset.
+
+    ``types`` says what each takes; ``labels`` what it is called where its name is not enough.
+    """
+
+    types: Mapping[str, str] = field(
+        factory=dict,
+        metadata={
+            "allowed": f"a table of names (a-z, 0-9, _) and types: {DECLARABLE}",
+            "check": _are_types,
+        },
+    )
+    labels: Mapping[str, str] = field(
+        factory=dict,
+        metadata={
+            "allowed": "a table of names and labels that are not empty",
+            "check": lambda value: all(label.strip() for label in value.values()),
+        },
+    )
+
+
 _SWITCHABLE = (BULK_DECISIONS, AI)
 
 
@@ -241,6 +273,7 @@ class Settings:
     purge: PurgeSettings = field(factory=PurgeSettings)
     fixity: FixitySettings = field(factory=FixitySettings)
     features: FeatureSettings = field(factory=FeatureSettings)
+    fields: FieldsSettings = field(factory=FieldsSettings)
     agent: AgentSettings = field(factory=AgentSettings)
     notify: NotifySettings = field(factory=NotifySettings)
     log: LogSettings = field(factory=LogSettings)
@@ -262,6 +295,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "purge": PurgeSettings,
     "fixity": FixitySettings,
     "features": FeatureSettings,
+    "fields": FieldsSettings,
     "agent": AgentSettings,
     "notify": NotifySettings,
     "log": LogSettings,

@@ -159,19 +159,27 @@ def _derived(asset: Asset) -> View:
     return {**present, "thumbs": thumbs}
 
 
+def transcript_status(asset: Asset, jobs: Sequence[Job]) -> str:
+    """Whether there is a transcript, or why not yet."""
+    if asset.transcript is not None:
+        return "DONE"
+    states = {job.status for job in jobs if job.job_type == "transcribe_audio"}
+    if states & {JobStatus.PENDING, JobStatus.CLAIMED}:
+        return "RUNNING"
+    return "FAILED" if JobStatus.FAILED in states else "NONE"
+
+
 def _transcript(asset: Asset, jobs: Sequence[Job]) -> View:
+    status = transcript_status(asset, jobs)
     if asset.transcript is not None:
         return without_unknown(
             {
-                "status": "DONE",
+                "status": status,
                 "text_preview": asset.transcript.text[:PREVIEW_CHARACTERS],
                 "updated_at": _time(asset.transcript.updated_at),
             }
         )
-    states = {job.status for job in jobs if job.job_type == "transcribe_audio"}
-    if states & {JobStatus.PENDING, JobStatus.CLAIMED}:
-        return {"status": "RUNNING"}
-    return {"status": "FAILED" if JobStatus.FAILED in states else "NONE"}
+    return {"status": status}
 
 
 def _decisions(asset: Asset) -> View:

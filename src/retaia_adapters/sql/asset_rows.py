@@ -15,6 +15,7 @@ from retaia_core.domain.assets import (
     DecisionRecord,
     DerivedRef,
     Flag,
+    LastChange,
     PathRecord,
     Suggestion,
     Transcript,
@@ -62,6 +63,7 @@ class _Document(msgspec.Struct, frozen=True, omit_defaults=True):
     suggestions: tuple[Suggestion, ...] = ()
     notes: str = ""
     fields: Mapping[str, object] = msgspec.field(default_factory=dict)
+    last_changes: Mapping[str, LastChange] = msgspec.field(default_factory=dict)
     decisions: tuple[DecisionRecord, ...] = ()
     path_history: tuple[PathRecord, ...] = ()
 
@@ -204,7 +206,7 @@ def is_new(asset: Asset) -> bool:
     a = asset
     touched = a.revision or a.flags or a.sidecars or a.facts or a.derived or a.fingerprint
     said = a.tags or a.notes or a.fields or a.suggestions or a.warnings or a.transcript
-    acted = a.verdict or a.decisions or a.path_history
+    acted = a.verdict or a.decisions or a.path_history or a.last_changes
     return not (touched or said or acted) and a.sightings == a.review_version == 1
 
 
@@ -286,6 +288,7 @@ def asset_of(row: Row) -> Asset:
         suggestions=rest.suggestions,
         notes=rest.notes,
         fields=rest.fields,
+        last_changes=rest.last_changes,
         decisions=rest.decisions,
         path_history=rest.path_history,
     )

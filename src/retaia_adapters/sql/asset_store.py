@@ -9,13 +9,24 @@ from operator import attrgetter
 from typing import Any
 
 from attrs import evolve, frozen
-from sqlalchemy import and_, bindparam, delete, func, literal_column, or_, select, text, update
+from sqlalchemy import (
+    Select,
+    and_,
+    bindparam,
+    delete,
+    func,
+    literal_column,
+    or_,
+    select,
+    text,
+    update,
+)
 
 from retaia_core.domain.assets import Asset
 from retaia_core.domain.discovery import Found
 from retaia_core.domain.identifiers import AssetId, StorageId, folder_of, name_of
 from retaia_core.domain.lifecycle import State
-from retaia_core.domain.query import AssetPage, AssetQuery
+from retaia_core.domain.query import TAGS_COUNTED, AssetPage, AssetQuery, TagUse
 from retaia_core.errors import StateConflict
 
 from . import listing
@@ -24,13 +35,14 @@ from .asset_rows import (
     NEW,
     NEW_BUT_DOCUMENT,
     asset_of,
+    fold,
     found_rows_of,
     is_new,
     new_row_of,
     row_of,
 )
 from .dialects import Dialect, Statement, parameters
-from .schema import asset_tags, assets
+from .schema import asset_tags, assets, tag_names
 from .session import Session, Taken
 
 _a = assets.c
@@ -57,6 +69,8 @@ class AssetStatements:
     replace: Statement
     tag: Statement
     untag: Statement
+    name_tag: Statement
+    tags_like: Statement
     count: Statement
     count_of: Statement
 
@@ -100,6 +114,8 @@ class AssetStatements:
                 .on_conflict_do_nothing()
             ),
             untag=dialect.compile(delete(asset_tags).where(asset_tags.c.asset == of_asset)),
+            name_tag=dialect.insert(tag_names, ignore=True),
+            tags_like=dialect.compile(_tags_like()),
             count=dialect.compile(count),
             count_of=dialect.compile(count.where(here)),
         )
@@ -122,6 +138,23 @@ def _replace() -> Any:
         .values(values | {"revision": bindparam("next", type_=_a.revision.type)})
         .where(_a.uuid == which, _a.revision == columns["revision"])
         .where(or_(purged, ~taken.exists()))
+    )
+
+
+def _tags_like() -> Any:
+    """Names of tags within two bounds behind a place, each with its assets, counted so far and no farther."""
+    name, folded = tag_names.c.tag, tag_names.c.folded
+    place, tag = (bindparam(key, type_=name.type) for key in ("place", "tag"))
+    behind = or_(folded > place, and_(folded == place, name > tag))
+    of_it: Select[Any] = (
+        select(literal_column("1")).where(asset_tags.c.tag == name).correlate(tag_names)
+    )
+    some = of_it.limit(TAGS_COUNTED).subquery()
+    return (
+        select(name, select(func.count()).select_from(some).scalar_subquery())
+        .where(folded >= bindparam("low"), folded < bindparam("high"), behind, of_it.exists())
+        .order_by(folded, name)
+        .limit(bindparam("limit"))
     )
 
 
@@ -230,11 +263,22 @@ class AssetTransaction:
         )
 
     def _add_tags(self, asset: Asset) -> None:
-        for tag in asset.tags:
+        # In one order, so that two transactions that name the same new tags wait, and never for each other.
+        for tag in sorted(asset.tags):
+            self._session.send(self._assets.name_tag, {"tag": tag, "folded": fold(tag)})
             self._session.send(self._assets.tag, {"tag": tag, "uuid": asset.uuid})
 
     def find_assets(self, query: AssetQuery) -> AssetPage:
         return self._listing.page(self._session, query)
+
+    def find_tags(self, prefix: str, *, after: str | None, limit: int) -> Sequence[TagUse]:
+        low, place = fold(prefix), fold(after or "")
+        # The last code point is no character: it sorts behind every text that goes on from the prefix.
+        values = {"low": max(low, place), "high": f"{low}\U0010ffff", "place": place}
+        rows = self._session.rows(
+            self._assets.tags_like, {**values, "tag": after or "", "limit": limit}
+        )
+        return [TagUse(tag=tag, assets=assets) for tag, assets in rows]
 
     def count_assets(self, storage_id: StorageId | None = None) -> Mapping[State, int]:
         of_all = storage_id is None

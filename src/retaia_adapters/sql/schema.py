@@ -133,6 +133,16 @@ asset_tags = Table(
 )
 Index("asset_tags_asset", asset_tags.c.asset)
 
+tag_names = Table(
+    "tag_names",
+    metadata,
+    _text("tag", key=True),
+    _text("folded"),
+    sqlite_with_rowid=False,
+)
+"""Every tag that an asset ever had, to complete what is typed; one that no asset has now is passed over."""
+Index("tag_names_folded", tag_names.c.folded, tag_names.c.tag)
+
 folders = Table(
     "folders",
     metadata,

@@ -73,11 +73,28 @@ class PathRecord:
 
 @frozen(kw_only=True)
 class Suggestion:
-    """A tag that a model proposes; it is no tag until a person accepts it."""
+    """A tag that a model proposes; it is no tag until a person accepts it.
+
+    ``since`` and ``by`` say when it got its status and who gave it: the person, once it is settled.
+    """
 
     tag: str
     source: str
     status: str = "PENDING"
+    since: datetime | None = None
+    by: str = ""
+
+
+@frozen(kw_only=True)
+class LastChange:
+    """Who gave a tag, the notes or a field what it is now, and when.
+
+    ``source`` is the model whose suggestion was accepted, where a tag came that way.
+    """
+
+    by: str
+    at: datetime
+    source: str = ""
 
 
 @frozen(kw_only=True)
@@ -97,6 +114,7 @@ class Asset:
 
     ``size`` is in bytes, ``mtime_ns`` in nanoseconds since 1970; ``sightings`` counts the consecutive
     scans that saw this size and mtime; ``fingerprint`` is the quick content fingerprint, once known.
+    ``last_changes`` is about what people said of it, by ``tag/NAME``, ``notes`` and ``field/NAME``.
     """
 
     uuid: AssetId
@@ -122,6 +140,7 @@ class Asset:
     tags: tuple[str, ...] = ()
     notes: str = ""
     fields: Mapping[str, object] = field(factory=dict)
+    last_changes: Mapping[str, LastChange] = field(factory=dict)
     verdict: Verdict | None = None
     decisions: tuple[DecisionRecord, ...] = ()
     path_history: tuple[PathRecord, ...] = ()
@@ -222,9 +241,19 @@ def relocated(asset: Asset, path: RelPath, *, cause: str, now: datetime) -> Asse
     return evolve(asset, path=path, path_history=history, updated_at=now)
 
 
+def is_tag(text: str) -> bool:
+    """Whether a text, trimmed, can be a tag.
+
+    >>> is_tag(" low tide "), is_tag("sea, sand"), is_tag("")
+    (True, False, False)
+    """
+    tag = text.strip()
+    return 0 < len(tag) <= 100 and "," not in tag and tag.isprintable()
+
+
 def _clean_tags(tags: tuple[str, ...]) -> tuple[str, ...]:
     cleaned = tuple(dict.fromkeys(tag.strip() for tag in tags))
-    bad = [t for t in cleaned if not t or len(t) > 100 or "," in t or not t.isprintable()]
+    bad = [tag for tag in cleaned if not is_tag(tag)]
     if bad or len(cleaned) > MAX_TAGS:
         raise ValidationFailed(
             f"tags must be 1 to 100 printable characters without a comma, at most {MAX_TAGS}",
@@ -241,8 +270,11 @@ def annotated(
     tags: tuple[str, ...] | None = None,
     notes: str | None = None,
     fields: Mapping[str, object] | None = None,
+    source: str = "",
 ) -> Asset:
-    """Change the human metadata: each part that is given replaces that part.
+    """Change the human metadata: each part that is given replaces that part; a field's None removes it.
+
+    ``source`` is the model whose suggestion the new tags are, where they are one.
 
     Raises:
         ValidationFailed: a tag or the notes are malformed or too long.
@@ -255,10 +287,29 @@ def annotated(
             f"notes must be at most {MAX_NOTES} characters, without NUL",
             fields={"notes": "too long or with NUL"},
         )
-    return evolve(
+    merged = {**asset.fields, **(fields or {})}
+    after = evolve(
         asset,
         tags=asset.tags if tags is None else _clean_tags(tags),
         notes=asset.notes if notes is None else notes,
-        fields=asset.fields if fields is None else {**asset.fields, **fields},
+        fields={name: value for name, value in merged.items() if value is not None},
         updated_at=now,
     )
+    return signed(asset, after, LastChange(by=str(actor), at=now, source=source))
+
+
+def said_of(asset: Asset) -> Mapping[str, object]:
+    """What people said of an asset, by the names that ``last_changes`` has."""
+    notes = {"notes": asset.notes} if asset.notes else {}
+    tags = {f"tag/{tag}": True for tag in asset.tags}
+    return {**tags, **notes, **{f"field/{name}": value for name, value in asset.fields.items()}}
+
+
+def signed(before: Asset, after: Asset, change: LastChange) -> Asset:
+    """The asset after a change, with that change as the last one of whatever it made another."""
+    was, now = said_of(before), said_of(after)
+    known = {n: one for n, one in before.last_changes.items() if n in now or n == "notes"}
+    new = {name: change for name, value in now.items() if name not in was or was[name] != value}
+    if before.notes != after.notes:
+        new["notes"] = change
+    return evolve(after, last_changes={**known, **new})

@@ -14,7 +14,7 @@ from attrs import frozen
 
 from ..errors import ForbiddenActor, ForbiddenScope, Unauthorized
 from .actors import ActorKind
-from .features import AI, BULK_DECISIONS
+from .features import AI, BULK_DECISIONS, SUGGEST_TAGS
 from .lifecycle import TRANSITIONS, Action, State
 from .sessions import Scope
 
@@ -149,7 +149,13 @@ ACCESS: Mapping[str, Access] = {
     "listAssetJobs": _READ,
     "listDerived": _READ,
     "readDerived": _READ,
+    "getAnnotations": _READ,
+    "getTranscript": _READ,
+    "listTags": _READ,
+    "listFields": _MEMBER,
     "annotateAsset": _asset(Scope.ASSETS_WRITE),
+    "editAnnotations": _asset(Scope.ASSETS_WRITE),
+    "settleSuggestion": _asset(Scope.ASSETS_WRITE, feature=SUGGEST_TAGS),
     "reprocessAsset": _asset(Scope.ASSETS_WRITE, Action.REPROCESS),
     "retryAsset": _asset(Scope.ASSETS_WRITE, Action.RETRY),
     "waiveAsset": _asset(Scope.DECISIONS_WRITE, Action.WAIVE),

@@ -49,7 +49,13 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
         "asset.retry": "{who} asked for a new try of the failed work",
         "asset.waive": "{who} waived the failed work, to decide all the same",
         "asset.profile": "{who} chose the profile {profile}",
-        "asset.annotated": "{who} changed its {changed}",
+        "asset.annotated": (
+            "{who} changed its {changed}[; tags added: {tags_added}]"
+            "[; tags removed: {tags_removed}][; fields: {fields}]"
+        ),
+        "suggestion.accepted": "{who} accepted a suggested tag[ of {source}]",
+        "suggestion.refused": "{who} refused a suggested tag[ of {source}]",
+        "suggestion.taken_back": "{who} took back what they said of a suggested tag[ of {source}]",
         # Moved
         "batch.accepted": (
             "{who} confirmed a batch of {moves} moves[; {blocked} assets stayed][, to undo batch {undoes}]"

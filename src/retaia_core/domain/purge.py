@@ -301,4 +301,5 @@ def purged(asset: Asset, actor: Actor, now: datetime) -> Asset:
         tags=(),
         notes="",
         fields={},
+        last_changes={},
     )

@@ -122,6 +122,18 @@ class AssetPage:
     next: Position | None
 
 
+TAGS_COUNTED = 1000
+"""Assets of one tag are counted so far and no farther, so that a completion is quick in any library."""
+
+
+@frozen(kw_only=True)
+class TagUse:
+    """A tag, and how many assets have it; `TAGS_COUNTED` of them means: so many at least."""
+
+    tag: str
+    assets: int
+
+
 def encode_cursor(sort: Sort, position: Position) -> str:
     """Write a position as an opaque cursor, bound to its sort order."""
     document = [sort.key.value, sort.descending, position.value, position.uuid]

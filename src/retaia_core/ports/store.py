@@ -23,7 +23,7 @@ from ..domain.journal import Event, JournalEntry
 from ..domain.leases import Lock
 from ..domain.lifecycle import State
 from ..domain.moves import Batch, MoveResult
-from ..domain.query import AssetPage, AssetQuery
+from ..domain.query import AssetPage, AssetQuery, TagUse
 from ..domain.results import StoredResult
 from ..domain.scans import FolderRecord, UnmatchedSidecar
 from ..domain.storage import Storage
@@ -168,6 +168,13 @@ class Transaction(
         ...
 
     def find_assets(self, query: AssetQuery) -> AssetPage: ...
+    def find_tags(self, prefix: str, *, after: str | None, limit: int) -> Sequence[TagUse]:
+        """The tags of assets that begin so without case, after the one given.
+
+        They come in order of their case-folded form, then of their own.
+        """
+        ...
+
     def count_assets(self, storage_id: StorageId | None = None) -> Mapping[State, int]: ...
 
     # Discovery

@@ -11,6 +11,7 @@ from ..ports.observer import Observer, SilentObserver
 from ..ports.security_log import SecurityLog
 from ..ports.store import Store
 from ..usecases.agents import Agents
+from ..usecases.annotations import Annotations
 from ..usecases.bulk_decisions import BulkDecisions
 from ..usecases.certificates import Certificates
 from ..usecases.clients import Clients
@@ -53,6 +54,7 @@ class Services:
     processing: Processing
     uploads: Uploads
     review: Review
+    annotations: Annotations
     bulk_decisions: BulkDecisions
     previews: Previews
     moves: Moves

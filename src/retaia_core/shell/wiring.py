@@ -11,6 +11,7 @@ from typing import cast
 from attrs import asdict, evolve
 
 from ..catalog import Catalog, with_profiles
+from ..domain.custom_fields import declared
 from ..domain.features import server_flags
 from ..domain.identifiers import StorageId
 from ..domain.job_types import FINGERPRINT, Parameter
@@ -27,6 +28,7 @@ from ..ports.secrets import Secrets
 from ..ports.store import Store
 from ..settings import Settings
 from ..usecases.agents import Agents
+from ..usecases.annotations import Annotations
 from ..usecases.bulk_decisions import BulkDecisions
 from ..usecases.certificates import Certificates
 from ..usecases.clients import Clients
@@ -162,6 +164,7 @@ def wire(settings: Settings, plugins: Plugins, store: Store) -> Services:
         copies=copies,
         places=tuple(settings.purge.copies),
     )
+    fields = declared(settings.fields.types, settings.fields.labels)
     moves = Moves(store=store, clock=clock, ids=ids, storages=storages)
     fixity = Verification(store=store, clock=clock, storages=storages)
     return Services(
@@ -186,7 +189,8 @@ def wire(settings: Settings, plugins: Plugins, store: Store) -> Services:
         uploads=Uploads(
             store=store, clock=clock, ids=ids, catalog=catalog, open_derived=open_derived
         ),
-        review=Review(store=store, clock=clock, ids=ids, catalog=catalog),
+        review=Review(store=store, clock=clock, ids=ids, catalog=catalog, fields=fields),
+        annotations=Annotations(store=store, clock=clock, fields=fields),
         bulk_decisions=BulkDecisions(store=store, clock=clock, ids=ids),
         previews=Previews(store=store, clock=clock),
         moves=moves,

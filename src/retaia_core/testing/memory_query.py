@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from ..domain.assets import Asset
 from ..domain.lifecycle import State
 from ..domain.query import (
+    TAGS_COUNTED,
     AssetPage,
     AssetQuery,
     AssetSummary,
@@ -16,6 +18,7 @@ from ..domain.query import (
     Sort,
     SortKey,
     TagsMode,
+    TagUse,
 )
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -183,3 +186,18 @@ def page(assets: Iterable[Asset], query: AssetQuery) -> AssetPage:
         items=tuple(map(summary, items)),
         next=Position(value=sort_value(last, query.sort.key), uuid=last.uuid) if last else None,
     )
+
+
+def tags(assets: Iterable[Asset], prefix: str, after: str | None) -> list[TagUse]:
+    """The tags that begin so without case, by their folded and then their own form, after the one given."""
+
+    def place(tag: str) -> tuple[str, str]:
+        return tag.casefold(), tag
+
+    uses = Counter(tag for asset in assets for tag in set(asset.tags))
+    found = [tag for tag in uses if tag.casefold().startswith(prefix.casefold())]
+    return [
+        TagUse(tag=tag, assets=min(uses[tag], TAGS_COUNTED))
+        for tag in sorted(found, key=place)
+        if after is None or place(tag) > place(after)
+    ]

@@ -22,7 +22,7 @@ from ..domain.journal import Event, JournalEntry
 from ..domain.leases import Lock
 from ..domain.lifecycle import State
 from ..domain.moves import Batch, BatchStatus, MoveResult
-from ..domain.query import AssetPage, AssetQuery
+from ..domain.query import AssetPage, AssetQuery, TagUse
 from ..domain.results import StoredResult
 from ..domain.scans import FolderRecord, UnmatchedSidecar
 from ..domain.seals import Seal
@@ -212,6 +212,9 @@ class MemoryTransaction(MemoryAccounts, MemoryMonitoring, MemoryFixity, MemoryHi
 
     def find_assets(self, query: AssetQuery) -> AssetPage:
         return memory_query.page(self._tables.assets.values(), query)
+
+    def find_tags(self, prefix: str, *, after: str | None, limit: int) -> Sequence[TagUse]:
+        return memory_query.tags(self._tables.assets.values(), prefix, after)[:limit]
 
     def count_assets(self, storage_id: StorageId | None = None) -> Mapping[State, int]:
         counts: dict[State, int] = {}

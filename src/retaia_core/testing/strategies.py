@@ -15,6 +15,7 @@ from ..domain.assets import (
     DecisionRecord,
     DerivedRef,
     Flag,
+    LastChange,
     PathRecord,
     Suggestion,
     Transcript,
@@ -237,7 +238,14 @@ def suggestions() -> st.SearchStrategy[Suggestion]:
         tag=texts(10),
         source=texts(10),
         status=st.sampled_from(["PENDING", "ACCEPTED", "REFUSED"]),
+        since=st.none() | times(),
+        by=texts(10),
     )
+
+
+def last_changes() -> st.SearchStrategy[LastChange]:
+    """Who changed something last."""
+    return st.builds(LastChange, by=texts(10), at=times(), source=texts(10))
 
 
 def assets(**fixed: st.SearchStrategy[Any]) -> st.SearchStrategy[Asset]:
@@ -268,6 +276,9 @@ def assets(**fixed: st.SearchStrategy[Any]) -> st.SearchStrategy[Asset]:
         "suggestions": st.lists(suggestions(), max_size=3).map(tuple),
         "tags": st.lists(st.sampled_from(["a", "b", "é"]), unique=True, max_size=3).map(tuple),
         "notes": texts(),
+        "last_changes": st.dictionaries(
+            st.sampled_from(["notes", "tag/a", "field/b"]), last_changes(), max_size=2
+        ),
         "fields": json_objects(),
         "verdict": st.none() | st.sampled_from(Verdict),
         "decisions": st.lists(

@@ -10,7 +10,7 @@ import anyio.to_thread
 from attrs import evolve, frozen
 
 from ..domain.actors import Actor, ActorKind
-from ..domain.assets import Asset
+from ..domain.assets import Asset, LastChange, signed
 from ..hooks.lifecycle import TIME_LIMIT_S, HookCall, HookPoint, HookReply, LifecycleHook
 from ..ports.clock import Clock
 from ..ports.store import Store, Transaction
@@ -75,7 +75,8 @@ class HookRunner:
         if current is not None and not problem and (reply.note or reply.fields):
             notes = "\n".join(text for text in (current.notes, reply.note) if text)
             fields = {**current.fields, **reply.fields}
-            tx.save_asset(evolve(current, notes=notes, fields=fields, updated_at=now))
+            after = evolve(current, notes=notes, fields=fields, updated_at=now)
+            tx.save_asset(signed(current, after, LastChange(by=str(actor), at=now)))
         record(
             tx,
             asset.subject,

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from attrs import evolve, field, frozen
 
 from ..domain.agents import AgentRecord
-from ..domain.assets import Asset, DerivedRef, Suggestion, Transcript
+from ..domain.assets import Asset, DerivedRef, Suggestion, Transcript, is_tag
 from ..domain.facts import Facts, missing_facts, parse_facts
 from ..domain.job_types import JobType
 from ..domain.jobs import Job
@@ -171,28 +172,76 @@ def merged(
     if job.job_type == "transcribe_audio":
         return evolve(after, transcript=_transcript(data, now))
     if job.job_type == "suggest_tags":
-        return evolve(after, suggestions=_suggestions(asset, data))
+        return evolve(after, suggestions=_suggestions(asset, data, now))
     return after
 
 
 def _transcript(data: Mapping[str, object], now: datetime) -> Transcript:
-    text, segments = data.get("text"), data.get("segments", [])
-    if not isinstance(text, str) or not isinstance(segments, list):
-        raise ValidationFailed("a transcript has a text, and segments as a list")
+    """The transcript of a result (domain.md, *Jobs*: text, optional segments, language, confidence).
+
+    Raises:
+        ValidationFailed: a part is malformed; ``details["fields"]`` names each.
+    """
+    text, language = data.get("text"), data.get("language", "")
+    confidence, segments = data.get("confidence"), data.get("segments", [])
+    rows: list[Any] = segments if isinstance(segments, list) else [None]
+    problems = {
+        "text": None if isinstance(text, str) else "must be a text",
+        "language": None if isinstance(language, str) else "must be a text",
+        "confidence": None if _is_share(confidence) else "must be a number from 0 to 1",
+        "segments": None if all(map(_is_segment, rows)) else _SEGMENTS,
+    }
+    _refuse("the transcript", {name: said for name, said in problems.items() if said})
     return Transcript(
-        text=text,
-        language=str(data.get("language", "")),
-        segments=tuple(s for s in segments if isinstance(s, dict)),
+        text=str(text),
+        language=str(language),
+        confidence=float(confidence) if isinstance(confidence, int | float) else None,
+        segments=tuple({name: row[name] for name in _SEGMENT} for row in rows),
         updated_at=now,
     )
 
 
-def _suggestions(asset: Asset, data: Mapping[str, object]) -> tuple[Suggestion, ...]:
-    """Replace pending suggestions; one that a person refused or accepted stays as it is."""
+_SEGMENT = ("start_ms", "end_ms", "text")
+_SEGMENTS = (
+    "must be a list of {start_ms, end_ms, text}; whole milliseconds, no end before its start"
+)
+
+
+def _is_share(value: object) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value is None or (number and 0 <= float(str(value)) <= 1)
+
+
+def _is_segment(row: object) -> bool:
+    if not isinstance(row, Mapping) or not isinstance(row.get("text"), str):
+        return False
+    start, end = row.get("start_ms"), row.get("end_ms")
+    return type(start) is int and type(end) is int and 0 <= start <= end < 2**53
+
+
+def _refuse(what: str, problems: Mapping[str, str]) -> None:
+    if problems:
+        said = "; ".join(f"{name}: {text}" for name, text in problems.items())
+        fields = {f"data.{name}": text for name, text in problems.items()}
+        raise ValidationFailed(f"{what} is refused: {said}", fields=fields)
+
+
+def _suggestions(asset: Asset, data: Mapping[str, object], now: datetime) -> tuple[Suggestion, ...]:
+    """Replace pending suggestions; one that a person refused or accepted stays as it is.
+
+    Raises:
+        ValidationFailed: a part is malformed; a suggestion that can be no tag could never be accepted.
+    """
+    tags, source = data.get("tags"), data.get("source")
+    given = tags if isinstance(tags, list) else [None]
+    bad = [repr(tag) for tag in given if not isinstance(tag, str) or not is_tag(tag)]
+    problems = {"source": None if isinstance(source, str) and source else "must be a text"}
+    problems["tags"] = f"must be a list of tags, not {', '.join(bad)}" if bad else None
+    _refuse("the result", {name: said for name, said in problems.items() if said})
     settled = tuple(s for s in asset.suggestions if s.status != "PENDING")
     known = {s.tag for s in settled}
-    tags, source = data.get("tags"), data.get("source")
-    if not isinstance(tags, list) or not isinstance(source, str):
-        raise ValidationFailed("suggestions have tags as a list, and their source")
-    fresh = dict.fromkeys(str(tag) for tag in tags if str(tag) not in known)
-    return (*settled, *(Suggestion(tag=tag, source=source) for tag in fresh))
+    fresh = dict.fromkeys(str(tag).strip() for tag in given)
+    return (
+        *settled,
+        *(Suggestion(tag=t, source=str(source), since=now) for t in fresh if t not in known),
+    )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from ..catalog import Catalog
 from ..domain.actors import Actor
@@ -19,6 +19,7 @@ from ..domain.assets import (
     reprocessed,
     waived,
 )
+from ..domain.custom_fields import CustomFields, check_fields
 from ..domain.identifiers import AssetId, ProfileName
 from ..domain.jobs import Job, JobStatus
 from ..domain.leases import Lock, LockKind
@@ -27,6 +28,7 @@ from ..domain.query import AssetPage, AssetQuery
 from ..errors import Purged, StateConflict, ValidationFailed
 from ..ports.clock import Clock, Ids
 from ..ports.store import Store, Transaction
+from .annotations import changes
 from .lookups import need_asset
 from .scheduling import open_review, renew_failed
 from .trail import record, save_step
@@ -66,6 +68,7 @@ class Review:
     clock: Clock
     ids: Ids
     catalog: Catalog
+    fields: CustomFields = field(factory=dict)
 
     # Looking
 
@@ -214,6 +217,7 @@ class Review:
         """Change tags, notes or fields, in a transaction; parts that are None stay as they are.
 
         Raises:
+            ValidationFailed: a part is malformed, or a value does not fit its declared field.
             Purged: the asset was purged.
         """
         now = self.clock.now()
@@ -221,13 +225,15 @@ class Review:
         if asset.state is State.PURGED:
             raise Purged("the asset was purged; only its audit record is left")
         given = tuple(tags) if tags is not None else None
+        check_fields(self.fields, fields or {})
         after = annotated(asset, actor, now, tags=given, notes=notes, fields=fields)
         changed = [
             name
             for name, part in (("tags", tags), ("notes", notes), ("fields", fields))
             if part is not None
         ]
-        return save_step(tx, asset, after, "asset.annotated", actor, now, changed=changed)
+        said = {**changes(asset, after), "changed": changed}
+        return save_step(tx, asset, after, "asset.annotated", actor, now, **said)
 
     async def annotate(
         self,

@@ -113,6 +113,22 @@ CALLS: Mapping[str, Call] = {
     "PATCH /assets/{uuid}": lambda c, p: c.assets.annotate(
         U, tags=("a",), notes="n", fields={"f": 1}
     ),
+    "GET /assets/{uuid}/annotations": lambda c, p: c.assets.annotations(U),
+    "POST /assets/{uuid}/annotations": lambda c, p: c.assets.edit(
+        U,
+        add_tags=("a",),
+        remove_tags=("b",),
+        notes="n",
+        notes_seen="",
+        fields={"f": 1},
+        fields_seen={"f": None},
+    ),
+    "POST /assets/{uuid}/suggestions": lambda c, p: c.assets.settle_suggestion(
+        U, "sea", "ACCEPTED", seen="PENDING"
+    ),
+    "GET /assets/{uuid}/transcript": lambda c, p: c.assets.transcript(U),
+    "GET /tags": lambda c, p: c.assets.tags("a", limit=5, cursor="c"),
+    "GET /app/fields": lambda c, p: c.assets.fields(),
     "POST /assets/{uuid}/claim-bundle": lambda c, p: c.jobs.claim_bundle(U),
     "POST /assets/{uuid}/decision": lambda c, p: c.assets.decide(U, "KEEP"),
     "GET /assets/{uuid}/derived": lambda c, p: c.derived.list(U),

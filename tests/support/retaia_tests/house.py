@@ -12,6 +12,7 @@ from retaia_core.catalog import Catalog, builtin_catalog
 from retaia_core.domain.actors import Actor, ActorKind
 from retaia_core.domain.agents import AgentRecord
 from retaia_core.domain.assets import Asset
+from retaia_core.domain.custom_fields import CustomFields
 from retaia_core.domain.features import server_flags
 from retaia_core.domain.health import Problem
 from retaia_core.domain.identifiers import AssetId, JobId, StorageId
@@ -31,6 +32,7 @@ from retaia_core.testing.memory_secrets import PlainSecrets
 from retaia_core.testing.memory_security import MemorySecurityLog
 from retaia_core.testing.memory_store import MemoryStore
 from retaia_core.usecases.agents import Agents
+from retaia_core.usecases.annotations import Annotations
 from retaia_core.usecases.bulk_decisions import BulkDecisions
 from retaia_core.usecases.clients import Clients
 from retaia_core.usecases.devices import Devices
@@ -115,6 +117,7 @@ class House:
     flags: dict[str, bool] = field(factory=dict)
     notifier: MemoryNotifier = field(factory=MemoryNotifier)
     twin: Store | None = None
+    fields: CustomFields = field(factory=dict)
     sessions: Sessions = field(init=False)
     storages: Storages = field(init=False)
 
@@ -186,7 +189,14 @@ class House:
 
     @property
     def review(self) -> Review:
-        return Review(store=self.store, clock=self.clock, ids=self.ids, catalog=self.catalog)
+        return Review(
+            store=self.store, clock=self.clock, ids=self.ids, catalog=self.catalog,
+            fields=self.fields,
+        )  # fmt: skip
+
+    @property
+    def annotations(self) -> Annotations:
+        return Annotations(store=self.store, clock=self.clock, fields=self.fields)
 
     @property
     def moves(self) -> Moves:

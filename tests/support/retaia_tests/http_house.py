@@ -118,6 +118,7 @@ def services_of(house: House, plugins: Plugins | None = None) -> Services:
         processing=house.processing,
         uploads=house.uploads,
         review=house.review,
+        annotations=house.annotations,
         bulk_decisions=house.bulk,
         previews=Previews(store=house.store, clock=house.clock),
         moves=house.moves,

@@ -26,6 +26,8 @@ def sample(document: Schema, schema: Schema, *, full: bool) -> Any:
         return schema["enum"][0]
     kind = schema.get("type")
     kind = kind[0] if isinstance(kind, list) else kind
+    if kind is None:
+        return "anything"
     if kind == "object" or "properties" in schema:
         return _object(document, schema, full=full)
     if kind == "array":

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from ..call import Handler
 from . import (
     agents,
+    annotating,
     assets,
     auth_clients,
     auth_people,
@@ -27,6 +28,7 @@ from . import (
 
 HANDLERS: Mapping[str, Handler] = {
     **agents.HANDLERS,
+    **annotating.HANDLERS,
     **assets.HANDLERS,
     **auth_clients.HANDLERS,
     **auth_people.HANDLERS,

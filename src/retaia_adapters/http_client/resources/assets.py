@@ -9,6 +9,7 @@ from ..ask import ask
 from ..modes import Async, M, Resource, operation, series
 from ..paging import each
 from ..values.assets import (
+    Annotations,
     AssetDetail,
     AssetFacts,
     AssetFixity,
@@ -16,8 +17,12 @@ from ..values.assets import (
     AssetSummary,
     Decision,
     Explanation,
+    FieldDefinitions,
     HistoryPage,
     JobReports,
+    SuggestionStatus,
+    TagsPage,
+    Transcript,
 )
 from .filters import AssetFilters, wire_filters
 
@@ -77,6 +82,76 @@ class Assets(Resource[M]):
         return await self._engine.call(
             ask("PATCH", "/assets/{uuid}", uuid, body=body, again=True), AssetSummary
         )
+
+    @operation
+    async def annotations(self, uuid: str) -> Annotations:
+        """Its tags, notes, fields and suggestions, with who said what last."""
+        request = ask("GET", "/assets/{uuid}/annotations", uuid)
+        return await self._engine.call(request, Annotations)
+
+    @operation
+    async def edit(
+        self,
+        uuid: str,
+        *,
+        add_tags: Sequence[str] = (),
+        remove_tags: Sequence[str] = (),
+        notes: str | None = None,
+        notes_seen: str | None = None,
+        fields: Mapping[str, Any] | None = None,
+        fields_seen: Mapping[str, Any] | None = None,
+        key: str | None = None,
+    ) -> Annotations:
+        """Change tags, notes and fields; ``notes_seen`` and ``fields_seen`` are what they replace.
+
+        Raises:
+            StateConflict: somebody else changed that meanwhile; nothing was changed.
+            Purged: only the record of it is left.
+        """
+        notes_said = {"notes": notes, "notes_seen": notes_seen}
+        given = {**notes_said, "fields": fields, "fields_seen": fields_seen}
+        said = {name: value for name, value in given.items() if value is not None}
+        body = {**said, "add_tags": add_tags, "remove_tags": remove_tags}
+        request = ask("POST", "/assets/{uuid}/annotations", uuid, body=body, key=self._key(key))
+        return await self._engine.call(request, Annotations)
+
+    @operation
+    async def settle_suggestion(
+        self,
+        uuid: str,
+        tag: str,
+        status: SuggestionStatus,
+        *,
+        seen: SuggestionStatus | None = None,
+        key: str | None = None,
+    ) -> Annotations:
+        """Accept a suggested tag, refuse it, or take that back.
+
+        Raises:
+            StateConflict: it is not as it was ``seen``: somebody else settled it.
+            NotFound: it is not suggested (any more).
+        """
+        body = {"tag": tag, "status": status, **({"seen": seen} if seen else {})}
+        request = ask("POST", "/assets/{uuid}/suggestions", uuid, body=body, key=self._key(key))
+        return await self._engine.call(request, Annotations)
+
+    @operation
+    async def transcript(self, uuid: str) -> Transcript:
+        """What is said in it."""
+        return await self._engine.call(ask("GET", "/assets/{uuid}/transcript", uuid), Transcript)
+
+    @operation
+    async def tags(
+        self, prefix: str = "", *, limit: int | None = None, cursor: str | None = None
+    ) -> TagsPage:
+        """The tags of assets that begin so, without case. One page."""
+        query = {"prefix": prefix, "limit": limit, "cursor": cursor}
+        return await self._engine.call(ask("GET", "/tags", query=query), TagsPage)
+
+    @operation
+    async def fields(self) -> FieldDefinitions:
+        """The custom fields that the server declares."""
+        return await self._engine.call(ask("GET", "/app/fields"), FieldDefinitions)
 
     @operation
     async def decide(self, uuid: str, action: Decision, *, key: str | None = None) -> AssetSummary:

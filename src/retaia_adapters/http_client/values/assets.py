@@ -272,3 +272,113 @@ class DerivedFiles:
 
     items: tuple[DerivedFile, ...]
     extra: Mapping[str, Any] = field(factory=dict)
+
+
+SuggestionStatus = Literal["PENDING", "ACCEPTED", "REFUSED"]
+FieldType = Literal["text", "integer", "number", "boolean", "date", "choice"]
+
+
+@frozen(kw_only=True)
+class AnnotatedTag:
+    """A tag, and who set it when; ``source`` is the model whose suggestion it was, if any."""
+
+    tag: str
+    by: str | None = None
+    since: datetime | None = None
+    source: str | None = None
+
+
+@frozen(kw_only=True)
+class AnnotatedNotes:
+    """The notes, and who wrote them last."""
+
+    text: str
+    by: str | None = None
+    since: datetime | None = None
+
+
+@frozen(kw_only=True)
+class AnnotatedField:
+    """A custom field's value; ``problem`` says what it must be, where it does not fit its declaration."""
+
+    name: str
+    value: Any
+    by: str | None = None
+    since: datetime | None = None
+    problem: str | None = None
+
+
+@frozen(kw_only=True)
+class Suggestion:
+    """A tag that a model suggests, and what a person said of it."""
+
+    tag: str
+    source: str
+    status: SuggestionStatus
+    since: datetime | None = None
+    by: str | None = None
+
+
+@frozen(kw_only=True)
+class Annotations:
+    """What people say of an asset."""
+
+    tags: tuple[AnnotatedTag, ...]
+    notes: AnnotatedNotes
+    fields: tuple[AnnotatedField, ...]
+    suggestions: tuple[Suggestion, ...]
+
+
+@frozen(kw_only=True)
+class TranscriptSegment:
+    """What is said from one moment to another, in milliseconds."""
+
+    start_ms: int
+    end_ms: int
+    text: str
+
+
+@frozen(kw_only=True)
+class Transcript:
+    """What is said in a recording; ``confidence`` from 0 to 1."""
+
+    status: Literal["NONE", "RUNNING", "DONE", "FAILED"]
+    segments: tuple[TranscriptSegment, ...]
+    text: str | None = None
+    language: str | None = None
+    confidence: float | None = None
+    updated_at: datetime | None = None
+
+
+@frozen(kw_only=True)
+class TagUse:
+    """A tag and its number of assets; ``at_least`` says that there are more than were counted."""
+
+    tag: str
+    assets: int
+    at_least: bool
+
+
+@frozen(kw_only=True)
+class TagsPage:
+    """One page of tags."""
+
+    items: tuple[TagUse, ...]
+    next_cursor: str | None = None
+
+
+@frozen(kw_only=True)
+class FieldDefinition:
+    """A custom field that the server declares."""
+
+    name: str
+    label: str
+    type: FieldType
+    choices: tuple[str, ...] = ()
+
+
+@frozen(kw_only=True)
+class FieldDefinitions:
+    """The custom fields, in the order they are shown."""
+
+    items: tuple[FieldDefinition, ...]

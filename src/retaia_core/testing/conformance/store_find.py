@@ -14,6 +14,7 @@ from ...domain.identifiers import AssetId, RelPath, StorageId
 from ...domain.lifecycle import State
 from ...domain.media import MediaType
 from ...domain.query import (
+    TAGS_COUNTED,
     AssetPage,
     AssetQuery,
     AssetSummary,
@@ -47,6 +48,14 @@ def fill(db: Database, *assets: Asset) -> None:
 def look(db: Database, query: AssetQuery) -> AssetPage:
     """One page."""
     return db.read(lambda tx: tx.find_assets(query))
+
+
+def tags(
+    db: Database, prefix: str, *, after: str | None = None, limit: int = 50
+) -> list[tuple[str, int]]:
+    """The tags that begin so, and their numbers of assets."""
+    found = db.read(lambda tx: tx.find_tags(prefix, after=after, limit=limit))
+    return [(use.tag, use.assets) for use in found]
 
 
 def walk(db: Database, query: AssetQuery) -> list[AssetSummary]:
@@ -129,6 +138,33 @@ class FindRules(StoreSuite):
         db.write(lambda tx: tx.save_asset(asset(1, tags=("b", "c"))))
         assert find(db, tags=("a",)) == set()
         assert find(db, tags=("b", "c")) == {1}
+
+    def test_tags_are_completed_without_case(self, db: Database) -> None:
+        """What begins so, in alphabetical order whatever the case, each with its number of assets."""
+        fill(db, asset(1, tags=("Été", "sea", "Seagull")), asset(2, tags=("été", "sea")))
+        fill(db, asset(3, tags=("Sea", "%", "s")), asset(4))
+        assert tags(db, "SE") == [("Sea", 1), ("sea", 2), ("Seagull", 1)]
+        assert tags(db, "é") == tags(db, "É") == [("Été", 1), ("été", 1)]
+        assert [tag for tag, _ in tags(db, "")] == ["%", "s", "Sea", "sea", "Seagull", "Été", "été"]
+        assert tags(db, "%") == [("%", 1)]
+        assert tags(db, "nowhere") == tags(db, "_") == []
+
+    def test_tags_come_page_by_page(self, db: Database) -> None:
+        """A page goes on behind the tag that the last one ended with, also where that is gone."""
+        fill(db, asset(1, tags=("a", "A", "ab", "Ac", "b")))
+        assert [tag for tag, _ in tags(db, "a", limit=2)] == ["A", "a"]
+        assert [tag for tag, _ in tags(db, "a", after="A", limit=2)] == ["a", "ab"]
+        assert [tag for tag, _ in tags(db, "a", after="aba")] == ["Ac"]
+        assert [tag for tag, _ in tags(db, "", after="Ac")] == ["b"]
+        assert tags(db, "a", after="b") == []
+
+    def test_a_tag_that_no_asset_has_completes_nothing(self, db: Database) -> None:
+        """Completion follows the changes of assets, and counts so far and no farther."""
+        fill(db, asset(1, tags=("old", "kept")))
+        db.write(lambda tx: tx.save_asset(asset(1, tags=("kept",))))
+        assert tags(db, "") == [("kept", 1)]
+        fill(db, *(asset(n, tags=("many",)) for n in range(2, TAGS_COUNTED + 4)))
+        assert tags(db, "m") == [("many", TAGS_COUNTED)]
 
     def test_by_text_in_name_notes_and_transcript(self, db: Database) -> None:
         """Text is looked for in three places, without case, also beyond ASCII."""
