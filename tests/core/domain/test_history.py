@@ -57,6 +57,9 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "{move.operation}.queued": tuple(f"{operation}.queued" for operation in _MOVES),
     "news(old, new)": tuple(re.findall(r"fixity\.\w+", inspect.getsource(news))),
     "{parked.move.operation}.settled": tuple(f"{operation}.settled" for operation in _MOVES),
+    "_SETTLED[status]": tuple(
+        f"suggestion.{said}" for said in ("accepted", "refused", "taken_back")
+    ),
 }
 """Names that are put together, by how; a new way has to be entered here."""
 
