@@ -23,6 +23,15 @@ from .domain.purge_policy import AFTER_DAYS
 from .errors import SettingsError
 
 PREFIX = "RETAIA_"
+COMMAND_LINE = "command line"
+VARIABLE = "variable "
+"""How a source is named that is no file."""
+
+_SECRET = {"holds": "secret"}
+"""Never shown: an address of a database may have its password in it."""
+
+_PLACE = {"holds": "place"}
+"""A file or folder of this machine, which no other is told."""
 
 
 def _positive(allowed: str = "a number above 0") -> dict[str, Any]:
@@ -62,7 +71,7 @@ class ServerSettings:
 class StoreSettings:
     """``[store]``: the database, ``sqlite:///PATH`` or ``postgresql://…``; empty is the default file."""
 
-    url: str = ""
+    url: str = field(default="", metadata=_SECRET)
     provider: str = "sql"
 
 
@@ -109,6 +118,7 @@ class PurgeSettings:
     copies: Mapping[str, str] = field(
         factory=dict,
         metadata={
+            **_PLACE,
             "allowed": "a table of names (letters, digits, . _ -) and absolute folders",
             "check": lambda value: all(map(_is_place, value.items())),
         },
@@ -205,15 +215,15 @@ class AgentSettings:
 
     name: str = ""
     server: str = ""
-    credentials: str = ""
+    credentials: str = field(default="", metadata=_PLACE)
     provider: str = "default"
     transport: str = "http"
     parallel: int = field(default=1, metadata=_positive())
     memory_limit: int = field(default=8192, metadata=_not_negative())
     time_limit: float = field(default=3600.0, metadata=_positive())
     poll_interval: float = field(default=5.0, metadata=_positive())
-    workspace: str = ""
-    mounts: Mapping[str, str] = field(factory=dict)
+    workspace: str = field(default="", metadata=_PLACE)
+    mounts: Mapping[str, str] = field(factory=dict, metadata=_PLACE)
 
 
 @frozen(kw_only=True)
@@ -225,7 +235,7 @@ class NotifySettings:
     """
 
     provider: str = "console"
-    folder: str = ""
+    folder: str = field(default="", metadata=_PLACE)
     host: str = ""
     port: int = field(
         default=587,
@@ -233,7 +243,7 @@ class NotifySettings:
     )
     security: str = field(default="starttls", metadata=_one_of("starttls", "tls", "none"))
     username: str = ""
-    password_file: str = ""
+    password_file: str = field(default="", metadata=_PLACE)
     sender: str = ""
 
 
@@ -262,7 +272,10 @@ class PluginSettings:
 
 @frozen(kw_only=True)
 class Settings:
-    """All settings. ``data_dir`` is where the database and local credentials lie."""
+    """All settings. ``data_dir`` is where the database and local credentials lie.
+
+    ``sources`` says, by section and key, where each comes from that is not the default.
+    """
 
     data_dir: Path
     server: ServerSettings = field(factory=ServerSettings)
@@ -279,6 +292,7 @@ class Settings:
     log: LogSettings = field(factory=LogSettings)
     observe: ObserveSettings = field(factory=ObserveSettings)
     plugins: PluginSettings = field(factory=PluginSettings)
+    sources: Mapping[tuple[str, str], str] = field(factory=dict, eq=False, repr=False)
 
     @property
     def store_url(self) -> str:
@@ -408,7 +422,7 @@ def _from_environment(environ: Mapping[str, str]) -> Given:
             name = f"{PREFIX}{section}_{attribute.name}".upper()
             if name in environ:
                 value = _from_text(str(attribute.type), environ[name])
-                given[section, attribute.name] = (f"variable {name}", value)
+                given[section, attribute.name] = (f"{VARIABLE}{name}", value)
     return given
 
 
@@ -427,7 +441,7 @@ def load_settings(
     problems: list[_Problem] = []
     given = _from_file(file, problems) if file is not None else {}
     given |= _from_environment(os.environ if environ is None else environ)
-    given |= {at: ("command line", value) for at, value in (overrides or {}).items()}
+    given |= {at: (COMMAND_LINE, value) for at, value in (overrides or {}).items()}
     values: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
     for (section, key), (source, raw) in given.items():
         attribute = getattr(attrs.fields(SECTIONS[section]), key)
@@ -442,4 +456,5 @@ def load_settings(
             problems=[attrs.asdict(problem) for problem in problems],
         )
     sections = {name: cls(**values[name]) for name, cls in SECTIONS.items()}
-    return Settings(data_dir=data_dir, **sections)
+    sources = {at: source for at, (source, _) in given.items()}
+    return Settings(data_dir=data_dir, sources=sources, **sections)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from attrs import evolve
 from retaia_tests.browser import Browser
 from retaia_tests.machine import Machine
 from retaia_tests.web_stage import Stage, photos, showing, stage, text, walk
@@ -113,12 +114,26 @@ def features(at: Stage, page: Browser) -> None:
     assert "features.switched" in listed
 
 
+def settings(at: Stage, page: Browser) -> None:
+    press_on(page, ".admin-nav a", "Settings")
+    showing(page, "tr.changed", "Command line")
+    every = page.run("document.querySelectorAll('.settings tbody tr').length")
+    page.run("document.querySelector('.check input').focus()")
+    page.press(" ")
+    page.wait(f"document.querySelectorAll('.settings tbody tr').length < {every}")
+    rows = page.run("[...document.querySelectorAll('.settings tbody tr')].map((r) => r.innerText)")
+    assert any("quiet_period" in row and "Command line" in row for row in rows)
+    assert any("RETAIA_AGENT_WORKSPACE" in row and "not shown" in row for row in rows)
+    assert str(at.machine.home) not in text(page, "main")
+
+
 def test_administration(machine: Machine, tmp_path: Path, page: Browser) -> None:
-    """Add, vouch, disable, enable, send a message; let in, rotate, revoke; switch."""
+    """Add, vouch, disable, enable, send a message; let in, rotate, revoke; switch; read settings."""
     photos(tmp_path / "storage" / "INBOX", ("a.jpg",))
+    machine = evolve(machine, variables={"RETAIA_AGENT_WORKSPACE": str(tmp_path / "work")})
     with stage(machine, tmp_path / "storage") as at:
         at.enter(page)
-        for part in (people, clients, features):
+        for part in (people, clients, features, settings):
             part(at, page)
         assert page.complaints == []
 
@@ -133,7 +148,7 @@ def test_who_is_no_administrator(machine: Machine, tmp_path: Path, page: Browser
         page.press("Enter")
         showing(page, "main", "This is for administrators")
         assert "Administration" not in text(page, "nav")
-        for path in ("/admin", "/admin/clients", "/admin/features"):
+        for path in ("/admin", "/admin/clients", "/admin/features", "/admin/settings"):
             walk(page, path)
             showing(page, "main", "This is for administrators")
         walk(page, "/account")

@@ -225,6 +225,9 @@ def admin(at: Stage, page: Browser) -> Iterator[str]:
     walk(page, "/admin/features")
     page.wait("document.querySelector('.features tbody tr')")
     yield "admin-features"
+    walk(page, "/admin/settings")
+    page.wait("document.querySelector('.settings tbody tr')")
+    yield "admin-settings"
 
 
 TOUR: tuple[Callable[[Stage, Browser], Iterator[str]], ...] = (

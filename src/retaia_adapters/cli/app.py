@@ -24,6 +24,7 @@ from . import (
     operation,
     purge,
     recover,
+    settings,
     user,
     verify,
 )
@@ -52,6 +53,7 @@ def build_app() -> App:
         operation,
         history,
         doctor,
+        settings,
         user,
         client,
     ):

@@ -104,6 +104,7 @@ ACCESS: Mapping[str, Access] = {
     "listLocks": _ADMIN,
     "listUnmatchedSidecars": _ADMIN,
     "listStorages": _ADMIN,
+    "listSettings": _ADMIN,
     "listParked": _ADMIN,
     # People
     "logIn": _OPEN,

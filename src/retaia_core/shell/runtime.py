@@ -32,6 +32,7 @@ from ..usecases.scrubbing import ROUNDS_A_DAY
 from .attendance import Attendance
 from .chores import WATCH_SECONDS, Chores
 from .credentials import FILE, embedded_secret, local_name, local_person
+from .in_force import settings_in_force
 from .notices import Notice, Watch, ignore
 from .server import ServerOptions, ServerTransport
 from .services import Services
@@ -199,6 +200,7 @@ class Runtime:
             min_poll_interval_s=settings.min_poll_interval,
             max_parallel_jobs=settings.max_parallel_jobs,
             metrics=self.settings.observe.metrics,
+            settings=settings_in_force(self.settings, places=False),
         )
 
     # Watching over

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from attrs import frozen
 
+from .in_force import SettingInForce
 from .services import Services
 
 
@@ -16,7 +17,7 @@ class ServerOptions:
 
     ``public_url`` is where people reach the server; empty: where a request reached it. What
     ``trusted_proxies`` say of a request's origin is believed. ``metrics`` says who may read the
-    server's numbers (`settings.ObserveSettings`).
+    server's numbers (`settings.ObserveSettings`). ``settings`` are shown to administrators.
     """
 
     host: str
@@ -27,6 +28,7 @@ class ServerOptions:
     min_poll_interval_s: float = 5.0
     max_parallel_jobs: int = 4
     metrics: str = "local"
+    settings: tuple[SettingInForce, ...] = ()
 
 
 class ServerTransport(Protocol):

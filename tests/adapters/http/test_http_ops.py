@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,6 +20,8 @@ from retaia_core.domain.identifiers import StorageId
 from retaia_core.domain.storage import Health
 from retaia_core.errors import StoreUnavailable
 from retaia_core.ports.observer import Levels
+from retaia_core.settings import load_settings
+from retaia_core.shell.in_force import settings_in_force
 from retaia_core.shell.observed_store import ObservedStore
 from retaia_core.testing import samples
 from retaia_core.testing.memory_store import MemoryStore, MemoryTransaction
@@ -35,6 +38,36 @@ async def walk(served: Served, path: str, limit: int) -> list[dict[str, Any]]:
         if "next_cursor" not in answer.json():
             return found
         cursor = {"cursor": answer.json()["next_cursor"]}
+
+
+class TestSettings:
+    """What the server was told, for who administers it."""
+
+    async def test_each_as_it_is_in_force(self, tmp_path: Path) -> None:
+        """With its source; neither a secret nor a folder is in the answer."""
+        environ = {
+            "RETAIA_STORE_URL": "postgresql://u:hidden-word@h/x",
+            "RETAIA_NOTIFY_FOLDER": "/hidden-place",
+            "RETAIA_SCAN_INTERVAL": "7",
+        }
+        told = settings_in_force(load_settings(data_dir=tmp_path, environ=environ), places=False)
+        house = House()
+        await house.start()
+        async with serve_in_process(house, settings=told) as served:
+            answer = await served.person.get("/ops/settings")
+            assert "hidden" not in answer.text
+            assert str(tmp_path) not in answer.text
+            items = {(one["section"], one["key"]): one for one in answer.json()["items"]}
+            assert len(items) == len(told)
+            assert items["scan", "interval"] == {
+                "section": "scan", "key": "interval", "value": "7", "given": True,
+                "source": "ENVIRONMENT", "name": "RETAIA_SCAN_INTERVAL",
+            }  # fmt: skip
+            assert items["store", "url"] == {
+                "section": "store", "key": "url", "given": True,
+                "source": "ENVIRONMENT", "name": "RETAIA_STORE_URL",
+            }  # fmt: skip
+            assert items["server", "port"]["source"] == "DEFAULT"
 
 
 class TestReadiness:

@@ -211,6 +211,7 @@ CALLS: Mapping[str, Call] = {
     "GET /ops/agents": lambda c, p: c.ops.agents_page(limit=5, cursor="c"),
     "GET /ops/jobs": lambda c, p: c.ops.jobs(),
     "GET /ops/locks": lambda c, p: c.ops.locks_page(limit=5, cursor="c"),
+    "GET /ops/settings": lambda c, p: c.ops.settings(),
     "GET /ops/storages": lambda c, p: c.ops.storages(),
     "GET /ops/unmatched-sidecars": lambda c, p: c.ops.unmatched_sidecars_page(limit=5, cursor="c"),
     "POST /auth/refresh": lambda c, p: c.auth.refresh("r"),

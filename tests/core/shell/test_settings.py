@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from attrs import fields
 
 from retaia_core.errors import SettingsError
 from retaia_core.ports.device_login import ClientSecret
-from retaia_core.settings import load_settings
+from retaia_core.settings import SECTIONS, Settings, load_settings
 from retaia_core.shell.clock import RandomIds
 from retaia_core.shell.credentials import (
     StoredCredentials,
@@ -16,6 +17,7 @@ from retaia_core.shell.credentials import (
     read_credentials,
     write_credentials,
 )
+from retaia_core.shell.in_force import SettingInForce, Source, settings_in_force
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -153,3 +155,53 @@ class TestCredentials:
         (tmp_path / "credentials.json").write_text("{")
         with pytest.raises(SettingsError, match="remove it"):
             local_credentials(tmp_path, RandomIds())
+
+
+def in_force(settings: Settings, *, places: bool = False) -> dict[str, SettingInForce]:
+    found = settings_in_force(settings, places=places)
+    return {f"{one.section}.{one.key}": one for one in found}
+
+
+class TestInForce:
+    """Every setting as it is, and where it comes from; what others must not know stays here."""
+
+    def test_each_says_where_it_comes_from(self, tmp_path: Path) -> None:
+        """Default, file by its name, variable by its own, command line; the last that spoke."""
+        file = write(tmp_path, "[scan]\ninterval = 1\nquiet_period = 1\n[server]\nport = 1\n")
+        environ = {"RETAIA_SCAN_INTERVAL": "2", "RETAIA_SERVER_PORT": "2"}
+        settings = load_settings(
+            data_dir=tmp_path, file=file, environ=environ, overrides={("server", "port"): 3}
+        )
+        found = in_force(settings)
+        said = {key: (one.value, one.source, one.name) for key, one in found.items()}
+        assert said["scan.quiet_period"] == ("1", Source.FILE, "retaia.toml")
+        assert said["scan.interval"] == ("2", Source.ENVIRONMENT, "RETAIA_SCAN_INTERVAL")
+        assert said["server.port"] == ("3", Source.COMMAND_LINE, "")
+        assert said["server.host"] == ("127.0.0.1", Source.DEFAULT, "")
+        assert in_force(settings, places=True)["scan.quiet_period"].name == str(file)
+
+    def test_every_setting_is_there(self, tmp_path: Path) -> None:
+        """Whatever a section has."""
+        found = in_force(load_settings(data_dir=tmp_path, environ={}))
+        keys = {f"{name}.{key.name}" for name, cls in SECTIONS.items() for key in fields(cls)}
+        assert found.keys() == keys
+
+    @pytest.mark.parametrize("places", [False, True])
+    def test_what_is_kept_back(self, tmp_path: Path, places: bool) -> None:
+        """Secrets always; folders of this machine where others read; that they are set is said."""
+        secret = {"RETAIA_STORE_URL": "postgresql://u:hidden-word@h/x"}
+        folders = {
+            "RETAIA_AGENT_CREDENTIALS": "/hidden-place/a",
+            "RETAIA_AGENT_WORKSPACE": "/hidden-place/b",
+            "RETAIA_AGENT_MOUNTS": "nas=/hidden-place/c",
+            "RETAIA_NOTIFY_FOLDER": "/hidden-place/d",
+            "RETAIA_NOTIFY_PASSWORD_FILE": "/hidden-place/e",
+            "RETAIA_PURGE_COPIES": "tape=/hidden-place/f",
+        }
+        settings = load_settings(data_dir=tmp_path, environ=secret | folders)
+        found = in_force(settings, places=places)
+        assert "hidden-word" not in repr(found)
+        assert repr(found).count("hidden-place") == (len(folders) if places else 0)
+        given = {one.name for one in found.values() if one.given and one.source != Source.DEFAULT}
+        assert given == {*secret, *folders}
+        assert str(tmp_path) not in repr(found)

@@ -19,6 +19,7 @@ from retaia_core.domain.scans import UnmatchedSidecar
 from retaia_core.domain.storage import Storage
 from retaia_core.domain.workload import Waiting
 from retaia_core.errors import Unavailable, ValidationFailed
+from retaia_core.shell.in_force import SettingInForce
 from retaia_core.usecases.monitoring import AgentAtWork, Check
 
 from ..call import Call, Handler
@@ -216,6 +217,24 @@ async def list_storages(call: Call) -> object:
     return {"items": [_storage(s) for s in await call.serving.monitoring.storages()]}
 
 
+def _setting(setting: SettingInForce) -> View:
+    return without_unknown(
+        {
+            "section": setting.section,
+            "key": setting.key,
+            "value": setting.value,
+            "given": setting.given,
+            "source": setting.source,
+            "name": setting.name or None,
+        }
+    )
+
+
+async def list_settings(call: Call) -> object:
+    """The settings as they are in force; neither a secret nor a place on this machine leaves it."""
+    return {"items": [_setting(setting) for setting in call.serving.options.settings]}
+
+
 HANDLERS: Mapping[str, Handler] = {
     "getStatus": get_status,
     "getReadiness": get_readiness,
@@ -224,4 +243,5 @@ HANDLERS: Mapping[str, Handler] = {
     "listLocks": list_locks,
     "listUnmatchedSidecars": list_unmatched,
     "listStorages": list_storages,
+    "listSettings": list_settings,
 }

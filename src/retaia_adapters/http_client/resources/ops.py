@@ -15,6 +15,7 @@ from ..values.ops import (
     HeldLock,
     LocksPage,
     Readiness,
+    SettingsInForce,
     Status,
     Storages,
     UnmatchedSidecar,
@@ -51,6 +52,11 @@ class Ops(Resource[M]):
     async def storages(self) -> Storages:
         """Every storage, and whether it can be trusted now."""
         return await self._engine.call(ask("GET", "/ops/storages"), Storages)
+
+    @operation
+    async def settings(self) -> SettingsInForce:
+        """Every setting as the server has it, and where it comes from; secrets are not told."""
+        return await self._engine.call(ask("GET", "/ops/settings"), SettingsInForce)
 
     @operation
     async def parked(self) -> ParkedMoves:

@@ -187,3 +187,22 @@ class Event:
     name: str
     id: str
     changed: Changed | None = None
+
+
+@frozen(kw_only=True)
+class SettingInForce:
+    """A setting as the server has it; without ``value`` it is a secret, or a place on its machine."""
+
+    section: str
+    key: str
+    given: bool
+    source: Literal["DEFAULT", "FILE", "ENVIRONMENT", "COMMAND_LINE"]
+    value: str | None = None
+    name: str | None = None
+
+
+@frozen(kw_only=True)
+class SettingsInForce:
+    """Every setting, by section."""
+
+    items: tuple[SettingInForce, ...]

@@ -353,6 +353,14 @@ export interface Schemas {
     bytes_freed: number;
   };
   RelativeStoragePath: string;
+  SettingInForce: {
+    section: string;
+    key: string;
+    value?: string;
+    given: boolean;
+    source: "DEFAULT" | "FILE" | "ENVIRONMENT" | "COMMAND_LINE";
+    name?: string;
+  };
   StorageHealth: {
     storage_id: Schemas["StorageId"];
     role: string;

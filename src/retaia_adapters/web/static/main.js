@@ -19,6 +19,7 @@ import "./views/activity.js";
 import "./views/admin.js";
 import "./views/admin-clients.js";
 import "./views/admin-people.js";
+import "./views/admin-settings.js";
 import "./views/apply.js";
 import "./views/batch.js";
 import "./views/compare.js";
@@ -39,6 +40,7 @@ const VIEWS = [
   [/^\/admin\/people$/, "r-admin-people", "people", "/admin"],
   [/^\/admin\/clients$/, "r-admin-clients", "clients", "/admin"],
   [/^\/admin\/features$/, "r-admin-features", "features", "/admin"],
+  [/^\/admin\/settings$/, "r-admin-settings", "settings", "/admin"],
   [/^\/(?:library)?$/, "r-library", "nav_library", "/"],
 ];
 /** @type {Array<[string, Word]>} */

@@ -15,6 +15,7 @@ const PAGES = [
   ["/admin/people", "people", "people_help"],
   ["/admin/clients", "clients", "clients_help"],
   ["/admin/features", "features", "features_help"],
+  ["/admin/settings", "settings", "settings_help"],
 ];
 
 /** A page for administrators: who is none is told so, and nothing is asked of the server. */
