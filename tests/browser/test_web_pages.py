@@ -167,6 +167,9 @@ def apply(at: Stage, page: Browser) -> Iterator[str]:
     )
     page.wait("document.querySelector('r-batch table') && !document.querySelector('progress')")
     yield "batch-undo"
+    walk(page, "/batches")
+    page.wait("document.querySelectorAll('.batches tbody tr').length === 2")
+    yield "batches"
     walk(page, "/batches/there-is-none")
     page.wait("document.querySelector('r-batch .blank')")
     yield "batch-unknown"

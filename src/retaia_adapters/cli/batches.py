@@ -7,7 +7,9 @@ from typing import Annotated
 
 from attrs import asdict
 from cyclopts import App, Parameter
+from cyclopts.validators import Number
 
+from retaia_core.domain.batch_lines import BatchLine
 from retaia_core.domain.identifiers import BatchId
 from retaia_core.domain.lifecycle import Verdict
 from retaia_core.domain.moves import Batch, MovePlan, MoveResult, Outcome
@@ -16,6 +18,7 @@ from retaia_core.errors import SettingsError
 from retaia_core.hooks.exits import Exit
 from retaia_core.shell.credentials import local_person
 from retaia_core.shell.services import Services
+from retaia_core.usecases.monitoring import Monitoring
 
 from .context import DEFAULT, Common, find_ids, perform, seal_trail, services_for
 from .output import Output, plain, printable, size_text
@@ -23,10 +26,11 @@ from .output import Output, plain, printable, size_text
 
 def register(app: App) -> None:
     """Add the commands."""
-    batch = App(name="batch", help="Move decided assets: preview, apply, undo, report.")
+    batch = App(name="batch", help="Move decided assets: preview, apply, undo, list, report.")
     batch.command(batch_preview, name="preview")
     batch.command(batch_apply, name="apply")
     batch.command(batch_undo, name="undo")
+    batch.command(batch_list, name="list")
     batch.command(batch_report, name="report")
     app.command(batch)
 
@@ -252,6 +256,45 @@ def _batch_exit(out: Output, batch: Batch, storages: Iterable[Storage]) -> Exit:
         f"  {waits} wait; a running server (`retaia up` or `serve`) goes on by itself", "yellow"
     )
     return Exit.UNAVAILABLE
+
+
+def batch_list(
+    *,
+    limit: Annotated[int, Parameter(validator=Number(gte=1, lte=1000))] = 50,
+    common: Common = DEFAULT,
+) -> int:
+    """List the batches, newest first: by whom, and how many assets moved, failed or were undone.
+
+    Parameters
+    ----------
+    limit
+        How many at most.
+    """
+
+    async def work(out: Output) -> Exit:
+        async with services_for(common) as (_, services):
+            monitoring = Monitoring(store=services.store, clock=services.clock)
+            lines = await monitoring.batches(limit=limit)
+        documents = [plain(asdict(line)) | {"undoes": line.undoes or None} for line in lines]
+        out.result({"batches": documents})
+        out.table(
+            ("batch", "when", "by", "status", "moved", "undone", "what else"), map(_row, lines)
+        )
+        return Exit.OK
+
+    return perform(common, work)
+
+
+def _row(line: BatchLine) -> tuple[str, ...]:
+    named = {"failed": line.failed, "unclear": line.parked, "stayed": line.blocked}
+    others = [f"{count} {name}" for name, count in named.items() if count]
+    undo = [f"undo of {line.undoes}"] if line.undoes else []
+    moved = f"{line.moved} of {line.total}"
+    when = str(plain(line.created_at))
+    return (
+        line.batch_id, when, line.created_by, line.status.value, moved, str(line.undone),
+        ", ".join([*undo, *others]),
+    )  # fmt: skip
 
 
 def batch_report(batch_id: str | None = None, *, common: Common = DEFAULT) -> int:

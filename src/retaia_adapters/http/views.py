@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from retaia_core.domain.assets import Asset, DerivedRef
+from retaia_core.domain.batch_lines import BatchLine
 from retaia_core.domain.facts import Facts
 from retaia_core.domain.jobs import Job, JobStatus
 from retaia_core.domain.leases import Lock
@@ -450,6 +451,26 @@ def batch_of(batch: Batch) -> View:
             "progress": {"done": done, "total": len(batch.results)},
             "results": [_result(result) for result in batch.results],
             "blocked": [_blocked(blocked) for blocked in batch.blocked],
+        }
+    )
+
+
+def batch_line_of(line: BatchLine) -> View:
+    """A batch in a list."""
+    return without_unknown(
+        {
+            "batch_id": line.batch_id,
+            "status": line.status,
+            "created_at": instant(line.created_at),
+            "created_by": line.created_by,
+            "finished_at": _time(line.finished_at),
+            "undoes": line.undoes or None,
+            "total": line.total,
+            "moved": line.moved,
+            "failed": line.failed,
+            "parked": line.parked,
+            "blocked": line.blocked,
+            "undone": line.undone,
         }
     )
 

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     bindparam,
+    cast,
     false,
     func,
     literal_column,
@@ -109,6 +110,13 @@ class Dialect:
     def array(self, values: Sequence[object]) -> object:
         """A list as the parameter of `any_of`."""
         return list(values) if self.postgres else dump(values) or "[]"
+
+    def text_in(self, document: ColumnElement[Any], *path: str) -> ColumnElement[Any]:
+        """A text in a JSON document; null where it is not there. The names stand in this code."""
+        if self.postgres:
+            names: list[ColumnElement[Any]] = [literal_column(f"'{name}'") for name in path]
+            return func.json_extract_path_text(cast(document, postgresql.JSON), *names)
+        return func.json_extract(document, literal_column(f"'$.{'.'.join(path)}'"))
 
     def table_of(self, *names: str) -> Any:
         """A table of whole numbers that is passed as parameters; see `table_rows`."""

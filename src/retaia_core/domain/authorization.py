@@ -165,6 +165,7 @@ ACCESS: Mapping[str, Access] = {
     # Moves
     "previewMoves": _MOVE,
     "moveBatch": _MOVE,
+    "listMoveBatches": _MOVE,
     "getMoveBatch": _MOVE,
     "listBatchHistory": _MOVE,
     "previewUndo": _MOVE,

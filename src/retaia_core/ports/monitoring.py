@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from ..domain.batch_lines import BatchLine, BatchPlace
 from ..domain.leases import Lock, LockKind
 from ..domain.scans import UnmatchedSidecar
 from ..domain.workload import JobCount
@@ -35,6 +36,12 @@ class MonitoringTransaction(Protocol):
         self, after: UnmatchedSidecar | None = None, *, limit: int = 100
     ) -> Sequence[UnmatchedSidecar]:
         """Unmatched sidecars by storage, folder and path, after the place of the one given."""
+        ...
+
+    def batch_lines(
+        self, before: BatchPlace | None = None, *, limit: int = 50
+    ) -> Sequence[BatchLine]:
+        """Batches in numbers, newest first, from before a place on."""
         ...
 
     def last_event(self) -> int:

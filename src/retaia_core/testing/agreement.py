@@ -196,6 +196,7 @@ def everything(tx: Transaction) -> dict[str, object]:
         "agents": _in_any_order(tx.agents()),
         "uploads": _in_any_order(tx.uploads_before(samples.after(10**6))),
         "batches": list(tx.batches()),
+        "batch lines": list(tx.batch_lines()),
         "events": [evolve(event, seq=0) for event in tx.events()],
         "journal": [evolve(entry, seq=0) for entry in tx.journal()],
         "replays": [tx.replay(f"scope {n}") for n in range(1, 7)],

@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from ..domain.identifiers import JobId, StorageId, Subject, folder_of
+from ..domain.batch_lines import BatchLine, BatchPlace, line_of
+from ..domain.identifiers import BatchId, JobId, StorageId, Subject, folder_of
 from ..domain.jobs import Job
 from ..domain.journal import Event
 from ..domain.leases import Lock, LockKind
+from ..domain.moves import Batch, Outcome
 from ..domain.scans import UnmatchedSidecar
 from ..domain.workload import JobCount
 from .memory_tables import Table
@@ -22,6 +24,7 @@ class WatchedTables(Protocol):
     unmatched: Table[tuple[StorageId, str], tuple[UnmatchedSidecar, ...]]
     jobs: Table[JobId, Job]
     locks: Table[Subject, Lock]
+    batches: Table[BatchId, Batch]
     events: Table[int, Event]
 
 
@@ -68,6 +71,21 @@ class MemoryMonitoring:
         known = (one for several in self._watched.unmatched.values() for one in several)
         wanted = (one for one in known if after is None or _place(one) > _place(after))
         return sorted(wanted, key=_place)[:limit]
+
+    def batch_lines(
+        self, before: BatchPlace | None = None, *, limit: int = 50
+    ) -> Sequence[BatchLine]:
+        """Count their results."""
+        batches = self._watched.batches.values()
+        undone = Counter(
+            batch.undoes
+            for batch in batches
+            for result in batch.results
+            if result.outcome is Outcome.MOVED
+        )
+        lines = (line_of(batch, undone[batch.batch_id]) for batch in batches)
+        wanted = (line for line in lines if before is None or line.place < before)
+        return sorted(wanted, key=lambda line: line.place, reverse=True)[:limit]
 
     def last_event(self) -> int:
         """The newest event's number."""

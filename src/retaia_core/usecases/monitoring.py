@@ -9,6 +9,7 @@ import anyio
 from attrs import define, field, frozen
 
 from ..domain.agents import AgentRecord
+from ..domain.batch_lines import BatchLine, BatchPlace
 from ..domain.identifiers import AgentId, Capability
 from ..domain.jobs import Job, JobStatus
 from ..domain.leases import Lock
@@ -113,6 +114,12 @@ class Monitoring:
     _levels: Levels | None = field(default=None, init=False)
     _fresh_until: float = field(default=0.0, init=False)
     _counting: anyio.Lock = field(factory=anyio.Lock, init=False)
+
+    async def batches(
+        self, before: BatchPlace | None = None, limit: int = 50
+    ) -> Sequence[BatchLine]:
+        """Batches in numbers, newest first."""
+        return await self.store.read(lambda tx: tx.batch_lines(before, limit=limit))
 
     async def readiness(self) -> Readiness:
         """Whether the server can do its work: its store, its tables, a storage to work on.

@@ -197,6 +197,33 @@ class TestUndo:
             answer = await served.person.post(f"{url}/preview", json={"uuids": uuids})
             assert answer.status_code == status, answer.text
 
+    async def test_the_list_of_batches(self, served: Served) -> None:
+        """Newest first, page by page; each says how it ended, and how much of it was taken back."""
+        first = await self._moved(served)
+        url = f"/batches/moves/{first}/undo"
+        digest = (await served.person.post(f"{url}/preview")).json()["digest"]
+        answer = await served.person.post(url, json={"digest": digest}, headers=served.key())
+        second = str(answer.json()["batch_id"])
+        await finished(served, second)
+        (newest,), more = await self._page(served, limit=1)
+        assert (newest["batch_id"], newest["undoes"], newest["undone"]) == (second, first, 0)
+        (oldest,), end = await self._page(served, limit=2, cursor=more)
+        assert {name: oldest[name] for name in ("moved", "failed", "parked", "blocked")} == {
+            "moved": 1, "failed": 0, "parked": 0, "blocked": 0
+        }  # fmt: skip
+        assert (oldest["batch_id"], oldest["status"], oldest["undone"]) == (first, "DONE", 1)
+        assert oldest["created_by"] == (await finished(served, first))["created_by"]
+        assert end is None
+        wrong = await served.person.get("/batches/moves", params={"cursor": "none"})
+        assert wrong.status_code == 400
+        assert (await served.agent.get("/batches/moves")).status_code == 403
+
+    @staticmethod
+    async def _page(served: Served, **query: Any) -> tuple[list[dict[str, Any]], str | None]:
+        answer = await served.person.get("/batches/moves", params=query)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["items"], answer.json().get("next_cursor")
+
     async def test_a_world_that_changed(self, served: Served) -> None:
         """Where the way back is taken meanwhile, nothing moves, and the reason is told."""
         url = f"/batches/moves/{await self._moved(served)}/undo"

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
 from attrs import field, frozen
 
+from retaia_core.domain.batch_lines import BatchPlace
 from retaia_core.domain.identifiers import AssetId, BatchId, parse_asset_id
 from retaia_core.domain.lifecycle import Verdict
 from retaia_core.domain.moves import Batch, MovePlan
 from retaia_core.errors import StateConflict, ValidationFailed
 
 from ..call import Call, Handler, known_answer, once_only
-from ..views import batch_of, plan_of
+from ..paging import bad_cursor, decode_place, encode_place, limit_of
+from ..views import batch_line_of, batch_of, plan_of
 
 _INCLUDE = {
     "KEEP": frozenset({Verdict.KEEP}),
@@ -22,6 +25,8 @@ _INCLUDE = {
     "BOTH": frozenset(Verdict),
 }
 _MOST_UUIDS = 10_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 MOVES = "moves"
 """What dry runs of batches are remembered under."""
 
@@ -135,6 +140,29 @@ def _run(call: Call, batch: Batch | None) -> None:
         call.serving.spawn(f"batch {batch.batch_id}", run)
 
 
+async def list_batches(call: Call) -> object:
+    """The batches in numbers, newest first."""
+    limit, cursor = limit_of(call.query), call.query.get("cursor")
+    before = None if cursor is None else _place_of(cursor)
+    found = await call.serving.monitoring.batches(before, limit)
+    page: dict[str, object] = {"items": [batch_line_of(line) for line in found]}
+    if len(found) == limit:
+        page["next_cursor"] = _cursor_at(found[-1].place)
+    return page
+
+
+def _cursor_at(place: BatchPlace) -> str:
+    return encode_place((place[0] - _EPOCH) // _MICROSECOND, place[1])
+
+
+def _place_of(cursor: str) -> BatchPlace:
+    made, batch_id = decode_place(cursor, (int, str))
+    try:
+        return _EPOCH + made * _MICROSECOND, BatchId(batch_id)
+    except OverflowError as error:
+        raise bad_cursor() from error
+
+
 async def get_batch(call: Call) -> object:
     """How far a batch is, and what became of each asset."""
     return batch_of(await call.services.moves.report(_batch_id(call)))
@@ -186,6 +214,7 @@ async def _undo(call: Call, batch_id: BatchId) -> object:
 HANDLERS: Mapping[str, Handler] = {
     "previewMoves": preview_moves,
     "moveBatch": move_batch,
+    "listMoveBatches": list_batches,
     "getMoveBatch": get_batch,
     "previewUndo": preview_undo,
     "undoMoveBatch": undo_batch,

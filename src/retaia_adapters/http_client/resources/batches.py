@@ -13,6 +13,7 @@ from ..values.batches import (
     BulkReport,
     CopyProofs,
     MoveBatch,
+    MoveBatchPage,
     MovePreview,
     ParkedChoice,
     ParkedMove,
@@ -67,6 +68,12 @@ class Batches(Resource[M]):
         body = {"selection": _selection(include, limit, uuids, digest), "mode": "EXECUTE"}
         request = ask("POST", "/batches/moves", body=body, key=self._key(key))
         return await self._engine.call(request, MoveBatch)
+
+    @operation
+    async def list(self, *, limit: int | None = None, cursor: str | None = None) -> MoveBatchPage:
+        """The batches in numbers, newest first. One page."""
+        request = ask("GET", "/batches/moves", query={"limit": limit, "cursor": cursor})
+        return await self._engine.call(request, MoveBatchPage)
 
     @operation
     async def get(self, batch_id: str) -> MoveBatch:

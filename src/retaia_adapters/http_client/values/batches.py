@@ -106,6 +106,32 @@ class MoveBatch:
     undoes: str | None = None
 
 
+@frozen(kw_only=True)
+class MoveBatchLine:
+    """A batch in numbers of assets; ``undone`` were moved by it and taken back by later ones."""
+
+    batch_id: str
+    status: Literal["QUEUED", "RUNNING", "DONE"]
+    created_at: datetime
+    created_by: str
+    total: int
+    moved: int
+    failed: int
+    parked: int
+    blocked: int
+    undone: int
+    finished_at: datetime | None = None
+    undoes: str | None = None
+
+
+@frozen(kw_only=True)
+class MoveBatchPage:
+    """Batches, newest first."""
+
+    items: tuple[MoveBatchLine, ...]
+    next_cursor: str | None = None
+
+
 ParkedChoice = Literal["MOVED", "NOT_MOVED", "RETRY"]
 
 

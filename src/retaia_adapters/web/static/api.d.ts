@@ -249,6 +249,20 @@ export interface Schemas {
     }>;
     blocked: Array<Schemas["BlockedMove"]>;
   };
+  MoveBatchLine: {
+    batch_id: string;
+    status: "QUEUED" | "RUNNING" | "DONE";
+    created_at: string;
+    created_by: string;
+    finished_at?: string;
+    undoes?: string;
+    total: number;
+    moved: number;
+    failed: number;
+    parked: number;
+    blocked: number;
+    undone: number;
+  };
   MovePreview: {
     digest: string;
     eligible: Array<Schemas["PlannedMove"]>;

@@ -22,6 +22,7 @@ import "./views/admin-people.js";
 import "./views/admin-settings.js";
 import "./views/apply.js";
 import "./views/batch.js";
+import "./views/batches.js";
 import "./views/compare.js";
 import "./views/library.js";
 import "./views/review.js";
@@ -32,6 +33,7 @@ const VIEWS = [
   [/^\/review(?:\/[\w-]+)?$/, "r-review", "nav_review", "/review"],
   [/^\/compare\/[\w,-]+$/, "r-compare", "compare_title", "/review"],
   [/^\/apply$/, "r-apply", "nav_apply", "/apply"],
+  [/^\/batches$/, "r-batches", "batches_title", "/apply"],
   [/^\/batches\/[\w-]+$/, "r-batch", "batch_title", "/apply"],
   [/^\/account$/, "r-account", "account", ""],
   [/^\/activity$/, "r-activity", "nav_activity", "/activity"],

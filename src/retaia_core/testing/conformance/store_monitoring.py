@@ -7,9 +7,11 @@ from typing import TypeVar
 
 from attrs import evolve
 
-from ...domain.identifiers import StorageId
+from ...domain.batch_lines import BatchLine, line_of
+from ...domain.identifiers import RelPath, StorageId
 from ...domain.jobs import JobStatus
 from ...domain.leases import Lock, LockKind
+from ...domain.moves import Batch, BatchStatus, BlockedMove, BlockReason, Outcome
 from ...domain.scans import UnmatchedSidecar
 from ...domain.workload import JobCount
 from ...ports.store import Work
@@ -18,6 +20,8 @@ from ..samples import (
     NAS,
     PROXY,
     after,
+    asset_id,
+    batch,
     event,
     job,
     lock,
@@ -38,12 +42,55 @@ def _walked(page: Callable[[T | None], Sequence[T]]) -> list[T]:
     return found
 
 
+def _ended(batch: Batch, *outcomes: Outcome) -> Batch:
+    results = zip(batch.results, outcomes, strict=True)
+    return evolve(batch, results=tuple(evolve(one, outcome=how) for one, how in results))
+
+
+def _undoing(batch: Batch, other: Batch) -> Batch:
+    """This batch as one that takes another back."""
+    moves = (evolve(one.move, undoes=other.batch_id) for one in batch.results)
+    results = zip(batch.results, moves, strict=True)
+    return evolve(batch, results=tuple(evolve(one, move=move) for one, move in results))
+
+
 def _setting(storage_id: StorageId, folder: str, found: list[UnmatchedSidecar]) -> Work[None]:
     return lambda tx: tx.set_unmatched(storage_id, folder, found)
 
 
 class MonitoringRules(StoreSuite):
     """What sums and pages promise."""
+
+    def test_batches_are_listed_in_numbers(self, db: Database) -> None:
+        """Newest first, page after page; undone are the moves that later batches took back."""
+        ends = (Outcome.MOVED, Outcome.MOVED, Outcome.FAILED, Outcome.PARKED, Outcome.PENDING)
+        stays = BlockedMove(
+            asset=asset_id(9), path=RelPath("INBOX/x"), reason=BlockReason.MISSING, message="gone"
+        )
+        first = _ended(batch(1, moves=5, blocked=(stays,)), *ends)
+        second = batch(2, moves=0, status=BatchStatus.DONE, finished_at=after(4))
+        undo = _ended(_undoing(batch(3, moves=2), first), Outcome.MOVED, Outcome.FAILED)
+        assert db.read(lambda tx: tx.batch_lines()) == []
+        for each in (first, second, undo):
+            db.write(writing("add_batch", each))
+        lines = [line_of(undo, 0), line_of(second, 0), line_of(first, 1)]
+        assert list(db.read(lambda tx: tx.batch_lines())) == lines
+        assert list(db.read(lambda tx: tx.batch_lines(limit=2))) == lines[:2]
+        behind = lines[0].place
+        assert list(db.read(lambda tx: tx.batch_lines(behind))) == lines[1:]
+        assert list(db.read(lambda tx: tx.batch_lines(lines[2].place))) == []
+
+    def test_batches_of_one_moment_are_in_order(self, db: Database) -> None:
+        """None is passed over and none is seen twice where several were made at once."""
+        made = [evolve(batch(n), created_at=after(1)) for n in range(1, 5)]
+        for each in made:
+            db.write(writing("add_batch", each))
+
+        def page(behind: BatchLine | None) -> Sequence[BatchLine]:
+            place = behind.place if behind else None
+            return db.read(lambda tx: tx.batch_lines(place, limit=3))
+
+        assert _walked(page) == [line_of(each, 0) for each in reversed(made)]
 
     def test_jobs_are_counted_by_what_makes_them_alike(self, db: Database) -> None:
         """Type, status, capabilities and whether they wait tell groups of jobs apart."""

@@ -66,7 +66,7 @@ class Activity extends HTMLElement {
     const of = JSON.stringify([failed, ops]);
     if (of === this.#told || this.contains(document.activeElement?.closest("button, summary") ?? null)) return;
     this.#told = of;
-    fill(this, h("h1", null, t("nav_activity")), needs(failed, ops?.[2].items ?? [], () => void this.#look()), ops ? now(ops) : h("p", { class: "soft" }, t("activity_person")));
+    fill(this, h("h1", null, t("nav_activity")), h("p", null, h("a", { href: "/batches" }, t("batches_title"))), needs(failed, ops?.[2].items ?? [], () => void this.#look()), ops ? now(ops) : h("p", { class: "soft" }, t("activity_person")));
   }
 }
 

@@ -52,7 +52,7 @@ class Apply extends HTMLElement {
   #head() {
     const choice = (/** @type {Include} */ include) =>
       h("label", null, h("input", { type: "radio", name: "include", value: include, checked: include === this.#include, change: () => ((this.#include = include), void this.#look()) }), t(`include_${include}`));
-    return [h("h1", null, t("apply_title")), h("fieldset", { class: "views" }, h("legend", { class: "aloud" }, t("include")), CHOICES.map(choice))];
+    return [h("h1", null, t("apply_title")), h("fieldset", { class: "views" }, h("legend", { class: "aloud" }, t("include")), CHOICES.map(choice)), h("p", null, h("a", { href: "/batches" }, t("batches_title")))];
   }
 
   /** @param {Schemas["MovePreview"]} plan */

@@ -64,7 +64,7 @@ class BatchPage extends HTMLElement {
       h("p", { class: "soft" }, t("batch_by", { by: plain(actorName(batch.created_by)) }), " ", when(batch.created_at), batch.undoes && [" · ", h("a", { href: `/batches/${batch.undoes}` }, t("batch_undoes"))]),
       h("p", { class: bad.length ? "wrong-text" : "" }, said),
       !over && h("progress", { max: total || 1, value: done, "aria-label": t("batch_progress") }),
-      h("div", { class: "acts" }, over && !batch.undoes && moved.length > 0 && h("button", { click: () => void this.#undo() }, t("batch_undo")), h("a", { class: "button quiet", href: "/" }, t("nav_library"))),
+      h("div", { class: "acts" }, over && !batch.undoes && moved.length > 0 && h("button", { click: () => void this.#undo() }, t("batch_undo")), h("a", { class: "button quiet", href: "/batches" }, t("batches_title")), h("a", { class: "button quiet", href: "/" }, t("nav_library"))),
       bad.length > 0 && [h("h2", null, t("batch_bad", { n: bad.length })), ...this.#table(bad)],
       moved.length > 0 && [h("h2", null, t("batch_moved", { n: moved.length })), ...this.#table(moved)],
       batch.blocked.length > 0 && [h("h2", null, t("plan_blocked_title", { n: batch.blocked.length })), table([t("file"), t("plan_why")], batch.blocked.map(blockedRow), "blocked")],
