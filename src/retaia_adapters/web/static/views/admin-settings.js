@@ -22,26 +22,24 @@ class SettingsPage extends AdminPage {
   draw(settings) {
     const shown = h("div");
     const changed = h("input", { type: "checkbox", change: () => show() });
-    const show = () => fill(shown, sections(changed.checked ? settings.filter((one) => one.source !== "DEFAULT") : settings));
+    const show = () => fill(shown, rows(changed.checked ? settings.filter((one) => one.source !== "DEFAULT") : settings));
     show();
     return [h("p", { class: "soft" }, t("settings_help_page")), h("p", null, h("label", { class: "check" }, changed, t("settings_changed"))), shown];
   }
 }
 
 /** @param {Setting[]} settings */
-function sections(settings) {
-  const names = [...new Set(settings.map((one) => one.section))];
-  if (!names.length) return [h("p", { role: "status" }, t("settings_none"))];
-  const heads = [t("setting"), t("setting_value"), t("setting_source")];
-  return names.flatMap((name) => [h("h2", null, h("code", null, `[${name}]`)), table(heads, settings.filter((one) => one.section === name).map(row), "settings")]);
+function rows(settings) {
+  if (!settings.length) return [h("p", { role: "status" }, t("settings_none"))];
+  return [table([t("setting"), t("setting_value"), t("setting_source")], settings.map(row), "settings")];
 }
 
 /** @param {Setting} setting */
-function row({ key, value, given, source, name }) {
+function row({ section, key, value, given, source, name }) {
   const kept = h("span", { class: "soft" }, t(given ? "setting_kept_back" : "setting_not_set"));
   const shown = value === undefined || (!given && value === "") ? kept : h("code", null, plain(value));
   return h("tr", { class: source === "DEFAULT" ? "" : "changed" },
-    h("th", { scope: "row" }, h("code", null, key)),
+    h("th", { scope: "row" }, h("code", null, `${section}.${key}`)),
     h("td", null, shown),
     h("td", null, say("setting", source), name && [" ", h("code", null, plain(name))])); // prettier-ignore
 }
