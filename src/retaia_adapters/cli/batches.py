@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated
 
 from attrs import asdict
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
+from rich.text import Text
 
 from retaia_core.domain.batch_lines import BatchLine
 from retaia_core.domain.identifiers import BatchId
 from retaia_core.domain.lifecycle import Verdict
-from retaia_core.domain.moves import Batch, MovePlan, MoveResult, Outcome
+from retaia_core.domain.moves import Batch, Copying, MovePlan, MoveResult, Outcome
 from retaia_core.domain.storage import Health, Storage
 from retaia_core.errors import SettingsError
 from retaia_core.hooks.exits import Exit
@@ -148,7 +150,8 @@ def batch_apply(
             if not yes and not _confirmed(out, plan):
                 return Exit.USAGE
             batch = await services.moves.execute(local_person(), plan, expect or plan.digest)
-            done = await services.moves.run(batch.batch_id, lambda r: _print_result(out, r))
+            with _shown(out) as progress:
+                done = await services.moves.run(batch.batch_id, progress)
             await seal_trail(services, out)
             storages = await _looked_at(services)
         out.result(_batch_document(done))
@@ -186,7 +189,8 @@ def batch_undo(
                 out.result({"undoes": batch_id, "undone": False, **_plan_document(plan)})
                 return Exit.OK
             batch = await services.undo.execute(local_person(), plan, expect or plan.digest)
-            done = await services.moves.run(batch.batch_id, lambda r: _print_result(out, r))
+            with _shown(out) as progress:
+                done = await services.moves.run(batch.batch_id, progress)
             await seal_trail(services, out)
             storages = await _looked_at(services)
         out.result({"undoes": batch_id, "undone": True, **_batch_document(done)})
@@ -203,6 +207,31 @@ def _confirmed(out: Output, plan: MovePlan) -> bool:
         out.tell("nothing was moved; look at the plan, then run again with --yes")
         return False
     return out.ask("Move these files now?")
+
+
+@contextmanager
+def _shown(out: Output) -> Iterator[Callable[[MoveResult], None]]:
+    """Print a line for each asset that is done; on a terminal also how far a copy is."""
+    status = out.errors.status("", speed=0.5)
+
+    def show(result: MoveResult) -> None:
+        if result.copying is None:
+            status.stop()
+            _print_result(out, result)
+        elif out.live:
+            status.update(Text(_copying(result.copying)))
+            status.start()
+
+    try:
+        yield show
+    finally:
+        status.stop()
+
+
+def _copying(copying: Copying) -> str:
+    share = copying.done / copying.total if copying.total else 1
+    # Each byte is written and read back.
+    return f"{printable(copying.source)}: {share:.0%} of {size_text(copying.total / 2)} copied"
 
 
 def _print_result(out: Output, result: MoveResult) -> None:

@@ -19,6 +19,7 @@ from retaia_core.domain.media import MediaType
 from retaia_core.domain.moves import (
     Batch,
     BlockedMove,
+    Copying,
     MovePlan,
     MoveResult,
     Outcome,
@@ -26,6 +27,7 @@ from retaia_core.domain.moves import (
     PlannedMove,
 )
 from retaia_core.domain.query import AssetSummary
+from retaia_core.domain.storage import Storage
 from retaia_core.domain.uploads import PART_BYTES, Upload
 from retaia_core.domain.why import Explanation
 from retaia_core.usecases.operations import Status
@@ -432,13 +434,32 @@ def _result(result: MoveResult) -> View:
             "sidecars": [_file(file) for file in others],
             **error,
             "at": _time(result.at),
+            "copying": _copying(result.copying),
         }
     )
 
 
-def batch_of(batch: Batch) -> View:
-    """A batch: progress, and a line per asset."""
-    done = sum(result.outcome is not Outcome.PENDING for result in batch.results)
+def _copying(copying: Copying | None) -> View | None:
+    if copying is None:
+        return None
+    return {"from": copying.source, "done_bytes": copying.done, "total_bytes": copying.total}
+
+
+def batch_of(batch: Batch, away: Iterable[Storage] = ()) -> View:
+    """A batch: progress, and a line per asset; it waits for storages that are away."""
+    pending = [result for result in batch.results if result.outcome is Outcome.PENDING]
+    wanted = {result.move.storage_id for result in pending}
+    waits = [
+        without_unknown(
+            {
+                "storage_id": storage.storage_id,
+                "reason": storage.health_reason,
+                "since": _time(storage.health_since),
+            }
+        )
+        for storage in away
+        if storage.storage_id in wanted
+    ]
     return without_unknown(
         {
             "batch_id": batch.batch_id,
@@ -448,7 +469,11 @@ def batch_of(batch: Batch) -> View:
             "created_by": batch.created_by,
             "finished_at": _time(batch.finished_at),
             "undoes": batch.undoes or None,
-            "progress": {"done": done, "total": len(batch.results)},
+            "progress": {
+                "done": len(batch.results) - len(pending),
+                "total": len(batch.results),
+            },
+            "waits": waits or None,
             "results": [_result(result) for result in batch.results],
             "blocked": [_blocked(blocked) for blocked in batch.blocked],
         }

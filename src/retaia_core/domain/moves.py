@@ -388,14 +388,24 @@ class Outcome(StrEnum):
 
 
 @frozen(kw_only=True)
+class Copying:
+    """How far the copy of a file to another filesystem is, in bytes; each is written and read back."""
+
+    source: RelPath
+    done: int
+    total: int
+
+
+@frozen(kw_only=True)
 class MoveResult:
-    """The report's line of one asset."""
+    """The report's line of one asset. ``copying`` is what was last told of one that is under way."""
 
     asset: AssetId
     outcome: Outcome
     move: PlannedMove
     error: str = ""
     at: datetime | None = None
+    copying: Copying | None = None
 
 
 class BatchStatus(StrEnum):

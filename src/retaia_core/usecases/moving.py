@@ -11,11 +11,23 @@ from attrs import evolve, field, frozen
 
 from ..domain.actors import SYSTEM
 from ..domain.assets import Asset, Flag, advanced, flagged, relocated
-from ..domain.identifiers import BatchId, asset_subject, folder_of
+from ..domain.identifiers import BatchId, RelPath, asset_subject, folder_of
 from ..domain.journal import JournalEntry, Phase
-from ..domain.moves import DiskFile, Outcome, PlannedFile, PlannedMove, Where, end_of, where_is
+from ..domain.moves import (
+    Copying,
+    DiskFile,
+    Outcome,
+    PlannedFile,
+    PlannedMove,
+    Where,
+    end_of,
+    where_is,
+)
 from ..errors import RetaiaError, StorageOffline
 from ..ports.originals import MoveRefused, Originals, Progress
+
+Tell = Callable[[PlannedMove, Copying], None]
+"""Hears how far the copy of a file of a group is; called in the thread that copies."""
 
 
 class TimeOver(Exception):
@@ -84,24 +96,24 @@ def settled(asset: Asset, move: PlannedMove, outcome: Outcome, now: datetime) ->
 
 
 def move_groups(
-    originals: Originals, moves: Sequence[PlannedMove], go_on: Callable[[int], bool]
+    originals: Originals, moves: Sequence[PlannedMove], go_on: Callable[[int], bool], tell: Tell
 ) -> tuple[Seen | None, ...]:
     """Move groups one after another, make their names durable, and look where each file is.
 
     ``go_on``, given how many groups were begun, is asked before each file, and, as for the first, while
-    one is copied. The answer has one entry for each group that was tried; None where its files cannot be
-    looked at, so that nothing is known.
+    one is copied; ``tell`` then hears how far that is. The answer has one entry for each group that was
+    tried; None where its files cannot be looked at, so that nothing is known.
 
     Raises:
         StorageOffline: the storage went away, or cannot keep what was renamed; nothing is proven.
     """
     errors: list[str] = []
     copied: dict[str, str] = {}
-    progress = _while_ours(go_on)
     try:
         for move in moves:
             errors.append("")
             ours = partial(go_on, len(errors))
+            progress = partial(_while_ours, go_on, partial(tell, move))
             errors[-1] = _move_group(originals, move, ours, progress, copied)
     except TimeOver:
         errors.pop()  # It may be half moved; whoever has the batch next looks at it.
@@ -122,12 +134,15 @@ def _of(move: PlannedMove, copied: Mapping[str, str]) -> Mapping[str, str]:
     return {file.target: copied[file.target] for file in move.files if file.target in copied}
 
 
-def _while_ours(go_on: Callable[[int], bool]) -> Progress:
+def _while_ours(
+    go_on: Callable[[int], bool], tell: Callable[[Copying], None], source: RelPath
+) -> Progress:
     """Stops a copy, which may take long, when the batch may be another's; what is copied is kept for it."""
 
     def progress(done: int, total: int) -> None:
         if not go_on(1):
             raise TimeOver
+        tell(Copying(source=source, done=done, total=total))
 
     return progress
 
@@ -153,7 +168,7 @@ def _move_group(
     originals: Originals,
     move: PlannedMove,
     go_on: Callable[[], bool],
-    progress: Progress,
+    progress: Callable[[RelPath], Progress],
     copied: dict[str, str],
 ) -> str:
     """Move the files of a group that are not moved yet; on a failure move back what was moved.
@@ -167,7 +182,7 @@ def _move_group(
         for file in move.files:
             if not go_on():
                 raise TimeOver
-            if digest := _move_one(originals, file, there, progress):
+            if digest := _move_one(originals, file, there, progress(file.source)):
                 copied[file.target] = digest
             done.append(file)
     except StorageOffline:
@@ -200,7 +215,7 @@ def _undo(
     done: Sequence[PlannedFile],
     said: str,
     go_on: Callable[[], bool],
-    progress: Progress,
+    progress: Callable[[RelPath], Progress],
 ) -> str:
     for file in reversed(done):
         if file.source == file.target:
@@ -208,7 +223,7 @@ def _undo(
         if not go_on():
             raise TimeOver  # What failed may have taken long, and another may have moved them since.
         try:
-            originals.rename(file.target, file.source, progress)
+            originals.rename(file.target, file.source, progress(file.target))
         except (MoveRefused, OSError, RetaiaError) as error:
             return f"{said}; moving {file.target!r} back failed too: {error}"
     return said

@@ -9,6 +9,7 @@ past its time, and was overtaken, writes nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import groupby
@@ -23,7 +24,7 @@ from ..domain.identifiers import AssetId, BatchId, StorageId, Subject, asset_sub
 from ..domain.journal import Phase
 from ..domain.leases import Lock, LockKind, acquire, extend, release
 from ..domain.lifecycle import State
-from ..domain.moves import Batch, BatchStatus, MoveResult, Outcome, PlannedMove
+from ..domain.moves import Batch, BatchStatus, Copying, MoveResult, Outcome, PlannedMove
 from ..errors import RetaiaError, StateConflict, StorageOffline, Unavailable
 from ..ports.clock import Clock
 from ..ports.originals import Originals
@@ -43,6 +44,9 @@ CHUNK = 64
 SLICE = timedelta(seconds=2)
 """After this time what was moved is written down, however much of the chunk is left."""
 
+
+TOLD_EVERY = timedelta(seconds=1)
+"""How often it is said how far a copy is."""
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
@@ -66,7 +70,7 @@ class Begun:
 
 @define(kw_only=True)
 class Run:
-    """One run of a batch by one process. ``progress`` is told of every asset that is done.
+    """One run of a batch by one process. ``progress`` is told of every asset that is done, or being copied.
 
     While one step takes long, a sign of life is given every ``beat``.
     """
@@ -80,6 +84,7 @@ class Run:
     beat: timedelta = RUN_LEASE / 3
     _until: datetime = field(init=False)
     _begun: list[Begun] = field(factory=list, init=False)
+    _copying: tuple[PlannedMove, Copying] | None = field(default=None, init=False)
     _left: set[AssetId] = field(factory=set, init=False)  # tried, and left for another run
 
     async def go(self) -> None:
@@ -96,6 +101,7 @@ class Run:
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._keep)
+                tasks.start_soon(self._show)
                 failure = await self._tried(batch)
                 tasks.cancel_scope.cancel()
         except anyio.get_cancelled_exc_class():
@@ -177,6 +183,36 @@ class Run:
             except Unavailable:
                 pass  # Without a database the time that is left runs out.
 
+    async def _show(self) -> None:
+        """Say how far a copy is, as long as one is under way."""
+        said = None
+        while True:
+            await anyio.sleep(TOLD_EVERY.total_seconds())
+            if (now := self._copying) is None or now is said:
+                continue
+            said = now
+            with suppress(Overtaken, Unavailable):
+                told = await self.store.transact(partial(self._note, *said), durable=False)
+                if told is not None:
+                    self.progress(told)
+
+    def _note(self, move: PlannedMove, copying: Copying, tx: Transaction) -> MoveResult | None:
+        """Write down how far a copy is; None where that move ended meanwhile."""
+        self._ours(tx)
+        held = tx.lock(asset_subject(move.asset))
+        numbers = {one.fencing for one in self._begun if one.move is move}
+        if held is None or not held.token or held.fencing not in numbers:
+            return None
+        result = MoveResult(
+            asset=move.asset,
+            outcome=Outcome.PENDING,
+            move=move,
+            at=self.clock.now(),
+            copying=copying,
+        )
+        tx.save_move_result(self.batch_id, result)
+        return result
+
     def _let_go(self, tx: Transaction) -> None:
         lock = tx.lock(batch_subject(self.batch_id))
         if lock is not None and lock.token == self.token:
@@ -233,12 +269,16 @@ class Run:
         # What was moved is written down, also where somebody wants to stop.
         with anyio.CancelScope(shield=True):
             moves, go_on = [one.move for one in begun], self._clock_out()
-            seen = await self.storages.blocking(move_groups, originals, moves, go_on)
+            seen = await self.storages.blocking(move_groups, originals, moves, go_on, self._hear)
+            self._copying = None
             tried = list(zip(begun, seen, strict=False))
             ended = [(one, there) for one, there in tried if there is not None]
             self._tell(await self.store.transact(partial(self._end, ended)))
         self._begun = begun[len(tried) :]
         await anyio.lowlevel.checkpoint()
+
+    def _hear(self, move: PlannedMove, copying: Copying) -> None:
+        self._copying = (move, copying)
 
     def _tell(self, results: Iterable[MoveResult]) -> None:
         for result in results:

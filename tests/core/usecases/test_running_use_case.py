@@ -15,7 +15,8 @@ import pytest
 from attrs import evolve
 from retaia_tests.house import PERSON, House
 
-from retaia_core.domain.identifiers import BatchId, asset_subject
+from retaia_core.domain import moves
+from retaia_core.domain.identifiers import BatchId, RelPath, asset_subject
 from retaia_core.domain.journal import Phase
 from retaia_core.domain.leases import Lock, LockKind
 from retaia_core.domain.lifecycle import Action, State
@@ -479,6 +480,59 @@ class TestWhatCannotBeDone:
         )
 
 
+class TestCopies:
+    """*Heartbeats may carry progress; it is shown live*: of a copy to another disk, which may take long."""
+
+    @pytest.fixture(autouse=True)
+    def often(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Tell how far a copy is more often than a person needs it."""
+        monkeypatch.setattr(running, "TOLD_EVERY", timedelta(milliseconds=1))
+
+    async def test_it_is_told_how_far_a_copy_is(self) -> None:
+        """To whoever runs the batch and to whoever asks; with the move's end that is over."""
+        house = House(originals=Copying())
+        await house.start()
+        batch = await accept(house, "A")
+        told, heard = list[MoveResult](), anyio.Event()
+        half = moves.Copying(source=RelPath("INBOX/A.jpg"), done=1, total=2)
+
+        async def ask() -> None:
+            with anyio.fail_after(10):
+                await heard.wait()
+            (result,) = (await house.moves.report(batch.batch_id)).results
+            assert (result.outcome, result.copying) == (Outcome.PENDING, half)
+
+        def hear(result: MoveResult) -> None:
+            told.append(result)
+            heard.set()
+
+        once(house, "rename", "INBOX/A.jpg", partial(anyio.from_thread.run, ask))
+        done = await house.moves.run(batch.batch_id, hear)
+        assert [result.copying for result in told] == [half, None]
+        assert [(r.outcome, r.copying) for r in done.results] == [(Outcome.MOVED, None)]
+
+    async def test_nothing_is_told_of_what_another_holds(self) -> None:
+        """Who has lost an asset's lock does not write how far it is with it."""
+        house = House(originals=Copying())
+        await house.start()
+        batch = await accept(house, "A")
+        subject = asset_subject(batch.results[0].asset)
+        told: list[MoveResult] = []
+
+        def lose(tx: Transaction) -> None:
+            lock = tx.lock(subject)
+            assert lock is not None
+            tx.save_lock(evolve(lock, fencing=lock.fencing + 1))
+
+        async def wait() -> None:
+            await house.store.transact(lose)
+            await anyio.sleep(0.02)
+
+        once(house, "rename", "INBOX/A.jpg", partial(anyio.from_thread.run, wait))
+        await house.moves.run(batch.batch_id, told.append)
+        assert not any(result.copying for result in told)
+
+
 @pytest.mark.parametrize("for_good", [True, False])
 async def test_a_database_that_does_not_answer(for_good: bool) -> None:
     """The error reaches whoever runs the batch, as itself; nothing is lost, and the next run goes on."""
@@ -565,14 +619,21 @@ async def test_who_was_overtaken_by_a_clock_ahead_touches_nothing() -> None:
     batch = await accept(house)
 
     async def do_and_undo() -> None:
-        house.clock.advance(LATE)
-        await house.moves.recover()
+        ahead = timedelta(0)
+        while (await house.moves.report(batch.batch_id)).status is not BatchStatus.DONE:
+            ahead += LATE  # Again where a sign of life came in between.
+            house.clock.advance(LATE)
+            await house.moves.recover()
         plan = await house.undo.preview(batch.batch_id)
         undo = await house.undo.execute(PERSON, plan, plan.digest)
         await house.moves.run(undo.batch_id)
-        house.clock.advance(-LATE)
+        house.clock.advance(-ahead)
         await anyio.sleep(0.05)
 
-    once(house, "stat", "INBOX/A.jpg", partial(anyio.from_thread.run, do_and_undo))
+    async def bounded() -> None:
+        with anyio.fail_after(10):
+            await do_and_undo()
+
+    once(house, "stat", "INBOX/A.jpg", partial(anyio.from_thread.run, bounded))
     await run_of(house, batch, beat=timedelta(milliseconds=1)).go()
     assert set(house.originals.files) == {"INBOX/A.jpg", "INBOX/B.jpg"}

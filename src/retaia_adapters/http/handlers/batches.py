@@ -13,6 +13,7 @@ from retaia_core.domain.batch_lines import BatchPlace
 from retaia_core.domain.identifiers import AssetId, BatchId, parse_asset_id
 from retaia_core.domain.lifecycle import Verdict
 from retaia_core.domain.moves import Batch, MovePlan
+from retaia_core.domain.storage import Health
 from retaia_core.errors import StateConflict, ValidationFailed
 
 from ..call import Call, Handler, known_answer, once_only
@@ -165,7 +166,9 @@ def _place_of(cursor: str) -> BatchPlace:
 
 async def get_batch(call: Call) -> object:
     """How far a batch is, and what became of each asset."""
-    return batch_of(await call.services.moves.report(_batch_id(call)))
+    batch = await call.services.moves.report(_batch_id(call))
+    storages = await call.services.storages.all()
+    return batch_of(batch, [s for s in storages if s.health is Health.OFFLINE])
 
 
 def _batch_id(call: Call) -> BatchId:

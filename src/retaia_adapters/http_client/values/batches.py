@@ -78,6 +78,15 @@ class MoveProgress:
 
 
 @frozen(kw_only=True)
+class CopyProgress:
+    """How far the copy of a file to another disk is; each byte is written and read back."""
+
+    from_: str
+    done_bytes: int
+    total_bytes: int
+
+
+@frozen(kw_only=True)
 class MoveResult:
     """What became of one asset of a batch."""
 
@@ -88,6 +97,16 @@ class MoveResult:
     sidecars: tuple[PlannedFile, ...]
     error: str | None = None
     at: datetime | None = None
+    copying: CopyProgress | None = None
+
+
+@frozen(kw_only=True)
+class StorageAway:
+    """A storage that a batch waits for, why it is offline, and since when."""
+
+    storage_id: str
+    reason: str
+    since: datetime | None = None
 
 
 @frozen(kw_only=True)
@@ -104,6 +123,7 @@ class MoveBatch:
     blocked: tuple[BlockedMove, ...]
     finished_at: datetime | None = None
     undoes: str | None = None
+    waits: tuple[StorageAway, ...] = ()
 
 
 @frozen(kw_only=True)

@@ -238,12 +238,22 @@ export interface Schemas {
       done: number;
       total: number;
     };
+    waits?: Array<{
+      storage_id: string;
+      reason: string;
+      since?: string;
+    }>;
     results: Array<{
       asset_uuid: string;
       outcome: "PENDING" | "MOVED" | "FAILED" | "PARKED";
       from: string;
       to: string;
       sidecars: Array<Schemas["PlannedFile"]>;
+      copying?: {
+        from: string;
+        done_bytes: number;
+        total_bytes: number;
+      };
       error?: string;
       at?: string;
     }>;

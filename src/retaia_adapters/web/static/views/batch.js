@@ -3,7 +3,7 @@
 import { freshKey, get, post } from "../lib/api.js";
 import { fill, h, plain } from "../lib/dom.js";
 import { news } from "../lib/events.js";
-import { when } from "../lib/format.js";
+import { bytes, when } from "../lib/format.js";
 import { actorName } from "../lib/person.js";
 import { go } from "../lib/router.js";
 import { announce, blank, explain, wrong } from "../lib/tell.js";
@@ -57,13 +57,16 @@ class BatchPage extends HTMLElement {
     const moved = batch.results.filter((result) => result.outcome === "MOVED");
     const over = batch.status === "DONE";
     const said = over ? t(bad.length ? "batch_done_bad" : "batch_done", { n: moved.length, bad: bad.length }) : t("batch_running", { done, total });
-    announce(said);
+    const copies = over ? [] : batch.results.flatMap((result) => (result.outcome === "PENDING" && result.copying) || []);
+    announce(batch.waits ? t("batch_waits") : said);
     fill(
       this,
       h("h1", null, t(batch.undoes ? "batch_undo_title" : "batch_title")),
       h("p", { class: "soft" }, t("batch_by", { by: plain(actorName(batch.created_by)) }), " ", when(batch.created_at), batch.undoes && [" · ", h("a", { href: `/batches/${batch.undoes}` }, t("batch_undoes"))]),
       h("p", { class: bad.length ? "wrong-text" : "" }, said),
-      !over && h("progress", { max: total || 1, value: done, "aria-label": t("batch_progress") }),
+      !over && h("progress", { max: total || 1, value: done + part(copies), "aria-label": t("batch_progress") }),
+      copies.map((copy) => h("p", { class: "soft" }, pathOf(copy.from), " ", t("batch_copying", { of: bytes(copy.total_bytes / 2), part: percent(copy) }))),
+      (batch.waits ?? []).map((away) => h("p", { class: "wrong-text" }, t("batch_waits"), " ", h("span", { lang: "en" }, plain(away.reason)), away.since && [" ", when(away.since)])),
       h("div", { class: "acts" }, over && !batch.undoes && moved.length > 0 && h("button", { click: () => void this.#undo() }, t("batch_undo")), h("a", { class: "button quiet", href: "/batches" }, t("batches_title")), h("a", { class: "button quiet", href: "/" }, t("nav_library"))),
       bad.length > 0 && [h("h2", null, t("batch_bad", { n: bad.length })), ...this.#table(bad)],
       moved.length > 0 && [h("h2", null, t("batch_moved", { n: moved.length })), ...this.#table(moved)],
@@ -93,6 +96,14 @@ class BatchPage extends HTMLElement {
     }
   }
 }
+
+/** @typedef {NonNullable<Batch["results"][number]["copying"]>} Copy */
+/** @param {Copy} copy */
+const share = (copy) => (copy.total_bytes ? copy.done_bytes / copy.total_bytes : 1);
+/** @param {Copy[]} copies how much of their assets they are */
+const part = (copies) => copies.reduce((sum, copy) => sum + share(copy), 0);
+/** @param {Copy} copy */
+const percent = (copy) => `${Math.round(100 * share(copy))} %`;
 
 /** @param {Schemas["MovePreview"]} plan @returns {Promise<boolean>} */
 function confirmed(plan) {

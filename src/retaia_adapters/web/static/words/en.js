@@ -462,6 +462,8 @@ export const en = {
   batch_undoes: "the batch that it takes back",
   batch_running: "Moving: {done} of {total}",
   batch_progress: "Progress",
+  batch_copying: "{part} of {of} copied to the other disk",
+  batch_waits: "The rest waits, and goes on by itself:",
   batch_done: "Done: {n} asset moved.|Done: {n} assets moved.",
   batch_done_bad: "{n} moved, and {bad} not: see below.",
   batch_bad: "Not moved: {n}",

@@ -463,6 +463,8 @@ export const fr = {
   batch_undoes: "le lot qu’il annule",
   batch_running: "En cours : {done} sur {total}",
   batch_progress: "Progression",
+  batch_copying: "{part} de {of} copiés vers l’autre disque",
+  batch_waits: "Le reste attend et reprendra de lui-même :",
   batch_done: "Terminé : {n} média déplacé.|Terminé : {n} médias déplacés.",
   batch_done_bad: "{n} déplacés, et {bad} non : voir ci-dessous.",
   batch_bad: "Non déplacés : {n}",
