@@ -150,7 +150,7 @@ def batch_apply(
             if not yes and not _confirmed(out, plan):
                 return Exit.USAGE
             batch = await services.moves.execute(local_person(), plan, expect or plan.digest)
-            with _shown(out) as progress:
+            with show_results(out) as progress:
                 done = await services.moves.run(batch.batch_id, progress)
             await seal_trail(services, out)
             storages = await _looked_at(services)
@@ -189,7 +189,7 @@ def batch_undo(
                 out.result({"undoes": batch_id, "undone": False, **_plan_document(plan)})
                 return Exit.OK
             batch = await services.undo.execute(local_person(), plan, expect or plan.digest)
-            with _shown(out) as progress:
+            with show_results(out) as progress:
                 done = await services.moves.run(batch.batch_id, progress)
             await seal_trail(services, out)
             storages = await _looked_at(services)
@@ -210,7 +210,7 @@ def _confirmed(out: Output, plan: MovePlan) -> bool:
 
 
 @contextmanager
-def _shown(out: Output) -> Iterator[Callable[[MoveResult], None]]:
+def show_results(out: Output) -> Iterator[Callable[[MoveResult], None]]:
     """Print a line for each asset that is done; on a terminal also how far a copy is."""
     status = out.errors.status("", speed=0.5)
 

@@ -8,7 +8,12 @@ from uuid import UUID
 import anyio
 import httpx
 import pytest
+from attrs import evolve
+from retaia_tests.house import PERSON, UNPLUGGED
 from retaia_tests.http_house import STORES, Served
+
+from retaia_core.domain.identifiers import RelPath
+from retaia_core.domain.moves import Copying
 
 
 @pytest.fixture(params=STORES)
@@ -75,6 +80,27 @@ class TestMoves:
         detail = (await served.person.get(f"/assets/{keep}")).json()
         assert detail["summary"]["state"] == "ARCHIVED"
         assert detail["audit"]["path_history"] == ["INBOX/A.jpg"]
+
+    async def test_a_batch_that_stands_still_says_why(self, served: Served) -> None:
+        """How far the copy under way is, and which storage is away since when; then it goes on."""
+        uuid = await decided(served, "A", "KEEP")
+        plan = await preview(served)
+        house, copying = served.house, Copying(source=RelPath("INBOX/A.jpg"), done=3, total=8)
+        batch = await house.moves.execute(PERSON, await house.moves.preview(), plan["digest"])
+        half = evolve(batch.results[0], copying=copying)
+        await house.store.transact(lambda tx: tx.save_move_result(batch.batch_id, half))
+        storage = house.originals.storage_id
+        await house.storages.note(storage, UNPLUGGED)
+        url = f"/batches/moves/{batch.batch_id}"
+        report = (await served.person.get(url)).json()
+        (waits,), (result,) = report["waits"], report["results"]
+        assert (waits["storage_id"], waits["reason"]) == (storage, UNPLUGGED.reason)
+        assert result["copying"] == {"from": "INBOX/A.jpg", "done_bytes": 3, "total_bytes": 8}
+        await house.storages.note(storage, None)
+        await house.moves.recover()
+        report = (await served.person.get(url)).json()
+        assert (report["status"], "waits" in report) == ("DONE", False)
+        assert [r["asset_uuid"] for r in report["results"] if "copying" not in r] == [uuid]
 
     async def test_nothing_moves_without_a_dry_run(self, served: Served) -> None:
         """A client that was shown nothing moves nothing."""
