@@ -167,6 +167,9 @@ def apply(at: Stage, page: Browser) -> Iterator[str]:
     )
     page.wait("document.querySelector('r-batch table') && !document.querySelector('progress')")
     yield "batch-undo"
+    walk(page, "/purge")
+    page.wait("document.querySelector('r-purge-list .blank')")
+    yield "purge-nothing"
     walk(page, "/batches")
     page.wait("document.querySelectorAll('.batches tbody tr').length === 2")
     yield "batches"

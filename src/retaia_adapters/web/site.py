@@ -32,7 +32,7 @@ POLICY = (
 
 VIEWS = re.compile(
     r"/(?:|library|activity|account|device|admin(?:/(?:people|clients|features|settings))?|apply"
-    r"|review(?:/[0-9a-f-]{36})?|compare/[0-9a-f,-]{1,400}|batches(?:/[\w-]{1,100})?)"
+    r"|review(?:/[0-9a-f-]{36})?|compare/[0-9a-f,-]{1,400}|batches(?:/[\w-]{1,100})?|purge)"
 )
 """The addresses that the page answers; which view one shows is told apart in the browser."""
 

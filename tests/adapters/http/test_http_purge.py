@@ -10,6 +10,7 @@ import pytest
 from retaia_tests.house import PERSON
 from retaia_tests.http_house import STORES, Served
 
+from retaia_core.domain.identifiers import AssetId
 from retaia_core.domain.lifecycle import Action
 from retaia_core.errors import StorageOffline
 
@@ -61,6 +62,9 @@ class TestPurge:
         uuid = await rejected(served)
         plan = await preview(served, uuid)
         assert plan["eligible"]
+        since = (await served.house.review.asset(AssetId(uuid))).state_since
+        assert since is not None
+        assert plan["rejected_at"] == f"{since:%Y-%m-%dT%H:%M:%SZ}"
         assert [f["path"] for f in plan["files"]][:2] == ["REJECTS/A.jpg", "REJECTS/A.xmp"]
         assert plan["bytes_freed"] == sum(f["size_bytes"] for f in plan["files"])
         answer = await purge(served, uuid, digest=plan["digest"])

@@ -8,6 +8,8 @@ from functools import partial
 import anyio
 from starlette.responses import Response
 
+from retaia_core.domain.assets import Asset
+from retaia_core.domain.lifecycle import State
 from retaia_core.domain.purge import PurgeBlocked, PurgeFile, PurgePlan
 from retaia_core.errors import Purged, StateConflict
 from retaia_core.usecases.certificates import Certificate
@@ -44,8 +46,11 @@ def _blocked(blocked: PurgeBlocked) -> View:
     return {"reason": blocked.reason, "message": blocked.message, **given}
 
 
-def _plan_of(plan: PurgePlan, *, proof_required: bool) -> View:
+def _plan_of(plan: PurgePlan, asset: Asset, *, proof_required: bool) -> View:
+    rejected = asset.state_since if asset.state is State.REJECTED else None
+    since = {} if rejected is None else {"rejected_at": instant(rejected)}
     return {
+        **since,
         "asset_uuid": plan.asset,
         "storage_id": plan.storage_id,
         "path": plan.path,
@@ -79,8 +84,9 @@ def _of(call: Call) -> str:
 async def preview_purge(call: Call) -> object:
     """Show what a purge would delete; changes nothing."""
     plan = await call.services.purges.preview(call.uuid)
+    asset = await call.services.review.asset(call.uuid)
     await call.services.previews.remember(call.actor, _of(call), plan.digest)
-    return _plan_of(plan, proof_required=call.services.purges.require_proof)
+    return _plan_of(plan, asset, proof_required=call.services.purges.require_proof)
 
 
 async def purge_asset(call: Call) -> object:

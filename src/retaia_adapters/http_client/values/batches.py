@@ -403,6 +403,7 @@ class PurgePreview:
     bytes_freed: int
     blocked: tuple[PurgeBlocked, ...]
     warnings: tuple[str, ...]
+    rejected_at: datetime | None = None
 
 
 @frozen(kw_only=True)

@@ -355,6 +355,7 @@ export interface Schemas {
     storage_id: string;
     path: string;
     state: Schemas["AssetState"];
+    rejected_at?: string;
     eligible: boolean;
     proof_required: boolean;
     digest: string;

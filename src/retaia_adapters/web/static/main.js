@@ -25,6 +25,7 @@ import "./views/batch.js";
 import "./views/batches.js";
 import "./views/compare.js";
 import "./views/library.js";
+import "./views/purge-list.js";
 import "./views/review.js";
 
 /** @typedef {import("./lib/words.js").Word} Word */
@@ -33,6 +34,7 @@ const VIEWS = [
   [/^\/review(?:\/[\w-]+)?$/, "r-review", "nav_review", "/review"],
   [/^\/compare\/[\w,-]+$/, "r-compare", "compare_title", "/review"],
   [/^\/apply$/, "r-apply", "nav_apply", "/apply"],
+  [/^\/purge$/, "r-purge", "purge_list", "/"],
   [/^\/batches$/, "r-batches", "batches_title", "/apply"],
   [/^\/batches\/[\w-]+$/, "r-batch", "batch_title", "/apply"],
   [/^\/account$/, "r-account", "account", ""],

@@ -22,6 +22,7 @@ import { whyPanel } from "./why.js";
 
 const FLAGS = GROUPS.flatMap((group) => group.flag ?? []);
 const SETTLE_MS = 250;
+const MOST_PURGED = 100;
 /** Where the person was in each list, for when they come back. @type {Map<string, number>} */
 const places = new Map();
 /** What was chosen where the person went to compare it. @type {{address: string, chosen: Map<string, import("../api.js").Schemas["AssetSummary"]>} | null} */
@@ -218,6 +219,7 @@ class Library extends HTMLElement {
     fill(
       this.#line,
       asset ? [h("span", { class: "state", "data-state": asset.state }, say("state", asset.state)), " ", named(asset.name ?? asset.uuid, { class: "name" }), h("span", { class: "soft grow" }, total),
+        filters()["in"] === "rejected" && h("a", { class: "button small reject", href: "/purge" }, t("purge_list_open")),
         h("button", { class: "quiet small", click: () => void whyPanel(asset.uuid) }, t("why")),
         h("button", { class: "small", click: () => this.#open() }, t("open"))] : "",
     ); // prettier-ignore
@@ -227,7 +229,7 @@ class Library extends HTMLElement {
     const n = this.#shelf.selected.size;
     this.#bar.hidden = n === 0;
     const act = (/** @type {Action} */ action) => h("button", { class: `small ${action.toLowerCase()}`, click: () => void this.#decide(action) }, say("action", action));
-    fill(this.#bar, h("strong", null, t("chosen_n", { n })), act("KEEP"), act("REJECT"), act("CLEAR"), n >= FEWEST && n <= MOST && h("button", { class: "small", click: () => this.#compare() }, t("compare"), " ", keycap("c")), h("button", { class: "quiet small", click: () => this.#shelf.clear() }, t("choose_none")));
+    fill(this.#bar, h("strong", null, t("chosen_n", { n })), act("KEEP"), act("REJECT"), act("CLEAR"), n >= FEWEST && n <= MOST && h("button", { class: "small", click: () => this.#compare() }, t("compare"), " ", keycap("c")), this.#purgeable && h("button", { class: "small reject", click: () => this.#purge() }, t("purge")), h("button", { class: "quiet small", click: () => this.#shelf.clear() }, t("choose_none")));
     announce(t("chosen_n", { n }));
   }
 
@@ -292,6 +294,16 @@ class Library extends HTMLElement {
   #open() {
     const asset = this.#shelf.current;
     if (asset) go(`/review/${asset.uuid}${address(filters()) || "?in=all"}`);
+  }
+
+  /** Whether everything that is chosen lies among the rejects. */
+  get #purgeable() {
+    const chosen = [...this.#shelf.selected.values()];
+    return chosen.length <= MOST_PURGED && chosen.every((asset) => asset.state === "REJECTED");
+  }
+
+  #purge() {
+    go(`/purge?only=${[...this.#shelf.selected.keys()].join(",")}`);
   }
 
   /** What is chosen side by side; it is chosen still for who comes back. */

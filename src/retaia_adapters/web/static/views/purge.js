@@ -10,7 +10,7 @@ import { pathOf, table } from "./plan.js";
 
 /** @typedef {import("../api.js").Schemas} Schemas */
 
-const WORD = "PURGE";
+export const WORD = "PURGE";
 
 /** Show what would be deleted; whether it was. @param {string} uuid @param {string} name @returns {Promise<boolean>} */
 export async function purge(uuid, name) {
