@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from retaia_core.domain.health import not_mounted
 from retaia_core.errors import ValidationFailed
 
 from . import fsio
@@ -48,12 +49,7 @@ class Nested:
             gone = [top for top in sorted(self._seen) if not self._is_apart(top)]
         except OSError as error:
             return f"its folders cannot be looked at: {fsio.said(error)}"
-        if not gone:
-            return None
-        return (
-            f"its folder {gone[0]!r} was a disk of its own, and is not mounted; mount it, or adopt the "
-            "folder again where that is meant"
-        )
+        return not_mounted(gone[0]) if gone else None
 
     @property
     def tops(self) -> tuple[str, ...]:

@@ -75,11 +75,19 @@ def unmounted(storage: Storage, mounts: Collection[str]) -> Problem | None:
     lost = [folder for folder in storage.mounts if folder not in mounts]
     if not lost:
         return None
-    reason = (
-        f"its folder {lost[0]} was a disk of its own, and that is not mounted now; "
+    return Problem(trouble=Trouble.MARKER, reason=not_mounted(lost[0]))
+
+
+def not_mounted(folder: str) -> str:
+    """What is wrong where a folder of a storage was a disk of its own.
+
+    >>> not_mounted("ARCHIVE").partition(";")[0]
+    'its folder ARCHIVE was a disk of its own, which is not mounted'
+    """
+    return (
+        f"its folder {folder} was a disk of its own, which is not mounted; "
         "mount it, or adopt the storage again as it is"
     )
-    return Problem(trouble=Trouble.MARKER, reason=reason)
 
 
 def _numbers(*names: str) -> frozenset[int]:

@@ -1,6 +1,6 @@
 // A batch: how far it is, what became of each file, and the way back.
 
-import { freshKey, get, post } from "../lib/api.js";
+import { Unreachable, freshKey, get, post } from "../lib/api.js";
 import { fill, h, plain } from "../lib/dom.js";
 import { news } from "../lib/events.js";
 import { bytes, when } from "../lib/format.js";
@@ -43,6 +43,11 @@ class BatchPage extends HTMLElement {
       this.#show(batch);
       if (batch.status !== "DONE") this.#timer = setTimeout(this.#heard, POLL_MS);
     } catch (error) {
+      if (this.#told && error instanceof Unreachable) {
+        // What is shown was so a moment ago, and the head of the page says that the server is away.
+        this.#timer = setTimeout(this.#heard, POLL_MS);
+        return;
+      }
       fill(this, h("h1", null, t("batch_title")), blank(t("error_title"), explain(error), h("button", { click: this.#heard }, t("try_again"))));
     }
   }
