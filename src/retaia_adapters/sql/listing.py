@@ -211,9 +211,7 @@ class Listing:
             "city": lambda: _a.city == bindparam(name),
             "captured_from": lambda: _a.captured_at >= bindparam(name),
             "captured_to": lambda: _a.captured_at <= bindparam(name),
-            "flag": lambda: and_(
-                _a.flags != literal_column("''"), self._contains(_a.flags, "flag")
-            ),
+            "flag": self._flagged,
             "text": lambda: self._contains(_a.search, name),
             "box": lambda: and_(
                 _latitude(), _a.longitude.between(bindparam("min_lon"), bindparam("max_lon"))
@@ -225,6 +223,12 @@ class Listing:
         }
         build = simple.get(name)
         return always() if build is None else build()
+
+    def _flagged(self) -> ColumnElement[bool]:
+        """By the index of the few that have a flag, whatever the order of the list."""
+        few = assets.alias().c
+        found = and_(few.flags != literal_column("''"), self._contains(few.flags, "flag"))
+        return _a.seq.in_(select(few.seq).where(found))
 
     def _contains(self, column: ColumnElement[str], name: str) -> ColumnElement[bool]:
         position = func.strpos if self._dialect.postgres else func.instr
