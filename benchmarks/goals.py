@@ -214,6 +214,47 @@ GOALS: tuple[Goal, ...] = (
         "endpoint of the same framework in the same process that does the one necessary query or file "
         "read; times for the same number of requests, ours with its token checks, log and events",
     ),
+    Goal(
+        benchmark="web",
+        case=r"on a key, p95 beside 50 ms",
+        at_most=1,
+        compares="In the browser: milliseconds from a key press to the next photo, or the first frame of the "
+        "next clip, on the screen, beside 50 ms; 95th percentiles",
+    ),
+    Goal(
+        benchmark="web",
+        case=r"beside a bare page$",
+        at_most=1,
+        compares="The same, beside a bare page that fetches the same file from a plain file server and "
+        "shows it",
+    ),
+    Goal(
+        benchmark="web",
+        case=r"first rows .*beside 500 ms",
+        at_most=1,
+        compares="In the browser: milliseconds from the start of the navigation to the first rows of the "
+        "library on the screen, beside 500 ms",
+    ),
+    Goal(
+        benchmark="web",
+        case=r"^scrolling",
+        at_most=1,
+        compares="Frame times of the library while it is scrolled, beside two frames at 60 a second; 95th "
+        "percentiles",
+    ),
+    Goal(
+        benchmark="web",
+        case=r"beside 250 kB",
+        at_most=1,
+        compares="All script and style of the interface, compressed, beside 250 kB",
+    ),
+    Goal(
+        benchmark="web",
+        case=r"beside 5 minutes",
+        at_most=1,
+        compares="From `retaia up FOLDER` in an empty home to the first decision in the browser on real "
+        "media, beside 5 minutes",
+    ),
 )
 
 

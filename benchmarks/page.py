@@ -28,7 +28,8 @@ $ python -m benchmarks --full       # with a million files, jobs and assets
 $ python -m benchmarks --only scan  # one of them; the results of the others stay
 ```
 
-`ffmpeg` and `ffprobe` must be installed. PostgreSQL, Procrastinate and pgqueuer take part where they are.
+`ffmpeg` and `ffprobe` must be installed, and `chromium` for the interface, whose benchmark takes real media
+from `RETAIA_MEDIA`. PostgreSQL, Procrastinate and pgqueuer take part where they are.
 No test compares times; a busy machine makes a figure worthless, never a check red."""
 
 

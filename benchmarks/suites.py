@@ -203,4 +203,13 @@ SUITES: tuple[Suite, ...] = (
             Size.FULL: {"assets": 1_000_000, "requests": 200, "rounds": 7},
         },
     ),
+    Suite(
+        name="web",
+        title="The interface in a browser",
+        sizes={
+            Size.QUICK: {"assets": 1_000, "photos": 7, "clips": 2, "seconds": 2, "rounds": 1},
+            Size.USUAL: {"assets": 1_000_000, "photos": 28, "clips": 8, "seconds": 8, "rounds": 2},
+            Size.FULL: {"assets": 1_000_000, "photos": 56, "clips": 16, "seconds": 30, "rounds": 3},
+        },
+    ),
 )

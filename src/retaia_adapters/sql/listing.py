@@ -226,7 +226,7 @@ class Listing:
 
     def _flagged(self) -> ColumnElement[bool]:
         """By the index of the few that have a flag, whatever the order of the list."""
-        few = assets.alias().c
+        few = assets.alias("flagged").c
         found = and_(few.flags != literal_column("''"), self._contains(few.flags, "flag"))
         return _a.seq.in_(select(few.seq).where(found))
 

@@ -95,6 +95,12 @@ def _site() -> Mapping[str, File]:
     return found
 
 
+def shipped_bytes() -> int:
+    """Bytes of all script and style, compressed as they are sent."""
+    files = {name: file for name, file in _site().items() if name.endswith((".js", ".css"))}
+    return sum(len(file.packed) for file in files.values())
+
+
 def _type(name: str) -> str:
     return _TYPES["." + name.rpartition(".")[2]]
 

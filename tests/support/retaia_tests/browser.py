@@ -9,7 +9,7 @@ import os
 import select
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -46,12 +46,14 @@ class Browser:
     session: str = ""
     complaints: list[str] = field(factory=list)
     requests: list[str] = field(factory=list)
+    told: dict[str, Callable[[Any], None]] = field(factory=dict)
+    """What is called with the parameters of an event, by its name."""
     _last: int = 0
     _rest: bytes = b""
 
     def send(self, method: str, **params: object) -> Any:
         """Call a method and wait for its result; what the page complains of meanwhile is kept."""
-        mine = self._post(method, **params)
+        mine = self.post(method, **params)
         while True:
             answer = self._next()
             self._heed(answer)
@@ -59,7 +61,8 @@ class Browser:
                 assert "error" not in answer, answer
                 return answer["result"]
 
-    def _post(self, method: str, **params: object) -> int:
+    def post(self, method: str, **params: object) -> int:
+        """Call a method without waiting; its number."""
         self._last += 1
         message = {"id": self._last, "method": method, "params": params}
         if self.session:
@@ -72,8 +75,10 @@ class Browser:
             self.complaints.append(json.dumps(said["params"]))
         if said.get("method") == "Network.requestWillBeSent":
             self.requests.append(said["params"]["request"]["url"])
+        if act := self.told.get(said.get("method", "")):
+            act(said["params"])
         if said.get("method") == "Page.javascriptDialogOpening":
-            self._post("Page.handleJavaScriptDialog", accept=True)  # whether to leave a page: yes
+            self.post("Page.handleJavaScriptDialog", accept=True)  # whether to leave a page: yes
 
     def _next(self) -> Any:
         while b"\0" not in self._rest:
@@ -95,6 +100,13 @@ class Browser:
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
 
+    def answer(self, script: str) -> Any:
+        """What a promise in the page comes to."""
+        asked = {"returnByValue": True, "awaitPromise": True}
+        found = self.send("Runtime.evaluate", expression=script, **asked)
+        assert "exceptionDetails" not in found, found
+        return found["result"].get("value")
+
     def wait(self, script: str) -> None:
         """Wait until an expression is true."""
         until = time.monotonic() + PATIENCE_S
@@ -106,11 +118,14 @@ class Browser:
         """Type where the focus is."""
         self.send("Input.insertText", text=text)
 
-    def press(self, key: str, *, control: bool = False, shift: bool = False) -> None:
+    def press(
+        self, key: str, *, control: bool = False, shift: bool = False, alt: bool = False
+    ) -> None:
         """Press a key, by the name that ``KeyboardEvent.key`` has for it."""
         code = _KEYS.get(key) or ord(key.upper())
-        typed = "\r" if key == "Enter" else key if len(key) == 1 and not control else ""
-        held = 2 * control + 8 * shift
+        plain = len(key) == 1 and not control and not alt
+        typed = "\r" if key == "Enter" else key if plain else ""
+        held = alt + 2 * control + 8 * shift
         said = {"key": key, "windowsVirtualKeyCode": code, "modifiers": held}
         text = {"text": typed} if typed else {}
         self.send("Input.dispatchKeyEvent", type="keyDown", **said, **text)
