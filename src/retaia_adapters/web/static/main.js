@@ -4,10 +4,12 @@ import { decisions } from "./lib/decisions.js";
 import { fill, h, named, plain } from "./lib/dom.js";
 import { reach } from "./lib/api.js";
 import { listen } from "./lib/events.js";
+import { askEarly } from "./lib/feed.js";
+import { filters, queryOf } from "./lib/filters.js";
 import { shortcuts, showKeys } from "./lib/keys.js";
 import { isAdmin, person, readPerson } from "./lib/person.js";
 import { go, listenToAddresses, router } from "./lib/router.js";
-import { changes, followLink, isSignedIn, restore, signOut } from "./lib/session.js";
+import { changes, followLink, isSignedIn, join, restore, signOut } from "./lib/session.js";
 import { announce, explain, note, setUp, wrong } from "./lib/tell.js";
 import { actorName } from "./lib/person.js";
 import { undoLast } from "./lib/undo.js";
@@ -29,6 +31,7 @@ import "./views/purge-list.js";
 import "./views/review.js";
 
 /** @typedef {import("./lib/words.js").Word} Word */
+const LIBRARY = /^\/(?:library)?$/;
 /** @type {Array<[RegExp, string, Word, string]>} path, element, title, place in the menu */
 const VIEWS = [
   [/^\/review(?:\/[\w-]+)?$/, "r-review", "nav_review", "/review"],
@@ -45,7 +48,7 @@ const VIEWS = [
   [/^\/admin\/clients$/, "r-admin-clients", "clients", "/admin"],
   [/^\/admin\/features$/, "r-admin-features", "features", "/admin"],
   [/^\/admin\/settings$/, "r-admin-settings", "settings", "/admin"],
-  [/^\/(?:library)?$/, "r-library", "nav_library", "/"],
+  [LIBRARY, "r-library", "nav_library", "/"],
 ];
 /** @type {Array<[string, Word]>} */
 const MENU = [
@@ -166,6 +169,7 @@ const EVERYWHERE = /** @type {import("./lib/keys.js").Shortcut[]} */ ([
 ]);
 
 async function start() {
+  if (LIBRARY.test(location.pathname)) askEarly(queryOf(filters()));
   await readPerson();
   frame();
   listenToAddresses();
@@ -206,9 +210,10 @@ async function begin() {
   const link = given.get("link");
   handCode(given.get("code") ?? "");
   if (location.hash) history.replaceState(null, "", location.pathname + location.search);
-  await restore();
+  join();
   let said = "";
   if (link) await followLink(link).catch((error) => (said = whyNot(error)));
+  if (!isSignedIn()) await restore();
   if (!isSignedIn()) await ask(said);
   else if (said) queueMicrotask(() => note(said));
   await start();

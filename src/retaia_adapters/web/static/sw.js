@@ -12,10 +12,17 @@ let tokens = null;
 worker.addEventListener("install", () => void worker.skipWaiting());
 worker.addEventListener("activate", (event) => event.waitUntil(worker.clients.claim()));
 
-worker.addEventListener("message", ({ data, ports }) => {
+worker.addEventListener("message", (event) => {
+  const { data, ports } = event;
   if (data.what === "keep") tokens = data.tokens;
-  if (data.what === "ask") ports[0]?.postMessage({ what: "have", tokens });
+  if (data.what === "ask" && ports[0]) event.waitUntil(say(ports[0]));
 });
+
+/** The tokens; where there are none, whether no other page can have them either. @param {MessagePort} line */
+async function say(line) {
+  const pages = tokens ? [] : await worker.clients.matchAll({ type: "window", includeUncontrolled: true });
+  line.postMessage({ what: "have", tokens, alone: pages.length < 2 });
+}
 
 worker.addEventListener("fetch", (event) => {
   const { request } = event;

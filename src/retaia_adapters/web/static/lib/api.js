@@ -156,5 +156,5 @@ async function blob(url, signal) {
 
 /** What a player plays: a stream, or the whole file where nothing can lend it a token. @param {string} url @param {AbortSignal} signal */
 export async function playable(url, signal) {
-  return canStream() ? url : URL.createObjectURL(await blob(url, signal));
+  return (await canStream()) ? url : URL.createObjectURL(await blob(url, signal));
 }

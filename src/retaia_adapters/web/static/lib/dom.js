@@ -80,6 +80,11 @@ export function named(text, props) {
   return h("bdi", props ?? null, ...parts, text.slice(at));
 }
 
+/** Do something once the screen shows what is in the page by now. @param {() => void} act */
+export function afterPicture(act) {
+  return requestAnimationFrame(() => setTimeout(act));
+}
+
 /** Whether a key press belongs to a field that is typed into. @param {Event} event */
 export function isTyping(event) {
   const target = event.composedPath()[0];

@@ -1,7 +1,7 @@
 // A list of assets of any length, page by page. Pages far from what is looked at are let go, and come
 // back by the cursor that they began at.
 
-import { get } from "./api.js";
+import { get, search } from "./api.js";
 
 /** @typedef {import("../api.js").Schemas} Schemas */
 /** @typedef {Schemas["AssetSummary"]} Asset */
@@ -9,6 +9,25 @@ import { get } from "./api.js";
 
 export const PAGE = 100;
 const KEPT_PAGES = 60;
+
+/** A first page that was asked for before there was anything to show it. @type {{of: string, answer: Promise<any>} | null} */
+let early = null;
+
+/** @param {import("./api.js").Query} query */
+const first = (query) => ({ ...query, limit: PAGE, cursor: undefined });
+
+/** Ask for the first page of what will be shown first, while other things are still to be read. @param {import("./api.js").Query} query */
+export function askEarly(query) {
+  early = { of: search(first(query)), answer: get("/assets", { query: first(query) }) };
+  early.answer.catch(() => undefined); // Who takes it tells.
+}
+
+/** What was asked early of this query: once. @param {import("./api.js").Query} query */
+function taken(query) {
+  const found = early?.of === search(query) ? early.answer : null;
+  early = null;
+  return found;
+}
 
 /** Answers overtake each other: only what was asked last of a thing says how it is now. */
 export class Turns {
@@ -113,7 +132,7 @@ export class Feed extends EventTarget {
     const query = { ...this.query, limit: PAGE, cursor: page.cursor };
     let answer;
     try {
-      answer = await get("/assets", { query, signal: this.#closed.signal });
+      answer = await (taken(query) ?? get("/assets", { query, signal: this.#closed.signal }));
     } catch (error) {
       if (this.#closed.signal.aborted) return;
       this.error = error;

@@ -11,7 +11,7 @@ import { t } from "./words.js";
 const NEAREST = 8;
 
 export class Photo extends HTMLElement {
-  #image = h("img", { alt: "", draggable: false });
+  #image = h("img", { alt: "", draggable: false, decoding: "sync" });
   #level = h("output", { class: "level" });
   #said = h("p", { class: "wrong-text over", hidden: true });
   #zoom = 1;

@@ -1,6 +1,6 @@
 // Video and sound on the proxy: frame by frame, J/K/L, speeds, marks, and a waveform to seek in.
 
-import { picture, playable } from "./api.js";
+import { picture, pictureHere, playable } from "./api.js";
 import { fill, h } from "./dom.js";
 import { clock, number, timecode } from "./format.js";
 import { explain } from "./tell.js";
@@ -56,8 +56,11 @@ export class Player extends HTMLElement {
     const { proxy_video_url, proxy_audio_url, waveform_url, thumbs } = this.detail.derived ?? {};
     const url = video ? proxy_video_url : proxy_audio_url;
     const media = this.#media;
-    if (media instanceof HTMLVideoElement && thumbs?.[0])
-      void picture(thumbs[0]).then((poster) => (media.poster = poster), () => undefined);
+    for (const thumb of this.#hasBoard ? this.#thumbs : []) void picture(thumb).catch(() => undefined);
+    if (media instanceof HTMLVideoElement && thumbs?.[0]) {
+      void picture(thumbs[0]).then((poster) => media.readyState < 2 && (media.poster = poster), () => undefined);
+      media.addEventListener("loadeddata", () => media.removeAttribute("poster"), { once: true });
+    }
     if (waveform_url)
       void waveform(waveform_url).then((found) => {
         this.#peaks = found?.peaks ?? null;
@@ -89,6 +92,7 @@ export class Player extends HTMLElement {
   }
 
   connectedCallback() {
+    if (this.childElementCount) return this.#tick();
     const media = this.#media;
     const video = media instanceof HTMLVideoElement;
     this.classList.toggle("sound", !video);
@@ -137,8 +141,9 @@ export class Player extends HTMLElement {
   #storyboard() {
     const urls = this.#thumbs;
     fill(this.#board, urls.map((url, at) => {
-      const image = h("img", { alt: "", draggable: false });
-      void picture(url).then((source) => (image.src = source), () => undefined);
+      const here = pictureHere(url);
+      const image = h("img", { alt: "", draggable: false, decoding: "async", ...(here ? { src: here } : {}) });
+      if (!here) void picture(url).then((source) => (image.src = source), () => undefined);
       return h("button", { class: "board-picture", tabIndex: at ? -1 : 0, click: () => this.#toPicture(at) }, image);
     })); // prettier-ignore
     this.#nameBoard();

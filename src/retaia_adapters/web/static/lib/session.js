@@ -16,6 +16,8 @@ let tokens = null;
 let renewing = null;
 /** @type {Array<() => void>} */
 let waiting = [];
+/** The service worker has no tokens, and there is no other page that could have some. */
+let nobody = false;
 
 /** Told when the session begins (`in`), is over (`over`), or was left by the person (`out`). */
 export const changes = new EventTarget();
@@ -32,8 +34,14 @@ function client() {
 
 export const isSignedIn = () => tokens !== null;
 
+/** @type {Promise<void>} */
+let started = Promise.resolve();
+
 /** Whether players can be given an address, since a service worker adds the token to what they ask for. */
-export const canStream = () => Boolean(navigator.serviceWorker?.controller);
+export async function canStream() {
+  await started;
+  return Boolean(navigator.serviceWorker?.controller);
+}
 
 /** @param {Tokens | null} given @param {{tell?: boolean}} [how] */
 function keep(given, { tell = true } = {}) {
@@ -161,6 +169,7 @@ const pause = (ms) => new Promise((go) => setTimeout(go, ms));
 function heard({ data, ports }) {
   if (data.what === "ask" && tokens) channel.postMessage({ what: "have", tokens });
   if (data.what === "token" && ports[0]) token().then((access) => ports[0]?.postMessage(access));
+  if (data.what === "have" && !data.tokens && data.alone) nobody = true;
   if (data.what === "have" && data.tokens && newer(data.tokens)) {
     keep(data.tokens, { tell: false });
     for (const go of waiting.splice(0)) go();
@@ -175,10 +184,17 @@ function heard({ data, ports }) {
 /** @param {Tokens} given */
 const newer = (given) => !tokens || given.until > tokens.until;
 
+/** Be a page among the person's pages. The service worker comes when it comes: only players wait for it. */
+export function join() {
+  channel.addEventListener("message", heard);
+  started = startWorker();
+  addEventListener("pagehide", tellWorker);
+  document.addEventListener("visibilitychange", tellWorker);
+  setInterval(() => document.visibilityState === "visible" && tellWorker(), PING_MS);
+}
+
 /** Take the session up again after the page was loaded; whether there is one. */
 export async function restore() {
-  channel.addEventListener("message", heard);
-  await startWorker();
   const worker = navigator.serviceWorker?.controller;
   if (worker) {
     const line = new MessageChannel();
@@ -187,10 +203,7 @@ export async function restore() {
   }
   channel.postMessage({ what: "ask" });
   const until = Date.now() + PATIENCE_MS;
-  while (!tokens && Date.now() < until) await pause(10);
-  addEventListener("pagehide", tellWorker);
-  document.addEventListener("visibilitychange", tellWorker);
-  setInterval(() => document.visibilityState === "visible" && tellWorker(), PING_MS);
+  while (!tokens && !nobody && Date.now() < until) await pause(10);
   return tokens !== null;
 }
 
@@ -199,6 +212,7 @@ async function startWorker() {
   const workers = navigator.serviceWorker;
   if (!workers) return;
   workers.addEventListener("message", heard);
+  workers.addEventListener("controllerchange", tellWorker);
   try {
     await workers.register(/** @type {string} */ (trusted("/sw.js")));
     if (workers.controller) return;

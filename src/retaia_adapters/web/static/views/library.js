@@ -89,7 +89,8 @@ class Library extends HTMLElement {
     this.#shelf.show(feed, given.view ?? "grid", places.get(this.#known) ?? 0);
     this.#tellEmpty();
     this.#tellSide();
-    void this.#count();
+    // What is counted over everything must not stand before the rows.
+    void feed.reach(0).then(() => (this.#feed === feed ? this.#count() : undefined));
   }
 
   #again() {

@@ -2,7 +2,7 @@
 
 import { get, picture, pictureHere, post } from "../lib/api.js";
 import { decisions, stateAfter } from "../lib/decisions.js";
-import { fill, h, named, plain } from "../lib/dom.js";
+import { afterPicture, fill, h, named, plain } from "../lib/dom.js";
 import { news } from "../lib/events.js";
 import { Feed, Turns } from "../lib/feed.js";
 import { address, filters, queryOf } from "../lib/filters.js";
@@ -185,7 +185,7 @@ class Review extends HTMLElement {
     if (!asset) return;
     this.#place = place;
     await this.#showOne(asset.uuid);
-    this.#prepareAround();
+    afterPicture(() => this.isConnected && this.#prepareAround());
   }
 
   /** @param {string} uuid */
@@ -233,9 +233,9 @@ class Review extends HTMLElement {
     return waits ? stateAfter(waits) : (prepared.detail?.summary.state ?? "");
   }
 
-  /** Once before the next picture of the screen, however much changed: looking must not wait for words. */
+  /** Once after the next picture of the screen, however much changed: looking must not wait for words. */
   #tellSoon() {
-    this.#frame ||= requestAnimationFrame(() => {
+    this.#frame ||= afterPicture(() => {
       this.#frame = 0;
       if (this.isConnected) this.#tell();
     });
