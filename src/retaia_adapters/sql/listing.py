@@ -7,7 +7,7 @@ was only just discovered is left out of some indexes (see `schema`) and merged i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from attrs import define, field, frozen
@@ -201,7 +201,7 @@ class Listing:
         if name.startswith("all_tags:"):
             count = int(name.partition(":")[2])
             return and_(*(_tagged(asset_tags.c.tag == bindparam(f"tag{n}")) for n in range(count)))
-        simple = {
+        simple: Mapping[str, Callable[[], ColumnElement[bool]]] = {
             "states": lambda: self._dialect.any_of(_a.state, name),
             "any_tags": lambda: _tagged(self._dialect.any_of(asset_tags.c.tag, name)),
             "media_type": lambda: _a.media_type == bindparam(name),
