@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from retaia_tests import components
+from retaia_tests import barriers, components
 from retaia_tests.browser import Browser, browser
 from retaia_tests.machine import Machine
 
@@ -58,3 +58,11 @@ def page(tmp_path: Path) -> Iterator[Browser]:
     with browser(tmp_path / "profile") as page:
         page.look()
         yield page
+
+
+@pytest.fixture
+def axe() -> str:
+    """What looks for barriers."""
+    if not barriers.AXE.exists():
+        components.absent("axe", "nox -s web brings axe-core")
+    return barriers.AXE.read_text("utf-8")

@@ -10,41 +10,16 @@ from pathlib import Path
 
 import httpx
 import pytest
-from retaia_tests import components
+from retaia_tests.barriers import barriers
 from retaia_tests.browser import Browser, browser
 from retaia_tests.machine import Machine
 from retaia_tests.web_stage import Stage, showing, stage, walk
 
 pytestmark = pytest.mark.browser
 
-AXE = Path(__file__).parents[1] / "web/node_modules/axe-core/axe.min.js"
 EMAIL, PASSWORD = "ana@example.org", "correct horse battery"
-RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 HOSTILE = "<b onclick=x>\u202egpj.exe.jpg"
 """Markup, and a mark that turns the direction: `<b onclick=x>` and then `gpj.exe` read backwards."""
-
-
-@pytest.fixture
-def axe() -> str:
-    """What looks for barriers."""
-    if not AXE.exists():
-        components.absent("axe", "nox -s web brings axe-core")
-    return AXE.read_text("utf-8")
-
-
-def barriers(page: Browser, axe: str) -> list[str]:
-    """What axe-core holds against the page as it is now."""
-    page.run(f"window.axe === undefined && ({{}}, eval)({json.dumps(axe)}), 0")
-    page.run(
-        f"""window.found = null; axe.run(document, {json.dumps(RULES)}).then((result) => {{
-            window.found = result.violations.map((one) =>
-                one.id + ': ' + one.nodes.map((node) => node.target.join(' ')
-                    + ' ' + (node.any[0]?.message ?? '')).join(' | '));
-        }}, (error) => {{ window.found = [String(error)]; }}); 0"""
-    )
-    page.wait("window.found")
-    found: list[str] = page.run("window.found")
-    return found
 
 
 def press_until(page: Browser, key: str, script: str) -> None:

@@ -138,10 +138,11 @@ class TestWhatIsShipped:
             assert found is None, (name, found)
 
     def test_no_secret_goes_into_storage(self) -> None:
-        """What the browser keeps are choices of the person and decisions on their way."""
+        """What the browser keeps are choices of the person, and decisions and notes on their way."""
         kept = set()
         for name, body in shipped().items():
             text = body.decode()
             assert not re.search(r"sessionStorage|indexedDB|document\.cookie|caches\.", text), name
             kept |= set(re.findall(r'"(retaia\.\w+)"', text))
-        assert kept == {"retaia.language", "retaia.theme", "retaia.client", "retaia.waiting"}
+        on_their_way = {"retaia.waiting", "retaia.annotations"}
+        assert kept == {"retaia.language", "retaia.theme", "retaia.client", *on_their_way}

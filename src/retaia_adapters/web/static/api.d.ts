@@ -23,6 +23,30 @@ export interface Schemas {
     last_seen_at: string;
     jobs: Array<Schemas["HeldJob"]>;
   };
+  AnnotatedField: {
+    name: string;
+    value: unknown;
+    by?: string;
+    since?: string;
+    problem?: string;
+  };
+  AnnotatedNotes: {
+    text: string;
+    by?: string;
+    since?: string;
+  };
+  AnnotatedTag: {
+    tag: string;
+    by?: string;
+    since?: string;
+    source?: string;
+  };
+  Annotations: {
+    tags: Array<Schemas["AnnotatedTag"]>;
+    notes: Schemas["AnnotatedNotes"];
+    fields: Array<Schemas["AnnotatedField"]>;
+    suggestions: Array<Schemas["Suggestion"]>;
+  };
   AssetAudit: {
     path_history?: Array<string>;
   };
@@ -160,6 +184,12 @@ export interface Schemas {
     user_can_disable: boolean;
     dependencies: Array<string>;
     disable_escalation: Array<string>;
+  };
+  FieldDefinition: {
+    name: string;
+    label: string;
+    type: "text" | "integer" | "number" | "boolean" | "date" | "choice";
+    choices?: Array<string>;
   };
   HeldJob: {
     job_id: string;
@@ -398,6 +428,19 @@ export interface Schemas {
     last_scan_at?: string;
   };
   StorageId: string;
+  Suggestion: {
+    tag: string;
+    source: string;
+    status: Schemas["SuggestionStatus"];
+    by?: string;
+    since?: string;
+  };
+  SuggestionStatus: "PENDING" | "ACCEPTED" | "REFUSED";
+  TagUse: {
+    tag: string;
+    assets: number;
+    at_least: boolean;
+  };
   TechnicalClient: {
     client_id: string;
     client_kind: Schemas["NonUiClientKind"];
@@ -406,6 +449,19 @@ export interface Schemas {
     created_by: string;
     rotated_at?: string;
     revoked_at?: string;
+  };
+  Transcript: {
+    status: "NONE" | "RUNNING" | "DONE" | "FAILED";
+    text?: string;
+    language?: string;
+    confidence?: number;
+    updated_at?: string;
+    segments: Array<Schemas["TranscriptSegment"]>;
+  };
+  TranscriptSegment: {
+    start_ms: number;
+    end_ms: number;
+    text: string;
   };
   UnmatchedSidecar: {
     storage_id: Schemas["StorageId"];

@@ -1,5 +1,6 @@
 // Signs the person in, shows the frame around every view, and the view that the address names.
 
+import { annotations } from "./lib/annotations.js";
 import { decisions } from "./lib/decisions.js";
 import { fill, h, named, plain } from "./lib/dom.js";
 import { reach } from "./lib/api.js";
@@ -133,13 +134,18 @@ function frame() {
 let down = false;
 function tellState() {
   const waits = decisions.waiting;
-  const texts = [down && t("away"), waits > 1 || (waits && down) ? t("waiting_n", { n: waits }) : ""];
+  const said = annotations.waiting;
+  const texts = [
+    down && t("away"),
+    waits > 1 || (waits && down) ? t("waiting_n", { n: waits }) : "",
+    said > 1 || (said && down) ? t("waiting_said_n", { n: said }) : "",
+  ];
   fill(state, texts.filter(Boolean).join(" · "));
   state.classList.toggle("wrong-text", down);
 }
 
 function listenToDecisions() {
-  decisions.addEventListener("waiting", tellState);
+  for (const outbox of [decisions, annotations]) outbox.addEventListener("waiting", tellState);
   decisions.addEventListener("refused", (event) => {
     const { item, error } = /** @type {CustomEvent} */ (event).detail;
     note(t("decision_refused", { name: plain(item.name), why: explain(error) }), {
@@ -153,8 +159,15 @@ function listenToDecisions() {
     const given = { name: plain(item.name), by: plain(actorName(last.by)), theirs: say("action", last.action), yours: say("action", item.action) };
     note(t("decided_meanwhile", given), { wrong: true, act: { label: t("look"), run: () => go(`/review/${item.uuid}`) } });
   });
+  annotations.addEventListener("refused", (event) => {
+    const { item, error } = /** @type {CustomEvent} */ (event).detail;
+    note(t("said_refused", { name: plain(item.name), why: explain(error) }), {
+      wrong: true,
+      act: { label: t("look"), run: () => go(`/review/${item.uuid}`) },
+    });
+  });
   addEventListener("beforeunload", (event) => {
-    if (decisions.waiting && down) event.preventDefault();
+    if (decisions.waiting + annotations.waiting && down) event.preventDefault();
   });
 }
 
@@ -179,6 +192,7 @@ async function start() {
   reach.addEventListener("up", () => ((down = false), tellState()));
   listenToDecisions();
   decisions.begin(person().uuid ?? person().email);
+  annotations.begin(person().uuid ?? person().email);
   changes.addEventListener("over", () => {
     const dialog = signInAgain();
     if (dialog) changes.addEventListener("in", () => dialog.remove(), { once: true });

@@ -2,6 +2,7 @@
 // same key while the server is away, and outlives this page: what waits is kept in the browser's storage
 // (an asset, a verdict, a key; nothing secret).
 
+import { nextAct } from "./acts.js";
 import { freshKey, get, post, reach, Refusal, Unreachable } from "./api.js";
 
 /** @typedef {import("../api.js").Schemas} Schemas */
@@ -34,7 +35,6 @@ class Decisions extends EventTarget {
   #queue = [];
   /** @type {Done[]} */
   #done = [];
-  #acts = 0;
   #running = false;
   #account = "";
 
@@ -51,8 +51,9 @@ class Decisions extends EventTarget {
     return this.#queue.length;
   }
 
-  get undoable() {
-    return this.#done.length;
+  /** The number of the last act that can be taken back. */
+  get lastAct() {
+    return this.#done.at(-1)?.act ?? 0;
   }
 
   /** What waits to be decided of an asset. @param {string} uuid */
@@ -68,9 +69,9 @@ class Decisions extends EventTarget {
   /** Several decisions as one act, which is taken back as one. @param {Array<[Decided, Action]>} each @returns {number} how many were new */
   decideTogether(each) {
     const fresh = each.filter(([{ uuid, state }, action]) => (this.pending(uuid) ?? verdictOf(state)) !== action);
-    this.#acts += 1;
+    const act = nextAct();
     for (const [{ uuid, name, state, seen }, action] of fresh) {
-      this.#done.push({ uuid, name, before: this.pending(uuid) ?? verdictOf(state), act: this.#acts });
+      this.#done.push({ uuid, name, before: this.pending(uuid) ?? verdictOf(state), act });
       if (this.#done.length > UNDO_DEPTH) this.#done.shift();
       this.#add({ uuid, name, action, key: freshKey(), seen });
     }

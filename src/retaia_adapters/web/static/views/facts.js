@@ -1,14 +1,12 @@
 // What is known of an asset, beside it.
 
-import { patch } from "../lib/api.js";
 import { h, named, plain } from "../lib/dom.js";
 import { clock, number, when } from "../lib/format.js";
 import { actorName } from "../lib/person.js";
-import { note, wrong } from "../lib/tell.js";
 import { say, t } from "../lib/words.js";
 
 /** @typedef {import("../api.js").Schemas} Schemas */
-/** @typedef {{uuid: string, detail: Schemas["AssetDetail"], facts: Schemas["Facts"] | null, flags: string[], warnings: string[], changed: () => void}} Shown */
+/** @typedef {{uuid: string, detail: Schemas["AssetDetail"], facts: Schemas["Facts"] | null, flags: string[], warnings: string[]}} Shown */
 
 /** @type {Record<string, (value: any, facts: Record<string, any>) => import("../lib/dom.js").Child>} */
 const WRITTEN = {
@@ -48,15 +46,19 @@ function position(facts) {
   return [h("dt", null, t("position")), h("dd", null, h("a", { href, target: "_blank", rel: "noopener noreferrer", title: t("map_help") }, text, " ↗"))];
 }
 
-/** @param {Shown} shown */
-export function factsOf(shown) {
-  const { detail, facts, flags, warnings } = shown;
-  const { paths, decisions, audit } = detail;
-  const sidecars = paths?.sidecars_relative ?? [];
+/** What is wrong or odd about it. @param {Shown} shown */
+export function flagsOf({ flags, warnings }) {
   return [
     flags.length > 0 && h("ul", { class: "flags" }, flags.map((flag) => h("li", { class: "flag" }, say("flag", flag), " – ", say("flag_help", flag)))),
     warnings.length > 0 && h("ul", { class: "warnings" }, warnings.map((warning) => h("li", { lang: "en" }, plain(warning)))),
-    tags(shown),
+  ]; // prettier-ignore
+}
+
+/** @param {Shown} shown */
+export function factsOf({ detail, facts }) {
+  const { paths, decisions, audit } = detail;
+  const sidecars = paths?.sidecars_relative ?? [];
+  return [
     h("h2", null, t("facts")),
     h("dl", { class: "facts" }, lines(facts ?? {}), position(facts ?? {})),
     h("h2", null, t("file")),
@@ -72,29 +74,4 @@ export function factsOf(shown) {
 /** @param {{action?: string, at?: string, by?: string}} decision */
 function one({ action = "", at = "", by = "" }) {
   return h("li", null, h("strong", null, say("action", action)), " ", h("span", { class: "soft" }, plain(actorName(by)), ", ", when(at)));
-}
-
-/** @param {Shown} shown */
-function tags({ uuid, detail, changed }) {
-  const now = detail.summary.tags ?? [];
-  /** @param {string[]} next @param {string} said */
-  async function save(next, said) {
-    try {
-      await patch(`/assets/${uuid}`, { body: { tags: next } });
-      note(said, { act: { label: t("undo"), run: () => void save(now, t("tags_back")) } });
-      changed();
-    } catch (error) {
-      wrong(error);
-    }
-  }
-  const input = h("input", { "aria-label": t("tag_add"), placeholder: t("tag_add"), maxLength: 100, class: "tag-input" });
-  const submit = (/** @type {Event} */ event) => {
-    event.preventDefault();
-    const tag = input.value.trim();
-    if (tag && !now.includes(tag)) void save([...now, tag], t("tag_added", { tag: plain(tag) }));
-    input.blur();
-  };
-  const chip = (/** @type {string} */ tag) =>
-    h("li", null, named(tag), h("button", { class: "quiet small", "aria-label": t("tag_remove", { tag: plain(tag) }), click: () => void save(now.filter((one) => one !== tag), t("tag_removed", { tag: plain(tag) })) }, "×"));
-  return [h("h2", null, t("tags")), h("ul", { class: "chips" }, now.map(chip)), h("form", { submit, class: "tag-form" }, input)];
 }

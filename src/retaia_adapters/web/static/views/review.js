@@ -16,7 +16,8 @@ import { announce, blank, explain, note, wrong } from "../lib/tell.js";
 import { undoLast } from "../lib/undo.js";
 import { say, t } from "../lib/words.js";
 import { compare, MOST } from "./compare.js";
-import { factsOf } from "./facts.js";
+import { annotationsPanel } from "./annotations.js";
+import { factsOf, flagsOf } from "./facts.js";
 import { certificate, purge } from "./purge.js";
 import { whyPanel } from "./why.js";
 
@@ -43,7 +44,10 @@ class Review extends HTMLElement {
   /** @type {Prepared | null} */
   #shown = null;
   #stage = h("section", { class: "stage", "aria-label": t("stage") });
-  #facts = h("aside", { class: "facts-panel", "aria-label": t("facts") });
+  #flags = h("div");
+  #facts = h("div");
+  #said = annotationsPanel();
+  #side = h("aside", { class: "facts-panel", "aria-label": t("beside") }, this.#flags, this.#said, this.#facts);
   #strip = h("ol", { class: "filmstrip", "aria-label": t("queue") });
   #verdicts = h("div", { class: "verdicts", role: "group", "aria-label": t("decision") });
   #progress = h("span", { class: "progress" });
@@ -64,7 +68,7 @@ class Review extends HTMLElement {
       h("div", { class: "review-head" },
         h("button", { class: "quiet small", click: () => this.#leave() }, "← ", t("nav_library")), this.#title, this.#progress, this.#compareWays(),
         h("button", { class: "quiet small", click: () => this.#undo() }, t("undo"), " ", keycap("ctrl+z"))),
-      h("div", { class: "review-body" }, h("div", { class: "looking" }, this.#stage, this.#verdicts, this.#strip), this.#facts),
+      h("div", { class: "review-body" }, h("div", { class: "looking" }, this.#stage, this.#verdicts, this.#strip), this.#side),
     ); // prettier-ignore
     this.#ends.push(shortcuts("nav_review", this.#keys()), () => this.#dropKeys());
     this.#on(this, "address", () => void this.#begin());
@@ -255,7 +259,9 @@ class Review extends HTMLElement {
     const of = JSON.stringify([detail, shown.facts, shown.flags, shown.warnings]);
     if (this.#facts.dataset["of"] === of) return;
     this.#facts.dataset["of"] = of;
-    fill(this.#facts, factsOf({ ...shown, detail, changed: () => void this.#again(shown.uuid) }));
+    fill(this.#flags, flagsOf({ ...shown, detail }));
+    fill(this.#facts, factsOf({ ...shown, detail }));
+    this.#said.show({ uuid: shown.uuid, name: detail.summary.name ?? shown.uuid, detail, view: shown.view });
   }
 
   #tellProgress() {
@@ -365,6 +371,8 @@ class Review extends HTMLElement {
   #noFacts() {
     delete this.#facts.dataset["of"];
     fill(this.#facts);
+    fill(this.#flags);
+    this.#said.hide();
   }
 
   #nothing() {
@@ -470,6 +478,7 @@ class Review extends HTMLElement {
       { keys: "c 2", does: "compare_2", act: () => this.#compare(2) },
       { keys: "3", does: "compare_3", act: () => this.#compare(3) },
       { keys: "4", does: "compare_4", act: () => this.#compare(MOST) },
+      ...this.#said.keys(),
       { keys: "w", does: "why", act: () => this.#shown && whyPanel(this.#shown.uuid) },
       { keys: "Escape", does: "key_back", act: () => this.#leave() },
     ];

@@ -1,0 +1,26 @@
+"""What axe-core, which people use to look for barriers in pages, holds against a page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from retaia_tests.browser import Browser
+
+AXE = Path(__file__).parents[2] / "web/node_modules/axe-core/axe.min.js"
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+
+
+def barriers(page: Browser, axe: str) -> list[str]:
+    """What axe-core holds against the page as it is now."""
+    page.run(f"window.axe === undefined && ({{}}, eval)({json.dumps(axe)}), 0")
+    page.run(
+        f"""window.found = null; axe.run(document, {json.dumps(RULES)}).then((result) => {{
+            window.found = result.violations.map((one) =>
+                one.id + ': ' + one.nodes.map((node) => node.target.join(' ')
+                    + ' ' + (node.any[0]?.message ?? '')).join(' | '));
+        }}, (error) => {{ window.found = [String(error)]; }}); 0"""
+    )
+    page.wait("window.found")
+    found: list[str] = page.run("window.found")
+    return found
