@@ -115,6 +115,7 @@ class AnnotationsPanel extends HTMLElement {
     this.hidden = false;
     if (!same) {
       this.#notes.value = this.#was = "";
+      this.#input.input.value = "";
       this.#rows = [];
       fill(this.#fields);
       this.#tell();
