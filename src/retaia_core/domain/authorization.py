@@ -148,6 +148,7 @@ ACCESS: Mapping[str, Access] = {
     "getAssetFixity": _READ,
     "listAssetHistory": _READ,
     "listAssetJobs": _READ,
+    "listMarks": _READ,
     "listDerived": _READ,
     "readDerived": _READ,
     "getAnnotations": _READ,

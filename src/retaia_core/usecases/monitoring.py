@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 import anyio
 from attrs import define, field, frozen
 
 from ..domain.agents import AgentRecord
+from ..domain.assets import Flag
 from ..domain.batch_lines import BatchLine, BatchPlace
-from ..domain.identifiers import AgentId, Capability
+from ..domain.identifiers import AgentId, AssetId, Capability
 from ..domain.jobs import Job, JobStatus
 from ..domain.leases import Lock
 from ..domain.scans import UnmatchedSidecar
@@ -66,6 +67,16 @@ class AgentAtWork:
 
 
 @frozen(kw_only=True)
+class Marks:
+    """What a list shows beside an asset: its flags, its sidecars, and whether its storage is away."""
+
+    asset: AssetId
+    flags: tuple[Flag, ...]
+    sidecars: int
+    offline: bool
+
+
+@frozen(kw_only=True)
 class _Look:
     current: bool
     storages: Sequence[Storage]
@@ -114,6 +125,24 @@ class Monitoring:
     _levels: Levels | None = field(default=None, init=False)
     _fresh_until: float = field(default=0.0, init=False)
     _counting: anyio.Lock = field(factory=anyio.Lock, init=False)
+
+    async def marks(self, uuids: Iterable[AssetId]) -> Sequence[Marks]:
+        """What is to be shown beside these assets, of those that have something."""
+
+        def find(tx: Transaction) -> Sequence[Marks]:
+            away = {storage.storage_id for storage in tx.storages() if _is_offline(storage)}
+            every = (
+                Marks(
+                    asset=asset.uuid,
+                    flags=tuple(sorted(asset.flags)),
+                    sidecars=len(asset.sidecars),
+                    offline=asset.storage_id in away,
+                )
+                for asset in tx.assets(uuids).values()
+            )
+            return [one for one in every if one.flags or one.sidecars or one.offline]
+
+        return await self.store.read(find)
 
     async def batches(
         self, before: BatchPlace | None = None, limit: int = 50

@@ -9,13 +9,17 @@ from typing import Any
 import anyio
 import httpx
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 from retaia_tests.http_house import STORES, Served
 
 from retaia_adapters.http.asset_query import asset_query
 from retaia_adapters.http.errors import WireRefused
+from retaia_core.domain.assets import Flag
 from retaia_core.domain.query import AssetQuery, Position, Sort, SortKey, encode_cursor
+from retaia_core.domain.storage import Health
+from retaia_core.ports.store import Transaction
 
 
 @pytest.fixture(params=STORES)
@@ -114,6 +118,46 @@ class TestFinding:
     async def test_agents_read_too(self, served: Served) -> None:
         """Agents may read assets."""
         assert (await served.agent.get("/assets")).status_code == 200
+
+
+class TestMarks:
+    """What stands beside assets in a list."""
+
+    async def marks(self, served: Served, *uuids: str) -> dict[str, Any]:
+        """The marks by asset."""
+        answer = await served.person.get("/marks", params={"uuid": list(uuids)})
+        assert answer.status_code == 200, answer.text
+        return {one.pop("uuid"): one for one in answer.json()["items"]}
+
+    async def test_only_what_has_some_is_answered(self, served: Served) -> None:
+        """Flags, sidecars, an absent storage; nothing of an asset that has none or is not there."""
+        house = served.house
+        house.originals.add("INBOX/a.xmp", b"<x/>")
+        plain, full = await house.pending("INBOX/b.jpg"), await house.pending("INBOX/a.jpg")
+        nobody = "00000000-0000-4000-8000-000000000000"
+        wanted = (plain.uuid, full.uuid, nobody)
+        with_sidecar = {"flags": [], "sidecars": 1, "offline": False}
+        assert await self.marks(served, *wanted) == {full.uuid: with_sidecar}
+
+        def change(tx: Transaction) -> None:
+            asset, (storage,) = tx.asset(full.uuid), tx.storages()
+            assert asset is not None
+            tx.save_asset(evolve(asset, flags=frozenset({Flag.MISSING})))
+            tx.save_storage(evolve(storage, health=Health.OFFLINE))
+
+        await house.store.transact(change)
+        assert await self.marks(served, *wanted) == {
+            plain.uuid: {"flags": [], "sidecars": 0, "offline": True},
+            full.uuid: {"flags": ["missing"], "sidecars": 1, "offline": True},
+        }
+
+    async def test_how_many_at_once(self, served: Served) -> None:
+        """At most a hundred, each a UUID, and at least one."""
+        uuids = [f"00000000-0000-4000-8000-{n:012}" for n in range(101)]
+        assert await self.marks(served, *uuids[:100]) == {}
+        for wrong in (uuids, ["x"], []):
+            answer = await served.person.get("/marks", params={"uuid": wrong})
+            assert answer.status_code == 400, wrong
 
 
 class TestDeciding:

@@ -189,6 +189,7 @@ CALLS: Mapping[str, Call] = {
     "POST /assets/{uuid}/settle": lambda c, p: c.batches.settle(U, "MOVED"),
     "POST /batches/moves": lambda c, p: c.batches.execute("KEEP", digest="d", uuids=(U,)),
     "POST /batches/moves/preview": lambda c, p: c.batches.preview("BOTH", limit=5),
+    "GET /marks": lambda c, p: c.assets.marks((U,)),
     "GET /batches/moves": lambda c, p: c.batches.list(limit=2, cursor="c"),
     "GET /batches/moves/{batch_id}": lambda c, p: c.batches.get("b"),
     "POST /batches/moves/{batch_id}/undo": lambda c, p: c.batches.undo("b", digest="d"),

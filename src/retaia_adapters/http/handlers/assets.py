@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
+from retaia_core.domain.identifiers import parse_asset_id
 from retaia_core.domain.lifecycle import Action
 from retaia_core.domain.query import encode_cursor
 
@@ -80,6 +81,18 @@ async def explain_asset(call: Call) -> object:
     return explanation_of(await call.services.operations.why(call.uuid))
 
 
+async def list_marks(call: Call) -> object:
+    """What is to be shown beside assets."""
+    uuids = [parse_asset_id(uuid) for uuid in call.query["uuid"]]
+    found = await call.serving.monitoring.marks(dict.fromkeys(uuids))
+    return {
+        "items": [
+            {"uuid": m.asset, "flags": m.flags, "sidecars": m.sidecars, "offline": m.offline}
+            for m in found
+        ]
+    }
+
+
 async def list_asset_jobs(call: Call) -> object:
     """The jobs of an asset's present review."""
     jobs = await call.services.review.jobs(call.uuid)
@@ -98,4 +111,5 @@ HANDLERS: Mapping[str, Handler] = {
     "getAssetFacts": get_facts,
     "explainAsset": explain_asset,
     "listAssetJobs": list_asset_jobs,
+    "listMarks": list_marks,
 }

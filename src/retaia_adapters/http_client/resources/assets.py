@@ -20,6 +20,7 @@ from ..values.assets import (
     FieldDefinitions,
     HistoryPage,
     JobReports,
+    MarkList,
     SuggestionStatus,
     TagsPage,
     Transcript,
@@ -213,6 +214,11 @@ class Assets(Resource[M]):
     async def jobs(self, uuid: str) -> JobReports:
         """Its jobs, whoever holds them."""
         return await self._engine.call(ask("GET", "/assets/{uuid}/jobs", uuid), JobReports)
+
+    @operation
+    async def marks(self, uuids: Sequence[str]) -> MarkList:
+        """Flags, sidecars and absent storages of up to 100 assets; those without any are left out."""
+        return await self._engine.call(ask("GET", "/marks", query={"uuid": uuids}), MarkList)
 
     @operation
     async def history(

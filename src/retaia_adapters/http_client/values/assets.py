@@ -382,3 +382,20 @@ class FieldDefinitions:
     """The custom fields, in the order they are shown."""
 
     items: tuple[FieldDefinition, ...]
+
+
+@frozen(kw_only=True)
+class AssetMarks:
+    """What a list shows beside an asset; ``offline`` says that its storage is away."""
+
+    uuid: str
+    flags: tuple[AssetFlag, ...]
+    sidecars: int
+    offline: bool
+
+
+@frozen(kw_only=True)
+class MarkList:
+    """The marks of assets that have some."""
+
+    items: tuple[AssetMarks, ...]

@@ -74,6 +74,13 @@ export interface Schemas {
     decisions?: Schemas["AssetDecisions"];
     audit?: Schemas["AssetAudit"];
   };
+  AssetFlag: "missing" | "changed" | "unprocessable" | "parked" | "fixity_mismatch";
+  AssetMarks: {
+    uuid: string;
+    flags: Array<Schemas["AssetFlag"]>;
+    sidecars: number;
+    offline: boolean;
+  };
   AssetPaths: {
     storage_id: Schemas["StorageId"];
     original_relative: Schemas["RelativeStoragePath"];

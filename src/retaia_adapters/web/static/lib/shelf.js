@@ -6,10 +6,12 @@ import { decisions, stateAfter } from "./decisions.js";
 import { h, named, plain } from "./dom.js";
 import { Feed, PAGE } from "./feed.js";
 import { clock, day } from "./format.js";
+import { NO_MARKS } from "./marks.js";
 import { Scrub } from "./scrub.js";
 import { say, t } from "./words.js";
 
 /** @typedef {import("../api.js").Schemas["AssetSummary"]} Asset */
+/** @typedef {import("./marks.js").Marks} Marks */
 
 const GAP = 10;
 const CELL = 180;
@@ -21,8 +23,6 @@ const TALLEST = 30_000_000; // Browsers draw nothing beyond some 33 million pixe
 const SPARE_ROWS = 2;
 const POINTED_MS = 120;
 const still = matchMedia("(prefers-reduced-motion: reduce)");
-/** @type {string[]} */
-export const NO_FLAGS = [];
 
 /** Dispatches `current` (another asset), `chosen` (the selection changed) and `open`. */
 export class Shelf extends HTMLElement {
@@ -33,7 +33,7 @@ export class Shelf extends HTMLElement {
   #anchor = null;
   #columns = 1;
   #cell = { width: 0, height: ROW };
-  /** @typedef {{element: HTMLElement, asset: Asset | undefined, waits: string | undefined, flags: string[] | undefined, stop: AbortController}} Cell */
+  /** @typedef {{element: HTMLElement, asset: Asset | undefined, waits: string | undefined, marks: Marks | undefined, stop: AbortController}} Cell */
   /** @type {Map<number, Cell>} */
   #cells = new Map();
   #space = h("div", { role: "presentation", class: "space" });
@@ -45,8 +45,8 @@ export class Shelf extends HTMLElement {
   #sized = new ResizeObserver(() => this.#measure());
   /** @type {Map<string, Asset>} */
   selected = new Map();
-  /** What an asset is flagged with; the same list as long as that does not change. @type {(uuid: string) => string[]} */
-  flags = () => NO_FLAGS;
+  /** What stands beside an asset; the same object as long as that does not change. @type {(uuid: string) => Marks} */
+  marks = () => NO_MARKS;
 
   connectedCallback() {
     this.setAttribute("role", "listbox");
@@ -161,11 +161,11 @@ export class Shelf extends HTMLElement {
     const asset = this.#feed.at(place);
     let cell = this.#cells.get(place);
     const waits = asset && decisions.pending(asset.uuid);
-    const flags = asset && this.flags(asset.uuid);
-    if (!cell || cell.asset !== asset || cell.waits !== waits || cell.flags !== flags) {
+    const marks = asset && this.marks(asset.uuid);
+    if (!cell || cell.asset !== asset || cell.waits !== waits || cell.marks !== marks) {
       if (cell) this.#drop(cell);
       const stop = new AbortController();
-      cell = { element: this.#make(asset, stop.signal), asset, waits, flags, stop };
+      cell = { element: this.#make(asset, stop.signal), asset, waits, marks, stop };
       this.#cells.set(place, cell);
       this.#space.append(cell.element);
     }
@@ -188,11 +188,14 @@ export class Shelf extends HTMLElement {
     if (!asset) return h("div", { class: "cell", role: "option", "aria-label": t("loading") });
     const waits = decisions.pending(asset.uuid);
     const state = waits ? stateAfter(waits) : asset.state;
-    const flags = this.flags(asset.uuid);
+    const { flags, sidecars } = this.marks(asset.uuid);
     const name = asset.name ?? asset.uuid;
     const length = asset.duration ? clock(asset.duration) : "";
     const list = this.#mode === "list";
-    const marks = flags.map((flag) => h("span", { class: "flag" }, say("flag", flag)));
+    const marks = [
+      ...flags.map((flag) => h("span", { class: "flag" }, say("flag", flag))),
+      ...(sidecars ? [h("span", { class: "sidecars", title: t("sidecars_with", { n: sidecars }) }, h("span", { "aria-hidden": "true" }, `+${sidecars}`), h("span", { class: "aloud" }, t("sidecars_with", { n: sidecars })))] : []),
+    ];
     const frame = h("div", { class: `frame ${asset.media_type.toLowerCase()}` });
     if (asset.thumb_url) void showPicture(frame, asset.thumb_url, signal);
     else frame.append(h("span", { class: "no-picture" }, say("media", asset.media_type)));
@@ -203,13 +206,14 @@ export class Shelf extends HTMLElement {
       h("div", { class: "caption" }, named(name, { class: "name", title: plain(name) }),
         h("span", { class: "meta" },
           h("span", { class: "state", "data-state": state }, say("state", state)),
-          list ? h("span", null, marks) : marks,
+          list && h("span", { class: "marks" }, marks),
           (list || length) && h("span", { class: "length" }, length),
           h("span", { class: list ? "kind" : "kind aloud" }, say("media", asset.media_type)),
           list && h("span", { class: "date" }, asset.captured_at ? day(asset.captured_at) : "–"),
           list && h("span", { class: "tags" }, (asset.tags ?? []).map(plain).join(", ")),
         ),
       ),
+      !list && marks.length > 0 && h("span", { class: "marks" }, marks),
     ); // prettier-ignore
   }
 

@@ -12,11 +12,15 @@ import { whyPanel } from "./why.js";
 
 /** @typedef {import("../api.js").Schemas} Schemas */
 /** @typedef {Schemas["AssetSummary"]} Asset */
+/** @typedef {Array<[string, number]>} Flagged */
 /** @typedef {{asset: Asset, jobs: Schemas["JobReport"][]}} Failed */
 
 const EVERY_MS = 5000;
 const SOON_MS = 400;
 const FAILED_SHOWN = 50;
+const FLAGGED_COUNTED = 100;
+/** What no system can put right by itself, the most pressing first. */
+const LOOKED_AT = ["parked", "fixity_mismatch", "missing", "changed"];
 
 class Activity extends HTMLElement {
   #timer = 0;
@@ -41,9 +45,10 @@ class Activity extends HTMLElement {
     clearTimeout(this.#timer);
     try {
       const failed = await this.#failed();
+      const flagged = await this.#flagged();
       const ops = isAdmin() ? await Promise.all(["jobs", "agents", "storages", "unmatched-sidecars"].map((path) => get(`/ops/${path}`))) : null;
       if (!this.isConnected) return;
-      this.#show(failed, ops);
+      this.#show(failed, flagged, ops);
       this.#timer = setTimeout(() => void this.#look(), EVERY_MS);
     } catch (error) {
       if (!this.isConnected) return;
@@ -61,24 +66,31 @@ class Activity extends HTMLElement {
     );
   }
 
-  /** @param {Failed[]} failed @param {any[] | null} ops */
-  #show(failed, ops) {
-    const of = JSON.stringify([failed, ops]);
+  /** How many assets have a flag that a person has to look at, by flag. */
+  async #flagged() {
+    const counts = await Promise.all(LOOKED_AT.map(async (flag) => (await get("/assets", { query: { flag, limit: FLAGGED_COUNTED } })).items.length));
+    return /** @type {Flagged} */ (LOOKED_AT.map((flag, at) => [flag, counts[at]])).filter(([, n]) => n > 0);
+  }
+
+  /** @param {Failed[]} failed @param {Flagged} flagged @param {any[] | null} ops */
+  #show(failed, flagged, ops) {
+    const of = JSON.stringify([failed, flagged, ops]);
     if (of === this.#told || this.contains(document.activeElement?.closest("button, summary") ?? null)) return;
     this.#told = of;
-    fill(this, h("h1", null, t("nav_activity")), h("p", null, h("a", { href: "/batches" }, t("batches_title"))), needs(failed, ops?.[2].items ?? [], () => void this.#look()), ops ? now(ops) : h("p", { class: "soft" }, t("activity_person")));
+    fill(this, h("h1", null, t("nav_activity")), needs(failed, flagged, ops?.[2].items ?? [], () => void this.#look()), h("p", null, h("a", { href: "/batches" }, t("batches_title"))), ops ? now(ops) : h("p", { class: "soft" }, t("activity_person")));
   }
 }
 
-/** @param {Failed[]} failed @param {Schemas["StorageHealth"][]} storages @param {() => void} again */
-function needs(failed, storages, again) {
+/** @param {Failed[]} failed @param {Flagged} flagged @param {Schemas["StorageHealth"][]} storages @param {() => void} again */
+function needs(failed, flagged, storages, again) {
   const offline = storages.filter((storage) => storage.health === "OFFLINE");
-  if (!failed.length && !offline.length) return h("p", { class: "all-well" }, t("activity_well"));
+  if (!failed.length && !flagged.length && !offline.length) return h("p", { class: "all-well" }, t("activity_well"));
   return h(
     "section",
     { class: "needs", "aria-labelledby": "needs" },
     h("h2", { id: "needs" }, t("activity_needs")),
     offline.map((storage) => h("p", { class: "flag-line" }, h("strong", null, t("storage_offline", { id: storage.storage_id.slice(0, 8) })), " ", plain(storage.health_reason ?? ""), " ", storage.health_since && when(storage.health_since))),
+    flagged.map(([flag, n]) => h("p", { class: "flag-line" }, h("a", { href: `/?in=${flag}` }, h("strong", null, t(n < FLAGGED_COUNTED ? "flagged_n" : "flagged_more", { n, flag: say("flag", flag) }))), " ", say("flag_help", flag))),
     causes(failed).map(([cause, list]) => causeOf(cause, list, again)),
   );
 }

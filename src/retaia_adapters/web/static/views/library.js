@@ -10,7 +10,8 @@ import { number } from "../lib/format.js";
 import { keycap, shortcuts } from "../lib/keys.js";
 import { isAdmin } from "../lib/person.js";
 import { go } from "../lib/router.js";
-import { NO_FLAGS, Shelf } from "../lib/shelf.js";
+import { MarkBook } from "../lib/marks.js";
+import { Shelf } from "../lib/shelf.js";
 import { announce, blank, explain, note } from "../lib/tell.js";
 import { say, t } from "../lib/words.js";
 import { compare, FEWEST, MOST } from "./compare.js";
@@ -38,8 +39,7 @@ class Library extends HTMLElement {
   #bar = h("div", { class: "chosen", hidden: true });
   /** @type {Record<string, number>} */
   #counts = {};
-  /** @type {Map<string, string[]>} */
-  #flags = new Map();
+  #marks = new MarkBook();
   /** @type {Array<() => void>} */
   #ends = [];
   #soon = 0;
@@ -47,7 +47,9 @@ class Library extends HTMLElement {
 
   connectedCallback() {
     this.dataset.follows = "";
-    this.#shelf.flags = (uuid) => this.#flags.get(uuid) ?? NO_FLAGS;
+    this.#marks.open();
+    this.#shelf.marks = (uuid) => this.#marks.of(uuid);
+    this.#on(this.#marks, "change", () => this.#shelf.dispatchEvent(new Event("scroll")));
     fill(this, this.#side, h("div", { class: "work" }, h("h1", { class: "aloud" }, t("nav_library")), this.#filters(), this.#bar, this.#empty, this.#shelf, this.#line));
     this.addEventListener("address", () => this.#show());
     this.#shelf.addEventListener("open", () => this.#open());
@@ -68,6 +70,7 @@ class Library extends HTMLElement {
     places.set(this.#known, this.#shelf.place);
     for (const end of this.#ends) end();
     clearTimeout(this.#soon);
+    this.#marks.close();
     this.#feed.close();
   }
 
@@ -122,7 +125,7 @@ class Library extends HTMLElement {
     this.#feed.renew(asset);
   }
 
-  // Counts and flags
+  // Counts
 
   async #count() {
     if (isAdmin()) {
@@ -131,15 +134,12 @@ class Library extends HTMLElement {
     }
     for (const flag of FLAGS) await this.#mark(flag);
     this.#tellSide();
-    this.#shelf.dispatchEvent(new Event("scroll"));
   }
 
   /** @param {string} flag */
   async #mark(flag) {
     const answer = await get("/assets", { query: { flag, limit: 200 } }).catch(() => null);
     if (!answer) return;
-    for (const [uuid, flags] of this.#flags) this.#flags.set(uuid, flags.filter((one) => one !== flag));
-    for (const { uuid } of answer.items) this.#flags.set(uuid, [...(this.#flags.get(uuid) ?? []), flag]);
     if (!(flag in this.#counts) || answer.items.length) this.#counts[flag] = Math.max(this.#counts[flag] ?? 0, answer.items.length);
     if (!answer.items.length) this.#counts[flag] = 0;
   }
