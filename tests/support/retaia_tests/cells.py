@@ -17,7 +17,7 @@ from retaia_adapters.http.document import BASE, Operation, load_document, operat
 from retaia_adapters.http.server import HttpServer
 from retaia_core.domain.accounts import Account, AccountId, Email, Role, new_account
 from retaia_core.domain.actors import ActorKind
-from retaia_core.domain.assets import Flag
+from retaia_core.domain.assets import Flag, Suggestion
 from retaia_core.domain.authorization import Caller
 from retaia_core.domain.clients import Client, ClientKind
 from retaia_core.domain.identifiers import AssetId, RelPath
@@ -141,6 +141,7 @@ class World:
             size=seen.st_size if seen else 1,
             mtime_ns=seen.st_mtime_ns if seen else 1,
             flags=frozenset({Flag.UNPROCESSABLE}) if state is State.READY else frozenset(),
+            suggestions=(Suggestion(tag="text", source="model"),),
         )
         await self.services.store.transact(lambda tx: tx.add_assets([asset]))
         return asset.uuid
@@ -220,6 +221,7 @@ async def world(folder: Path, store_url: str) -> AsyncIterator[World]:
         environ={
             "RETAIA_STORE_URL": store_url,
             "RETAIA_FEATURES_ENABLED": ",".join(FEATURES),
+            "RETAIA_PROCESSING_ENABLED": "suggest_tags",
         },
     )
     root = folder / "footage"
