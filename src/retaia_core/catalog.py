@@ -12,7 +12,7 @@ from .domain.identifiers import ProfileName, parse_capability, parse_name
 from .domain.job_types import JOB_TYPES, JobType
 from .domain.media import MEDIA_FORMATS, MediaFormat, MediaType
 from .domain.profiles import PROFILES, Profile, check_profile
-from .domain.sidecars import SIDECAR_RULES, SidecarRule, sidecar_extensions
+from .domain.sidecars import BY_PERSON, SIDECAR_RULES, SidecarRule, sidecar_extensions
 from .errors import PluginError, SettingsError, ValidationFailed
 
 Row = TypeVar("Row")
@@ -103,6 +103,8 @@ def build_catalog(
     """
     format_table = _index(formats, lambda row: row.extension, "media format")
     rules = tuple(_index(sidecar_rules, lambda row: row.name, "sidecar rule").values())
+    if any(rule.name == BY_PERSON for rule in rules):
+        raise PluginError(f"no sidecar rule may be named {BY_PERSON!r}: that is a person's word")
     return _check(
         Catalog(
             formats=format_table,

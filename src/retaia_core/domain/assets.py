@@ -31,12 +31,16 @@ class Flag(StrEnum):
 
 @frozen(kw_only=True)
 class AttachedSidecar:
-    """A sidecar that moves, is renamed and is purged with its asset; ``rule`` is what attached it."""
+    """A sidecar that moves, is renamed and is purged with its asset; ``rule`` is what attached it.
+
+    ``missing`` is only one that a person attached: its file was not there at the last scan.
+    """
 
     path: RelPath
     rule: str
     size: int
     mtime_ns: int
+    missing: bool = False
 
 
 @frozen(kw_only=True)

@@ -26,6 +26,7 @@ ORIGINAL = "original"
 SAME_MTIME_NS = 1_000_000_000
 """Network filesystems round times, up to a whole second; an agent's smaller difference is no change."""
 
+_MARK = re.compile(r"__[a-z0-9]{6}$")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -125,7 +126,12 @@ class Fixity:
 def _role(stem: str, name: str) -> str:
     if name[: len(stem)].casefold() == stem.casefold() and len(name) > len(stem):
         return name[len(stem) :]
-    return name
+    # What a person attached may have a stem of its own, to which a new name of the group adds its mark.
+    mark = _MARK.search(stem)
+    own, dot, extension = name.rpartition(".")
+    if mark is None or not own.endswith(mark[0]):
+        return name
+    return f"{own.removesuffix(mark[0])}{dot}{extension}"
 
 
 def files_of(asset: Asset) -> tuple[GroupFile, ...]:

@@ -27,6 +27,19 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
         "asset.returned": "{who} saw its file again",
         "asset.missing": "{who} did not see its file any more; nothing was deleted by Retaia",
         "asset.moved_by_hand": "{who} saw that somebody moved it by hand[ from {source!r}][ to {target!r}]",
+        # Sidecars that a person attached
+        "sidecar.attached": "{who} attached the sidecar {sidecar!r} to it",
+        "sidecar.detached": "{who} took the sidecar {sidecar!r} off it",
+        "sidecar.missing": (
+            "{who} did not see the sidecar {sidecar!r} any more, which a person attached: "
+            "it moves once that is back or taken off"
+        ),
+        "sidecar.returned": "{who} saw the sidecar {sidecar!r} again, which a person attached",
+        "sidecar.changed": "{who} saw that the sidecar {sidecar!r} changed, which a person attached",
+        "sidecar.left_behind": (
+            "{who} saw that the sidecar {sidecar!r}, which a person attached, is not beside it any more "
+            "after it was moved by hand: it belongs to nothing now"
+        ),
         # Prepared by agents
         "asset.claim": "{who} began to prepare it for review",
         "asset.complete": "{who} saw that all required work on it is done",

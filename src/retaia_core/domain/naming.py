@@ -50,13 +50,17 @@ def stem_of(name: str) -> str:
 def renamed(name: str, stem: str, mark: str) -> str:
     """Give one member of a group the group's new name; its own spelling of the stem is kept.
 
-    A spelling may be longer than the stem: ``ß`` and ``SS`` are one letter without case.
+    A spelling may be longer than the stem: ``ß`` and ``SS`` are one letter without case. A member that
+    a person attached may have another stem altogether, and keeps that.
 
     >>> renamed("A001.jpg.xmp", "A001", "x1y2z3"), renamed("a001.XMP", "A001", "x1y2z3")
     ('A001__x1y2z3.jpg.xmp', 'a001__x1y2z3.XMP')
+    >>> renamed("notes.xmp", "A0010203", "x1y2z3")
+    'notes__x1y2z3.xmp'
     """
     folded = stem.casefold()
-    end = next((i for i in range(len(name) + 1) if name[:i].casefold() == folded), len(stem))
+    own = len(stem_of(name))
+    end = next((i for i in range(len(name) + 1) if name[:i].casefold() == folded), own)
     return f"{name[:end]}__{mark}{name[end:]}"
 
 

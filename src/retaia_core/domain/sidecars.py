@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
+from types import MappingProxyType
 from typing import NamedTuple
 
 from attrs import frozen
@@ -13,6 +14,8 @@ from .media import MediaType, extension_of
 from .naming import stem_of
 
 LEGACY_VIDEO = "video_legacy_sidecars"
+BY_PERSON = "by_person"
+"""The rule of what a person attached; no table has a row of this name."""
 
 
 @frozen(kw_only=True)
@@ -99,14 +102,21 @@ def _resolve(
     return Trace(sidecar=name, rule=rule.name, parent=found[0].name)
 
 
+_NOBODY: Mapping[str, str] = MappingProxyType({})
+
+
 def attach(
     sidecars: Iterable[str],
     parents: Sequence[Parent],
     *,
     rules: Sequence[SidecarRule] = SIDECAR_RULES,
     policies: frozenset[str] = frozenset(),
+    by_person: Mapping[str, str] = _NOBODY,
 ) -> tuple[Trace, ...]:
     """Decide for each sidecar of one folder, by name; the order of the input does not matter.
+
+    ``by_person`` has the parents that people gave to sidecars: their word stands, whatever the rules
+    say, and the rules decide for the others as if those were not there.
 
     >>> photo = Parent(name="A001.jpg", media_type=MediaType.PHOTO)
     >>> attach(["a001.XMP"], [photo])[0].parent
@@ -116,7 +126,24 @@ def attach(
     <Unmatched.AMBIGUOUS_PARENT: 'ambiguous_parent'>
     >>> attach(["A001.jpg.xmp"], [photo, twin])[0].parent
     'A001.jpg'
+    >>> attach(["A001.xmp"], [photo, twin], by_person={"A001.xmp": "A001.png"})[0].parent
+    'A001.png'
     """
+    names = frozenset(sidecars)
+    said = [
+        Trace(sidecar=name, rule=BY_PERSON, parent=by_person[name])
+        for name in by_person.keys() & names
+    ]
+    by_rule = _by_rules(names - by_person.keys(), parents, rules, policies)
+    return tuple(sorted((*said, *by_rule), key=lambda trace: trace.sidecar)) if said else by_rule
+
+
+def _by_rules(
+    sidecars: Iterable[str],
+    parents: Sequence[Parent],
+    rules: Sequence[SidecarRule],
+    policies: frozenset[str],
+) -> tuple[Trace, ...]:
     by_extension: dict[str, list[SidecarRule]] = defaultdict(list)
     for rule in rules:
         by_extension[rule.extension].append(rule)

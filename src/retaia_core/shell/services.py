@@ -12,6 +12,7 @@ from ..ports.security_log import SecurityLog
 from ..ports.store import Store
 from ..usecases.agents import Agents
 from ..usecases.annotations import Annotations
+from ..usecases.attachments import Attachments
 from ..usecases.bulk_decisions import BulkDecisions
 from ..usecases.certificates import Certificates
 from ..usecases.clients import Clients
@@ -55,6 +56,7 @@ class Services:
     uploads: Uploads
     review: Review
     annotations: Annotations
+    attachments: Attachments
     bulk_decisions: BulkDecisions
     previews: Previews
     moves: Moves

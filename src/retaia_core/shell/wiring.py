@@ -29,6 +29,7 @@ from ..ports.store import Store
 from ..settings import Settings
 from ..usecases.agents import Agents
 from ..usecases.annotations import Annotations
+from ..usecases.attachments import Attachments
 from ..usecases.bulk_decisions import BulkDecisions
 from ..usecases.certificates import Certificates
 from ..usecases.clients import Clients
@@ -191,6 +192,7 @@ def wire(settings: Settings, plugins: Plugins, store: Store) -> Services:
         ),
         review=Review(store=store, clock=clock, ids=ids, catalog=catalog, fields=fields),
         annotations=Annotations(store=store, clock=clock, fields=fields),
+        attachments=Attachments(store=store, clock=clock, catalog=catalog, storages=storages),
         bulk_decisions=BulkDecisions(store=store, clock=clock, ids=ids),
         previews=Previews(store=store, clock=clock),
         moves=moves,

@@ -15,6 +15,7 @@ from attrs import evolve, frozen
 from ..catalog import Catalog
 from ..domain.actors import SYSTEM
 from ..domain.assets import Asset, AttachedSidecar, Flag
+from ..domain.attachments import by_person, followed, news
 from ..domain.discovery import (
     Arrival,
     Finding,
@@ -29,12 +30,14 @@ from ..domain.discovery import (
 from ..domain.identifiers import AssetId, StorageId, folder_of, name_of
 from ..domain.lifecycle import State
 from ..domain.media import extension_of
+from ..domain.moves import DiskFile
 from ..domain.scans import ScanReport, UnmatchedSidecar
 from ..domain.storage import Storage
 from ..errors import StateConflict, StorageOffline
 from ..ports.clock import Clock, Ids
 from ..ports.originals import FolderListing
 from ..ports.store import Store, Transaction
+from .attachments import forget_unmatched, unsettle
 from .scan_compare import ComparedFolder, Comparison, count_folder, discovers, folder_record
 from .scan_tally import ScanOptions, Tally, report
 from .scan_walk import FolderContents, WalkStep, join, seen_files, walk_on
@@ -210,6 +213,8 @@ class Discovery:
             )
         )
         for folder in folders:
+            if not tally.first:
+                _refuse_other_words(tx, folder, tally)
             for before, finding in folder.findings:
                 if finding.asset != before:
                     self._save(tx, before, finding, now)
@@ -228,6 +233,8 @@ class Discovery:
             if saved.path != before.path:
                 data |= {"source": before.path, "target": saved.path}
             record(tx, saved.subject, f"asset.{noted}", SYSTEM, now, **data)
+        for path, said in news(before, saved):
+            record(tx, saved.subject, f"sidecar.{said}", SYSTEM, now, sidecar=path)
         if {Noted.STABLE, Noted.REPLACED} & set(finding.noted):
             open_review(tx, saved, self.catalog, self.ids, now)
 
@@ -309,14 +316,15 @@ class Discovery:
         sidecars: dict[int, Mapping[str, tuple[AttachedSidecar, ...]]] = {}
         for contents, arrival in held:
             if id(contents) not in sidecars:
-                sidecars[id(contents)] = comparison.sidecars(contents)
+                there = tx.assets_in_folder(storage_id, contents.listing.folder)
+                sidecars[id(contents)] = comparison.sidecars(contents, there)
             seen, path = arrival.seen, arrival.seen.path
             name = name_of(path)
             mine = sidecars[id(contents)].get(name, ())
             if path in matches.moved:
                 asset = by_id[matches.moved[path]]
                 finding = moved_by_hand(asset, path, now)
-                moved = evolve(finding.asset, sidecars=mine)
+                moved = _with_persons(tx, asset, contents, evolve(finding.asset, sidecars=mine))
                 self._save(tx, asset, evolve(finding, asset=moved), now)
                 counts[Noted.MOVED.value] += 1
                 counts[Noted.MISSING.value] -= 1
@@ -342,6 +350,37 @@ class Discovery:
         tx.save_storage(evolve(storage, scans=number, last_scan_at=self.clock.now()))
         tally.unmatched = len(tx.unmatched(storage_id))
         return number
+
+
+def _refuse_other_words(tx: Transaction, folder: ComparedFolder, tally: Tally) -> None:
+    """Compare a folder anew where a person attached a sidecar in it, or took one off, meanwhile.
+
+    Raises:
+        StateConflict: that happened.
+    """
+    seen = {s.path for before, _ in folder.findings for s in by_person(before)}
+    if not folder.traces and not seen:
+        return
+    known = tx.assets_in_folder(tally.storage.storage_id, folder.listing.folder)
+    if seen != {s.path for asset in known for s in by_person(asset)}:
+        raise StateConflict("what a person attached changed meanwhile")
+
+
+def _with_persons(tx: Transaction, before: Asset, contents: FolderContents, moved: Asset) -> Asset:
+    """An asset that was moved by hand, with what a person attached to it as far as that lies beside it."""
+    if not by_person(before):
+        return moved
+    folder = contents.listing.folder
+    files = {
+        name: DiskFile(size=size, mtime_ns=mtime) for name, size, mtime in contents.listing.files
+    }
+    there = followed(before, folder, files)
+    paths = [sidecar.path for sidecar in there]
+    forget_unmatched(tx, before.storage_id, folder, paths)
+    unsettle(tx, before.storage_id, folder_of(before.path))
+    others = (sidecar for sidecar in moved.sidecars if sidecar.path not in paths)
+    sidecars = sorted((*others, *there), key=lambda sidecar: sidecar.path)
+    return evolve(moved, sidecars=tuple(sidecars))
 
 
 def _unsure(

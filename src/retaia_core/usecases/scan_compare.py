@@ -10,11 +10,12 @@ from attrs import evolve, frozen
 
 from ..catalog import Catalog
 from ..domain.assets import Asset, AttachedSidecar, Flag
+from ..domain.attachments import by_person, parents_by_person, seen_again
 from ..domain.discovery import Finding, FoundFile, Noted, SeenFile, Skip, miss, sight
 from ..domain.lifecycle import State
 from ..domain.media import MediaType, extension_of
 from ..domain.scans import FolderRecord
-from ..domain.sidecars import Parent, Trace, attach
+from ..domain.sidecars import BY_PERSON, Parent, Trace, attach
 from ..domain.storage import Layout
 from ..ports.clock import Clock, Ids
 from ..ports.originals import Entry, FolderListing, Originals
@@ -55,7 +56,8 @@ class Comparison:
     def folder(self, contents: FolderContents, known: Sequence[Asset]) -> ComparedFolder:
         """Compare one folder with the assets that are known in it."""
         now = self.clock.now()
-        traces = self._attach(contents)
+        persons = parents_by_person(known, contents.listing.folder)
+        traces = self._attach(contents, persons)
         sidecars = _by_parent(contents, traces)
         findings: list[tuple[Asset, Finding]] = []
         if known:
@@ -95,8 +97,8 @@ class Comparison:
             for uuid, ((name, size, mtime_ns), media_type) in zip(uuids, strangers, strict=True)
         ]
 
-    def _attach(self, contents: FolderContents) -> tuple[Trace, ...]:
-        if not contents.sidecars:
+    def _attach(self, contents: FolderContents, persons: Mapping[str, str]) -> tuple[Trace, ...]:
+        if not contents.sidecars and not persons:
             return ()
         parents = [Parent(entry.name, media_type) for entry, media_type in contents.media]
         types = self.catalog.media_types
@@ -104,8 +106,10 @@ class Comparison:
             Parent(name=name, media_type=types[extension_of(name)]) for name in contents.empty
         ]
         names = [entry.name for entry in contents.sidecars]
-        policies = self.tally.options.policies
-        return attach(names, parents, rules=self.catalog.sidecar_rules, policies=policies)
+        if persons:  # A plugin whose rule knew the extension may be gone.
+            names += [entry.name for entry in contents.listing.files if entry.name in persons]
+        policies, rules = self.tally.options.policies, self.catalog.sidecar_rules
+        return attach(names, parents, rules=rules, policies=policies, by_person=persons)
 
     def _sight(
         self,
@@ -124,13 +128,19 @@ class Comparison:
         if after.fingerprint is None and {Noted.STABLE, Noted.REPLACED} & set(finding.noted):
             after = evolve(after, fingerprint=self.originals.fingerprint(seen))
         attached = sidecars.get(asset.name, ())
+        if persons := by_person(asset):
+            unseen = [s.path for s in persons if self.tally.hidden(s.path)]
+            attached = seen_again(asset, attached, unseen)
         if attached != asset.sidecars:
             after = evolve(after, sidecars=attached, updated_at=now)
         return evolve(finding, asset=after)
 
-    def sidecars(self, contents: FolderContents) -> Mapping[str, tuple[AttachedSidecar, ...]]:
-        """The attached sidecars of a folder, by the name of their parent."""
-        return _by_parent(contents, self._attach(contents))
+    def sidecars(
+        self, contents: FolderContents, known: Sequence[Asset]
+    ) -> Mapping[str, tuple[AttachedSidecar, ...]]:
+        """The attached sidecars of a folder, by the name of their parent; ``known`` are its assets."""
+        persons = parents_by_person(known, contents.listing.folder)
+        return _by_parent(contents, self._attach(contents, persons))
 
 
 def discovers(layout: Layout, folder: str) -> bool:
@@ -143,7 +153,8 @@ def _by_parent(
 ) -> Mapping[str, tuple[AttachedSidecar, ...]]:
     """The attached sidecars of a folder, by the name of their parent."""
     found: dict[str, list[AttachedSidecar]] = {}
-    entries = {entry.name: entry for entry in contents.sidecars}
+    spoken = any(trace.rule == BY_PERSON for trace in traces)
+    entries = {e.name: e for e in (contents.listing.files if spoken else contents.sidecars)}
     for trace in traces:
         if trace.parent is None:
             continue

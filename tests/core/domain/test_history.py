@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import retaia_core
+from retaia_core.domain.attachments import News
 from retaia_core.domain.discovery import Noted
 from retaia_core.domain.fixity import news
 from retaia_core.domain.history import (
@@ -48,6 +49,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "asset.{action.lower()}": tuple(
         f"asset.{a.lower()}" for a in (Action.COMPLETE, Action.RELEASE)
     ),
+    "sidecar.{said}": tuple(f"sidecar.{said}" for said in News),
     "decision.{action.lower()}": ("decision.keep", "decision.reject", "decision.clear"),
     "{move.operation}.{outcome.lower()}": tuple(
         f"{operation}.{outcome.lower()}"

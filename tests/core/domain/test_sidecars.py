@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from retaia_core.domain.media import MEDIA_FORMATS, MediaType, extension_of, media_type_of, table_of
 from retaia_core.domain.sidecars import (
+    BY_PERSON,
     LEGACY_VIDEO,
     SIDECAR_RULES,
     Parent,
@@ -109,6 +110,25 @@ class TestResolution:
                 wishes[name] = Unmatched.AMBIGUOUS_PARENT
         traces = attach(sidecars, parents, policies=policies)
         assert {t.sidecar: t.reason or t.parent for t in traces} == wishes
+
+    @given(SIDECARS, PARENTS, POLICIES, st.data())
+    def test_a_persons_word_stands(
+        self,
+        sidecars: list[str],
+        parents: list[Parent],
+        policies: frozenset[str],
+        data: st.DataObject,
+    ) -> None:
+        """No rule overrides it, and the others are decided as if those sidecars were not there."""
+        names = st.sampled_from([p.name for p in parents] or ["gone.jpg"])
+        said = data.draw(st.dictionaries(st.sampled_from(sidecars or ["none.xmp"]), names))
+        traces = attach(sidecars, parents, policies=policies, by_person=said)
+        mine = {t.sidecar: t.parent for t in traces if t.rule == BY_PERSON}
+        assert mine == {name: parent for name, parent in said.items() if name in sidecars}
+        others = tuple(t for t in traces if t.rule != BY_PERSON)
+        left = [name for name in sidecars if name not in said]
+        assert others == attach(left, parents, policies=policies)
+        assert [t.sidecar for t in traces] == sorted(t.sidecar for t in traces)
 
     @given(SIDECARS, PARENTS, POLICIES, st.randoms(use_true_random=False))
     def test_the_order_of_the_input_does_not_matter(

@@ -33,6 +33,7 @@ from retaia_core.testing.memory_security import MemorySecurityLog
 from retaia_core.testing.memory_store import MemoryStore
 from retaia_core.usecases.agents import Agents
 from retaia_core.usecases.annotations import Annotations
+from retaia_core.usecases.attachments import Attachments
 from retaia_core.usecases.bulk_decisions import BulkDecisions
 from retaia_core.usecases.clients import Clients
 from retaia_core.usecases.devices import Devices
@@ -193,6 +194,12 @@ class House:
             store=self.store, clock=self.clock, ids=self.ids, catalog=self.catalog,
             fields=self.fields,
         )  # fmt: skip
+
+    @property
+    def attachments(self) -> Attachments:
+        return Attachments(
+            store=self.store, clock=self.clock, catalog=self.catalog, storages=self.storages
+        )
 
     @property
     def annotations(self) -> Annotations:

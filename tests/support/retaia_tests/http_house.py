@@ -119,6 +119,7 @@ def services_of(house: House, plugins: Plugins | None = None) -> Services:
         uploads=house.uploads,
         review=house.review,
         annotations=house.annotations,
+        attachments=house.attachments,
         bulk_decisions=house.bulk,
         previews=Previews(store=house.store, clock=house.clock),
         moves=house.moves,
