@@ -28,7 +28,7 @@ from retaia_core.domain.lifecycle import TRANSITIONS, State
 from retaia_core.domain.media import MEDIA_FORMATS, MediaType
 from retaia_core.domain.profiles import PROFILES
 from retaia_core.domain.security_events import EVENT_KINDS, SecurityEvent
-from retaia_core.domain.sidecars import SIDECAR_RULES, Unmatched
+from retaia_core.domain.sidecars import BY_PERSON, SIDECAR_RULES, Unmatched
 from retaia_core.errors import RetaiaError
 from retaia_core.hooks import Role, hookspec, specs
 
@@ -177,6 +177,9 @@ def sidecars() -> str:
         table(("extension", "parent", "rule", "active"), rows),
         "A sidecar that is not attached stays where it is, with one of these reasons: "
         f"{_codes(Unmatched)}.",
+        "A person may attach one to an asset of its folder all the same "
+        "([](#unmatched-sidecars)). Then it "
+        f"stands under {_code(BY_PERSON)}, and no rule overrides that.",
     )
 
 

@@ -127,6 +127,32 @@ def settings(at: Stage, page: Browser) -> None:
     assert str(at.machine.home) not in text(page, "main")
 
 
+def test_what_a_sidecar_belongs_to(machine: Machine, tmp_path: Path, page: Browser) -> None:
+    """Chosen among the assets beside it, kept over scans, and taken back."""
+    inbox = tmp_path / "storage" / "INBOX"
+    photos(inbox, ("a.jpg", "a.png"))
+    (inbox / "a.xmp").write_text("<x/>")
+    with stage(machine, tmp_path / "storage") as at:
+        at.enter(page, path="/activity")
+        press_on(page, "a", "Say what they belong to")
+        showing(page, ".unmatched", "several files have its name")
+        press_on(page, ".row-acts button", "Attach")
+        page.wait("document.activeElement.matches('select')")
+        assert page.run("document.activeElement.options.length") == 2
+        page.press("ArrowDown")
+        page.press("Tab")
+        page.press("Enter")
+        showing(page, ".attached", "a.xmp belongs to")
+        showing(page, "main", "Every sidecar belongs to something.")
+        listed = at.machine.run("sidecars", "list", "--json").document["sidecars"]
+        assert listed == []
+        told = at.machine.run("assets", "show", "INBOX/a.png", "--json").document
+        assert told["sidecars"] == ["INBOX/a.xmp"]
+        press_on(page, ".attached button", "Take back")
+        showing(page, ".unmatched", "several files have its name")
+        assert page.complaints == []
+
+
 def test_administration(machine: Machine, tmp_path: Path, page: Browser) -> None:
     """Add, vouch, disable, enable, send a message; let in, rotate, revoke; switch; read settings."""
     photos(tmp_path / "storage" / "INBOX", ("a.jpg",))
@@ -148,7 +174,13 @@ def test_who_is_no_administrator(machine: Machine, tmp_path: Path, page: Browser
         page.press("Enter")
         showing(page, "main", "This is for administrators")
         assert "Administration" not in text(page, "nav")
-        for path in ("/admin", "/admin/clients", "/admin/features", "/admin/settings"):
+        for path in (
+            "/admin",
+            "/admin/clients",
+            "/admin/features",
+            "/admin/settings",
+            "/admin/sidecars",
+        ):
             walk(page, path)
             showing(page, "main", "This is for administrators")
         walk(page, "/account")

@@ -209,6 +209,11 @@ def admin(at: Stage, page: Browser) -> Iterator[str]:
     walk(page, "/admin/settings")
     page.wait("document.querySelector('.settings tbody tr')")
     yield "admin-settings"
+    walk(page, "/admin/sidecars")
+    page.wait("document.querySelector('.unmatched .row-acts button')")
+    page.run("document.querySelector('.unmatched .row-acts button').click()")
+    page.wait("document.activeElement.matches('.unmatched select')")
+    yield "admin-sidecars"
 
 
 TOUR: tuple[Callable[[Stage, Browser], Iterator[str]], ...] = (
@@ -226,6 +231,7 @@ def test_every_page(
     pictures.mkdir(parents=True, exist_ok=True)
     found: list[str] = []
     shutil.copy(footage / "INBOX" / "denali.webp", footage / "INBOX" / HOSTILE)
+    (footage / "INBOX" / "of nothing.xmp").write_text("<x/>")
     with (
         browser(tmp_path / "profile", language=language) as page,
         stage(machine, footage) as at,

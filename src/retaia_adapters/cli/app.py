@@ -25,6 +25,7 @@ from . import (
     purge,
     recover,
     settings,
+    sidecars,
     user,
     verify,
 )
@@ -54,6 +55,7 @@ def build_app() -> App:
         history,
         doctor,
         settings,
+        sidecars,
         user,
         client,
     ):

@@ -31,7 +31,8 @@ POLICY = (
 """The Content-Security-Policy: nothing inline, nothing from elsewhere, no markup made from text."""
 
 VIEWS = re.compile(
-    r"/(?:|library|activity|account|device|admin(?:/(?:people|clients|features|settings))?|apply"
+    r"/(?:|library|activity|account|device|apply"
+    r"|admin(?:/(?:people|clients|features|settings|sidecars))?"
     r"|review(?:/[0-9a-f-]{36})?|compare/[0-9a-f,-]{1,400}|batches(?:/[\w-]{1,100})?|purge)"
 )
 """The addresses that the page answers; which view one shows is told apart in the browser."""

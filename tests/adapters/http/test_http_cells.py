@@ -13,8 +13,16 @@ from retaia_core.domain.authorization import Caller
 from retaia_core.domain.lifecycle import State
 
 ON_ASSETS = [o for o in OPERATIONS if "{uuid}" in o.path]
-NEEDS_MORE = {"claimBundle", "initUpload", "putUploadPart", "completeUpload", "waiveCopyProof"}
-"""These are refused in many states for what is not there (a job, an upload, a file), another matter."""
+NEEDS_MORE = {
+    "attachSidecar",
+    "detachSidecar",
+    "claimBundle",
+    "initUpload",
+    "putUploadPart",
+    "completeUpload",
+    "waiveCopyProof",
+}
+"""These are refused in many states for what is not there (a job, a file, a sidecar), another matter."""
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

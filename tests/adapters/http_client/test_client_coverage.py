@@ -144,6 +144,12 @@ CALLS: Mapping[str, Call] = {
     "POST /assets/{uuid}/derived/upload/part": lambda c, p: c.uploads.receipt(U, "u", 1),
     "GET /assets/{uuid}/derived/upload/{upload_id}": lambda c, p: c.uploads.state(U, "u"),
     "GET /assets/{uuid}/facts": lambda c, p: c.assets.facts(U),
+    "GET /assets/{uuid}/sidecars": lambda c, p: c.assets.sidecars(U),
+    "POST /assets/{uuid}/sidecars": lambda c, p: c.assets.attach_sidecar(U, "INBOX/a.xmp"),
+    "POST /assets/{uuid}/sidecars/detach": lambda c, p: c.assets.detach_sidecar(U, "INBOX/a.xmp"),
+    "GET /ops/unmatched-sidecars/candidates": lambda c, p: c.ops.sidecar_candidates(
+        "nas", "INBOX/a.xmp"
+    ),
     "GET /assets/{uuid}/fixity": lambda c, p: c.assets.fixity(U),
     "GET /assets/{uuid}/history": lambda c, p: c.assets.history(U, limit=2),
     "GET /batches/moves/{batch_id}/history": lambda c, p: c.batches.history("b", limit=2),

@@ -24,6 +24,7 @@ from . import (
     parked,
     proofs,
     purge,
+    sidecars,
 )
 
 HANDLERS: Mapping[str, Handler] = {
@@ -45,4 +46,5 @@ HANDLERS: Mapping[str, Handler] = {
     **parked.HANDLERS,
     **proofs.HANDLERS,
     **purge.HANDLERS,
+    **sidecars.HANDLERS,
 }

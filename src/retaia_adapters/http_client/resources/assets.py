@@ -15,6 +15,7 @@ from ..values.assets import (
     AssetFixity,
     AssetPage,
     AssetSummary,
+    AttachedSidecars,
     Decision,
     Explanation,
     FieldDefinitions,
@@ -199,6 +200,34 @@ class Assets(Resource[M]):
     async def facts(self, uuid: str) -> AssetFacts:
         """Its technical facts."""
         return await self._engine.call(ask("GET", "/assets/{uuid}/facts", uuid), AssetFacts)
+
+    @operation
+    async def sidecars(self, uuid: str) -> AttachedSidecars:
+        """Its sidecars, and what attached each."""
+        request = ask("GET", "/assets/{uuid}/sidecars", uuid)
+        return await self._engine.call(request, AttachedSidecars)
+
+    @operation
+    async def attach_sidecar(self, uuid: str, path: str) -> AttachedSidecars:
+        """Say that an unmatched sidecar of its folder belongs to it.
+
+        Raises:
+            StateConflict: the sidecar is attached already, or the asset is being moved or locked.
+            ValidationFailed: they lie in different folders.
+        """
+        body = {"path": path}
+        request = ask("POST", "/assets/{uuid}/sidecars", uuid, body=body, again=True)
+        return await self._engine.call(request, AttachedSidecars)
+
+    @operation
+    async def detach_sidecar(self, uuid: str, path: str) -> AttachedSidecars:
+        """Take back that a person attached a sidecar.
+
+        Raises:
+            StateConflict: a rule attached it, or the asset is being moved or locked.
+        """
+        request = ask("POST", "/assets/{uuid}/sidecars/detach", uuid, body={"path": path})
+        return await self._engine.call(request, AttachedSidecars)
 
     @operation
     async def fixity(self, uuid: str) -> AssetFixity:

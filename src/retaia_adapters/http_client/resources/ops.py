@@ -16,6 +16,7 @@ from ..values.ops import (
     LocksPage,
     Readiness,
     SettingsInForce,
+    SidecarCandidates,
     Status,
     Storages,
     UnmatchedSidecar,
@@ -93,6 +94,13 @@ class Ops(Resource[M]):
     ) -> UnmatchedSidecarsPage:
         """A page of sidecars whose parent is not known."""
         return await self._page("unmatched-sidecars", UnmatchedSidecarsPage, limit, cursor)
+
+    @operation
+    async def sidecar_candidates(self, storage_id: str, path: str) -> SidecarCandidates:
+        """The assets that an unmatched sidecar may be attached to, the likeliest first."""
+        query = {"storage_id": storage_id, "path": path}
+        request = ask("GET", "/ops/unmatched-sidecars/candidates", query=query)
+        return await self._engine.call(request, SidecarCandidates)
 
     @series
     async def unmatched_sidecars(self: Ops[Async]) -> AsyncGenerator[UnmatchedSidecar, None]:

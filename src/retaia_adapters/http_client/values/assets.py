@@ -399,3 +399,20 @@ class MarkList:
     """The marks of assets that have some."""
 
     items: tuple[AssetMarks, ...]
+
+
+@frozen(kw_only=True)
+class AttachedSidecar:
+    """A sidecar of an asset; ``rule`` is ``by_person`` where a person said so."""
+
+    path: str
+    rule: str
+    missing: bool
+
+
+@frozen(kw_only=True)
+class AttachedSidecars:
+    """The sidecars of an asset."""
+
+    asset_uuid: str
+    sidecars: tuple[AttachedSidecar, ...]

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from attrs import field, frozen
 
-from .assets import JobStatus
+from .assets import AssetState, JobStatus
 
 
 @frozen(kw_only=True)
@@ -206,3 +206,20 @@ class SettingsInForce:
     """Every setting, by section."""
 
     items: tuple[SettingInForce, ...]
+
+
+@frozen(kw_only=True)
+class SidecarCandidate:
+    """An asset in the folder of an unmatched sidecar."""
+
+    asset_uuid: str
+    path: str
+    state: AssetState
+
+
+@frozen(kw_only=True)
+class SidecarCandidates:
+    """Why a sidecar is attached to nothing, and what it may be attached to."""
+
+    reason: str
+    items: tuple[SidecarCandidate, ...]

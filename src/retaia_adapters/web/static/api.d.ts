@@ -423,6 +423,14 @@ export interface Schemas {
     source: "DEFAULT" | "FILE" | "ENVIRONMENT" | "COMMAND_LINE";
     name?: string;
   };
+  SidecarCandidates: {
+    reason: string;
+    items: Array<{
+      asset_uuid: string;
+      path: string;
+      state: Schemas["AssetState"];
+    }>;
+  };
   StorageHealth: {
     storage_id: Schemas["StorageId"];
     role: string;

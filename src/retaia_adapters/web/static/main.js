@@ -23,6 +23,7 @@ import "./views/admin.js";
 import "./views/admin-clients.js";
 import "./views/admin-people.js";
 import "./views/admin-settings.js";
+import "./views/admin-sidecars.js";
 import "./views/apply.js";
 import "./views/batch.js";
 import "./views/batches.js";
@@ -49,6 +50,7 @@ const VIEWS = [
   [/^\/admin\/clients$/, "r-admin-clients", "clients", "/admin"],
   [/^\/admin\/features$/, "r-admin-features", "features", "/admin"],
   [/^\/admin\/settings$/, "r-admin-settings", "settings", "/admin"],
+  [/^\/admin\/sidecars$/, "r-admin-sidecars", "sidecars", "/admin"],
   [LIBRARY, "r-library", "nav_library", "/"],
 ];
 /** @type {Array<[string, Word]>} */

@@ -56,7 +56,10 @@ def full_asset() -> Asset:
         sightings=2,
         fingerprint="ab" * 32,
         flags=frozenset({Flag.CHANGED, Flag.PARKED}),
-        sidecars=(sidecar("ARCHIVE/day 1/plage 🏖️\n.srt"), sidecar("ARCHIVE/day 1/b.lrf")),
+        sidecars=(
+            sidecar("ARCHIVE/day 1/plage 🏖️\n.srt"),
+            sidecar("ARCHIVE/day 1/b.lrf", rule="by_person", missing=True),
+        ),
         facts={"duration_ms": 2**40, "fps": 23.976, "captured_at": "2024-05-06T07:08:09+02:00"},
         warnings=("the index was rebuilt",),
         derived=(derived(), derived("thumb", 0), derived("thumb", 1)),

@@ -166,7 +166,7 @@ function storagesOf(storages) {
 function unmatchedOf(unmatched) {
   if (!unmatched.length) return [];
   const row = (/** @type {Schemas["UnmatchedSidecar"]} */ one) => h("tr", null, h("td", null, named(one.path)), h("td", null, say("unmatched", one.reason)));
-  return [h("h2", null, t("unmatched_n", { n: unmatched.length })), table([t("file"), t("plan_why")], unmatched.map(row), "unmatched")];
+  return [h("h2", null, t("unmatched_n", { n: unmatched.length })), h("p", null, h("a", { href: "/admin/sidecars" }, t("sidecars_say"))), table([t("file"), t("plan_why")], unmatched.map(row), "unmatched")];
 }
 
 customElements.define("r-activity", Activity);

@@ -16,6 +16,7 @@ const PAGES = [
   ["/admin/clients", "clients", "clients_help"],
   ["/admin/features", "features", "features_help"],
   ["/admin/settings", "settings", "settings_help"],
+  ["/admin/sidecars", "sidecars", "sidecars_help"],
 ];
 
 /** A page for administrators: who is none is told so, and nothing is asked of the server. */
