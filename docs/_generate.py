@@ -178,7 +178,7 @@ def sidecars() -> str:
         "A sidecar that is not attached stays where it is, with one of these reasons: "
         f"{_codes(Unmatched)}.",
         "A person may attach one to an asset of its folder all the same "
-        "([](#unmatched-sidecars)). Then it "
+        "({ref}`unmatched-sidecars`). Then it "
         f"stands under {_code(BY_PERSON)}, and no rule overrides that.",
     )
 
