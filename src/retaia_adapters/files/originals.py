@@ -59,6 +59,8 @@ class FilesystemOriginals(Originals):
     ) -> None:
         self._disk = disk
         self._root = os.path.abspath(root)
+        self._inside = os.path.join(self._root, "")
+        self._marker = os.path.join(self._root, MARKER_NAME)
         self._nested = nested or Nested(disk, self._root)
         self._storage_id = storage_id
         self._trusted: _Stamp | None = None
@@ -381,7 +383,7 @@ class FilesystemOriginals(Originals):
         if not path:
             return self._root
         parts = parse_rel_path(path).split("/")
-        absolute = os.path.join(self._root, *parts)
+        absolute = self._inside + os.sep.join(parts)
         if self._may_lead_out(parts[:-1]):
             real_parent = self._disk.realpath(os.path.dirname(absolute))
             if relative_inside(self._disk.realpath(self._root), real_parent) is None:
@@ -422,7 +424,7 @@ class FilesystemOriginals(Originals):
     def _stamp(self) -> _Stamp | None:
         """Which file the marker is now: cheap enough to look at with every folder."""
         try:
-            found = self._disk.lstat(os.path.join(self._root, MARKER_NAME))
+            found = self._disk.lstat(self._marker)
         except OSError:
             return None
         return (

@@ -25,6 +25,7 @@ from retaia_core.domain.facts import Facts
 from retaia_core.domain.identifiers import RelPath
 from retaia_core.domain.lifecycle import State, Verdict
 from retaia_core.domain.media import MediaType
+from retaia_core.domain.moves import Candidate, GroupFile
 from retaia_core.domain.query import AssetSummary, SortKey
 
 from .dialects import Row
@@ -40,6 +41,9 @@ COLUMNS = tuple(column.name for column in assets.c if column.name != "seq")
 SUMMARY_COLUMNS = (
     *("uuid", "storage_id", "folder", "name", "media_type", "state", "flags", "created_at"),
     *("updated_at", "captured_at", "duration_ms", "tags", "has_proxy", "thumbs"),
+)
+CANDIDATE_COLUMNS = (
+    *("uuid", "storage_id", "folder", "name", "verdict", "flags", "size", "mtime_ns", "document"),
 )
 SORT_COLUMNS = {
     SortKey.NAME: "name",
@@ -68,13 +72,30 @@ class _Document(msgspec.Struct, frozen=True, omit_defaults=True):
     path_history: tuple[PathRecord, ...] = ()
 
 
+class _Mate(msgspec.Struct, frozen=True, gc=False):
+    """Of a sidecar what moving it needs."""
+
+    path: RelPath
+    size: int
+    mtime_ns: int
+
+
+class _Mates(msgspec.Struct, frozen=True, gc=False):
+    """Of a document the sidecars; nothing else of it is built."""
+
+    sidecars: tuple[_Mate, ...] = ()
+
+
 _PARTS = _Document.__struct_fields__
 _decoder = msgspec.json.Decoder(_Document)
+_mates = msgspec.json.Decoder(_Mates)
 _tags = msgspec.json.Decoder(tuple[str, ...])
 _NOTHING = _Document()
 _STATES = {state.value: state for state in State}
+_VERDICTS = {verdict.value: verdict for verdict in Verdict}
 _MEDIA = {media.value: media for media in MediaType}
 _NO_FLAGS: frozenset[Flag] = frozenset()
+_candidate: Callable[[tuple[object, ...]], Candidate] = partial(tuple.__new__, Candidate)
 _summary: Callable[[tuple[object, ...]], AssetSummary] = partial(tuple.__new__, AssetSummary)
 
 
@@ -276,7 +297,7 @@ def asset_of(row: Row) -> Asset:
         sightings=sightings,
         fingerprint=fingerprint,
         flags=_flags(flags),
-        verdict=Verdict(verdict) if verdict else None,
+        verdict=_VERDICTS[verdict] if verdict else None,
         review_version=review,
         revision=revision,
         tags=tags_of(tags),
@@ -292,6 +313,39 @@ def asset_of(row: Row) -> Asset:
         decisions=rest.decisions,
         path_history=rest.path_history,
     )
+
+
+def candidates_of(state: State, rows: Iterable[Row]) -> list[Candidate]:
+    """What plans of moves depend on from rows, whose columns are `CANDIDATE_COLUMNS`.
+
+    A person waits for the plan of everything that is decided; so this is as short as `summaries_of`.
+    """
+    found: list[Candidate] = []
+    for uuid, storage_id, folder, name, verdict, flags, size, mtime_ns, document in rows:
+        path = f"{folder}/{name}" if folder else name
+        found.append(
+            _candidate(
+                (
+                    uuid,
+                    storage_id,
+                    path,
+                    state,
+                    _VERDICTS[verdict] if verdict else None,
+                    _flags(flags) if flags else _NO_FLAGS,
+                    ((path, size, mtime_ns), *_sidecars(document)),
+                )
+            )
+        )
+    return found
+
+
+def _sidecars(document: str) -> list[GroupFile]:
+    """The sidecars of a document, by path."""
+    if not document:
+        return []
+    mates = [(mate.path, mate.size, mate.mtime_ns) for mate in _mates.decode(document).sidecars]
+    mates.sort()
+    return mates
 
 
 def tags_of(text: str) -> tuple[str, ...]:

@@ -26,15 +26,18 @@ from retaia_core.domain.assets import Asset
 from retaia_core.domain.discovery import Found
 from retaia_core.domain.identifiers import AssetId, StorageId, folder_of, name_of
 from retaia_core.domain.lifecycle import State
+from retaia_core.domain.moves import Candidate
 from retaia_core.domain.query import TAGS_COUNTED, AssetPage, AssetQuery, TagUse
 from retaia_core.errors import StateConflict
 
 from . import listing
 from .asset_rows import (
+    CANDIDATE_COLUMNS,
     COLUMNS,
     NEW,
     NEW_BUT_DOCUMENT,
     asset_of,
+    candidates_of,
     fold,
     found_rows_of,
     is_new,
@@ -47,6 +50,7 @@ from .session import Session, Taken
 
 _a = assets.c
 _whole = select(*(assets.c[name] for name in COLUMNS))
+_narrow = select(*(assets.c[name] for name in CANDIDATE_COLUMNS))
 _living = text("state <> 'PURGED'")
 
 
@@ -61,6 +65,7 @@ class AssetStatements:
     at: Statement
     in_folder: Statement
     like: Statement
+    candidates: Statement
     in_state: Statement
     in_state_of: Statement
     insert: Statement
@@ -81,8 +86,7 @@ class AssetStatements:
         one = _whole.where(_a.uuid == bindparam("uuid"))
         some = _whole.where(dialect.any_of(_a.uuid, "uuids"))
         there = (here, _a.folder == bindparam("folder"))
-        state = _whole.where(_a.state == bindparam("state"), _a.uuid > bindparam("after"))
-        page = state.order_by(_a.uuid).limit(bindparam("limit"))
+        page = _page(_whole)
         shape = dialect.table_of("size", "mtime_ns")
         alike = and_(_a.mtime_ns == shape.c.mtime_ns, _a.size == shape.c.size)
         count = select(_a.state, func.count()).group_by(_a.state)
@@ -102,6 +106,7 @@ class AssetStatements:
                     here, _living, _a.fingerprint.is_not(None)
                 )
             ),
+            candidates=dialect.compile(_page(_narrow)),
             in_state=dialect.compile(page),
             in_state_of=dialect.compile(page.where(here)),
             insert=dialect.insert(assets),
@@ -119,6 +124,12 @@ class AssetStatements:
             count=dialect.compile(count),
             count_of=dialect.compile(count.where(here)),
         )
+
+
+def _page(columns: Select[Any]) -> Select[Any]:
+    """A page of the assets in a state, in UUID order."""
+    found = columns.where(_a.state == bindparam("state"), _a.uuid > bindparam("after"))
+    return found.order_by(_a.uuid).limit(bindparam("limit"))
 
 
 def _replace() -> Any:
@@ -215,6 +226,12 @@ class AssetTransaction:
             for state in sorted({state.value for state in states})
         ]
         return list(islice(merge(*found, key=attrgetter("uuid")), limit))
+
+    def candidates(
+        self, state: State, *, after: AssetId | None = None, limit: int = 1000
+    ) -> Sequence[Candidate]:
+        values = {"state": state.value, "after": after or "", "limit": limit}
+        return candidates_of(state, self._session.rows(self._assets.candidates, values))
 
     def add_assets(self, assets: Iterable[Asset]) -> None:
         # Most of what a scan adds is new in every way, and shorter to write.

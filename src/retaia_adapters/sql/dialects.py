@@ -54,7 +54,7 @@ class Statement:
         """Put named values into the driver's order."""
         if self.constants:
             values = {**self.constants, **values}
-        return tuple([values[name] for name in self.names])
+        return tuple(map(values.__getitem__, self.names))
 
 
 @cache

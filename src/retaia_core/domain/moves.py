@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property, lru_cache
+from typing import NamedTuple, Protocol
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from ..errors import NameCollisionExhausted
 from .assets import Asset, Flag
@@ -42,6 +43,50 @@ class BlockReason(StrEnum):
     PURGED = "purged"
     GROUP_CHANGED = "group_changed"
     TARGET_TAKEN = "target_taken"
+
+
+GroupFile = tuple[RelPath, int, int]
+"""A file of a group as the last scan saw it: its path, its size in bytes, its mtime in nanoseconds."""
+
+
+class Candidate(NamedTuple):
+    """Of an asset what a plan of its move depends on, and no more: a batch may have many thousands.
+
+    ``files`` is its group: the original, then its sidecars by path.
+    """
+
+    uuid: AssetId
+    storage_id: StorageId
+    path: RelPath
+    state: State
+    verdict: Verdict | None
+    flags: frozenset[Flag]
+    files: tuple[GroupFile, ...]
+
+
+def candidate_of(asset: Asset) -> Candidate:
+    """What a plan of its move depends on, of a whole asset."""
+    sidecars = sorted((s.path, s.size, s.mtime_ns) for s in asset.sidecars)
+    return Candidate(
+        uuid=asset.uuid,
+        storage_id=asset.storage_id,
+        path=asset.path,
+        state=asset.state,
+        verdict=asset.verdict,
+        flags=asset.flags,
+        files=((asset.path, asset.size, asset.mtime_ns), *sidecars),
+    )
+
+
+class Placed(Protocol):
+    """An asset, as far as saying that it is not moved needs it."""
+
+    @property
+    def uuid(self) -> AssetId: ...
+    @property
+    def storage_id(self) -> StorageId: ...
+    @property
+    def path(self) -> RelPath: ...
 
 
 @frozen(kw_only=True)
@@ -111,23 +156,23 @@ class MovePlan:
         return digest_of(self.moves)
 
 
-def _document(file: PlannedFile) -> dict[str, object]:
-    return {
-        "source": file.source,
-        "target": file.target,
-        "size": file.size,
-        "mtime_ns": file.mtime_ns,
-        "role": file.role,
-    }
+_AT_ONCE = 1000
+_encoder = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 
 
 def digest_of(moves: Sequence[PlannedMove]) -> str:
     """SHA-256 (hex) over the moves of a plan, in their order."""
-    document = [
-        [m.asset, m.storage_id, m.verdict, m.undoes, [_document(f) for f in m.files]] for m in moves
-    ]
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    digest = hashlib.sha256()
+    for start in range(0, len(moves), _AT_ONCE):
+        document = [
+            (
+                *(m.asset, m.storage_id, m.verdict, m.undoes),
+                [(f.source, f.target, f.size, f.mtime_ns, f.role) for f in m.files],
+            )
+            for m in moves[start : start + _AT_ONCE]
+        ]
+        digest.update(_encoder.encode(document).encode())
+    return digest.hexdigest()
 
 
 @frozen(kw_only=True)
@@ -189,15 +234,17 @@ def same_name(name: str) -> str:
     return name.casefold() if name.isascii() else unicodedata.normalize("NFC", name).casefold()
 
 
-def target_folder(asset: Asset, layout: Layout) -> str:
+def target_folder(asset: Asset | Candidate, layout: Layout) -> str:
     """The folder that a decided asset's group goes to; its sub-folder is kept."""
-    return _target_of(folder_of(asset.path), asset.verdict is Verdict.KEEP, layout)
+    top = layout.archive if asset.verdict is Verdict.KEEP else layout.rejects
+    # A text knows its hash, a layout does not.
+    return _target_of(folder_of(asset.path), top, layout.inbox, layout.archive, layout.rejects)
 
 
 @lru_cache(maxsize=1024)
-def _target_of(folder: str, keep: bool, layout: Layout) -> str:
+def _target_of(folder: str, top: str, inbox: str, archive: RelPath, rejects: RelPath) -> str:
     """Where the files of a folder go; asked for file after file of one folder."""
-    top = layout.archive if keep else layout.rejects
+    layout = Layout(inbox=inbox, archive=archive, rejects=rejects)
     inner = folder_of(layout.relative_part(f"{folder}/-" if folder else "-"))
     return f"{top}/{inner}" if inner else top
 
@@ -209,11 +256,11 @@ def group_paths(asset: Asset) -> tuple[RelPath, ...]:
     return (asset.path, *paths)
 
 
-def _block(asset: Asset, reason: BlockReason, message: str) -> BlockedMove:
+def _block(asset: Placed, reason: BlockReason, message: str) -> BlockedMove:
     return BlockedMove(asset=asset.uuid, path=asset.path, reason=reason, message=message)
 
 
-def _state_block(asset: Asset, world: World) -> BlockedMove | None:
+def _state_block(asset: Candidate, world: World) -> BlockedMove | None:
     if asset.state not in PLANNABLE:
         return _block(
             asset,
@@ -225,7 +272,7 @@ def _state_block(asset: Asset, world: World) -> BlockedMove | None:
     return world_block(asset, world)
 
 
-def world_block(asset: Asset, world: World) -> BlockedMove | None:
+def world_block(asset: Placed, world: World) -> BlockedMove | None:
     """Why the world does not let an asset move, whatever its state: offline, unreadable, locked."""
     if asset.storage_id in world.offline:
         return _block(
@@ -240,19 +287,9 @@ def world_block(asset: Asset, world: World) -> BlockedMove | None:
     return None
 
 
-def _expected(asset: Asset) -> dict[RelPath, tuple[int, int]]:
-    """Size and mtime of each file of a group, as the last scan saw them."""
-    expected = {asset.path: (asset.size, asset.mtime_ns)}
-    for sidecar in asset.sidecars:
-        expected[sidecar.path] = (sidecar.size, sidecar.mtime_ns)
-    return expected
-
-
-def disk_block(
-    asset: Asset, expected: Mapping[RelPath, tuple[int, int]], world: World
-) -> BlockedMove | None:
+def disk_block(asset: Placed, files: Iterable[GroupFile], world: World) -> BlockedMove | None:
     """Why files are not to be moved: one is gone, or has not the size and mtime expected of it."""
-    for path, (size, mtime_ns) in expected.items():
+    for path, size, mtime_ns in files:
         found = world.files.get((asset.storage_id, path))
         if found is None:
             return _block(asset, BlockReason.MISSING, f"{path!r} is not there; scan again")
@@ -265,93 +302,137 @@ def disk_block(
     return None
 
 
-@frozen(kw_only=True)
-class _Names:
-    """One attempt at naming a group in its target folder."""
-
-    names: Mapping[RelPath, str]
-    nonce: str
+def _names(asset: Candidate) -> list[str]:
+    """The names of a group's files, in their order."""
+    return [name_of(path) for path, _, _ in asset.files]
 
 
-def _attempts(asset: Asset, folder: str) -> Iterable[_Names]:
-    paths = group_paths(asset)
-    yield _Names(names={path: name_of(path) for path in paths}, nonce="")
-    stem = stem_of(asset.name)
-    for attempt in range(ATTEMPTS):
-        mark = nonce(asset.uuid, folder, attempt)
-        yield _Names(names={p: renamed(name_of(p), stem, mark) for p in paths}, nonce=mark)
-
-
-def _collisions(asset: Asset, folder: str, names: _Names, taken: set[str]) -> tuple[RelPath, ...]:
-    hits = [item for item in names.names.items() if same_name(item[1]) in taken]
+def _collisions(
+    asset: Candidate, folder: str, names: Sequence[str], taken: set[str]
+) -> tuple[RelPath, ...]:
+    """The places of a group in its target folder that something else has."""
+    if taken.isdisjoint(map(same_name, names)):
+        return ()
+    hits = [
+        (path, name)
+        for (path, _, _), name in zip(asset.files, names, strict=True)
+        if same_name(name) in taken
+    ]
     return tuple(RelPath(place) for old, name in hits if (place := f"{folder}/{name}") != old)
 
 
-def _choose(asset: Asset, folder: str, taken: set[str]) -> tuple[_Names, tuple[RelPath, ...]]:
-    first: tuple[RelPath, ...] = ()
-    for names in _attempts(asset, folder):
-        hits = _collisions(asset, folder, names, taken)
-        if not hits:
-            return names, first
-        first = first or hits
-    raise exhausted(asset.name, folder)
+def _other_names(asset: Candidate, folder: str, taken: set[str]) -> tuple[list[str], str]:
+    """The first names with a nonce that nothing else has, and the nonce.
+
+    Raises:
+        NameCollisionExhausted: all are taken.
+    """
+    stem = stem_of(name_of(asset.path))
+    for attempt in range(ATTEMPTS):
+        mark = nonce(asset.uuid, folder, attempt)
+        names = [renamed(name, stem, mark) for name in _names(asset)]
+        if not _collisions(asset, folder, names, taken):
+            return names, mark
+    raise exhausted(name_of(asset.path), folder)
 
 
-def _files(
-    asset: Asset, expected: Mapping[RelPath, tuple[int, int]], folder: str, names: _Names
-) -> tuple[PlannedFile, ...]:
+def _too_long(name: str) -> bool:
+    return len(name) * 4 > MAX_NAME_BYTES and len(name.encode()) > MAX_NAME_BYTES
+
+
+def _files(asset: Candidate, folder: str, names: Sequence[str]) -> tuple[PlannedFile, ...]:
     return tuple(
-        PlannedFile(
-            source=path,
-            target=RelPath(f"{folder}/{name}"),
-            size=expected[path][0],
-            mtime_ns=expected[path][1],
-            role="original" if path == asset.path else "sidecar",
-        )
-        for path, name in names.names.items()
+        [
+            PlannedFile(
+                source=path,
+                target=RelPath(f"{folder}/{name}"),
+                size=size,
+                mtime_ns=mtime_ns,
+                role="original" if path == asset.path else "sidecar",
+            )
+            for (path, size, mtime_ns), name in zip(asset.files, names, strict=True)
+        ]
     )
 
 
-def _warnings(asset: Asset) -> tuple[str, ...]:
+def _warnings(flags: frozenset[Flag]) -> tuple[str, ...]:
+    if not flags:
+        return ()
     said = []
-    if Flag.CHANGED in asset.flags:
+    if Flag.CHANGED in flags:
         said.append("the file changed after it was prepared for review")
-    if Flag.UNPROCESSABLE in asset.flags:
+    if Flag.UNPROCESSABLE in flags:
         said.append("the file could not be processed; a person waived that")
     return tuple(said)
 
 
-def _plan_one(
-    asset: Asset, world: World, taken: dict[tuple[StorageId, str], set[str]]
-) -> PlannedMove | BlockedMove:
-    expected = _expected(asset)
-    blocked = _state_block(asset, world) or disk_block(asset, expected, world)
-    if blocked:
-        return blocked
-    folder = target_folder(asset, world.layouts[asset.storage_id])
-    here = taken.setdefault((asset.storage_id, folder), set())
-    try:
-        names, collided = _choose(asset, folder, here)
-    except NameCollisionExhausted as error:
-        return _block(asset, BlockReason.NAME_COLLISION_EXHAUSTED, error.message)
-    long = [n for n in names.names.values() if len(n.encode()) > MAX_NAME_BYTES]
-    if long:
-        return _block(
-            asset,
-            BlockReason.NAME_TOO_LONG,
-            f"the new name would be longer than {MAX_NAME_BYTES} bytes; rename what stands there",
+@define
+class Planner:
+    """Plans part after part of one plan; every name that it gave is taken for what follows."""
+
+    _taken: dict[tuple[StorageId, str], set[str]] = field(factory=dict, init=False)
+
+    def plan(
+        self, candidates: Iterable[Candidate], world: World
+    ) -> list[PlannedMove | BlockedMove]:
+        """Plan moves in the order given; of every folder the names are asked of the first world alone."""
+        return [self._plan_one(candidate, world) for candidate in candidates]
+
+    def _plan_one(self, asset: Candidate, world: World) -> PlannedMove | BlockedMove:
+        blocked = _state_block(asset, world) or disk_block(asset, asset.files, world)
+        if blocked:
+            return blocked
+        folder = target_folder(asset, world.layouts[asset.storage_id])
+        taken = self._taken_in(asset.storage_id, folder, world)
+        names, mark = _names(asset), ""
+        collided = _collisions(asset, folder, names, taken)
+        if collided:
+            try:
+                names, mark = _other_names(asset, folder, taken)
+            except NameCollisionExhausted as error:
+                return _block(asset, BlockReason.NAME_COLLISION_EXHAUSTED, error.message)
+        if any(map(_too_long, names)):
+            return _block(
+                asset,
+                BlockReason.NAME_TOO_LONG,
+                f"the new name would be longer than {MAX_NAME_BYTES} bytes; rename what stands there",
+            )
+        taken.update(map(same_name, names))
+        assert asset.verdict is not None
+        return PlannedMove(
+            asset=asset.uuid,
+            storage_id=asset.storage_id,
+            verdict=asset.verdict,
+            files=_files(asset, folder, names),
+            nonce=mark,
+            collides_with=collided,
+            warnings=_warnings(asset.flags),
         )
-    here.update(same_name(name) for name in names.names.values())
-    assert asset.verdict is not None
-    return PlannedMove(
-        asset=asset.uuid,
-        storage_id=asset.storage_id,
-        verdict=asset.verdict,
-        files=_files(asset, expected, folder, names),
-        nonce=names.nonce,
-        collides_with=collided,
-        warnings=_warnings(asset),
-    )
+
+    def _taken_in(self, storage_id: StorageId, folder: str, world: World) -> set[str]:
+        """The names in a folder, as `same_name` says, that something stands under or was planned for."""
+        key = (storage_id, folder)
+        taken = self._taken.get(key)
+        if taken is None:
+            taken = self._taken[key] = set(map(same_name, world.taken.get(key, ())))
+        return taken
+
+
+def in_order(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """The order in which moves are planned, so that equal inputs make equal plans: that of their paths."""
+    return sorted(candidates, key=lambda one: (one.storage_id, one.path, one.uuid))
+
+
+def plan_of(planned: Iterable[PlannedMove | BlockedMove]) -> MovePlan:
+    """The plan, of what its parts say."""
+    moves: list[PlannedMove] = []
+    blocked: list[BlockedMove] = []
+    for one in planned:
+        if isinstance(one, PlannedMove):
+            moves.append(one)
+        else:
+            blocked.append(one)
+    return MovePlan(moves=tuple(moves), blocked=tuple(blocked))
 
 
 def plan_moves(assets: Iterable[Asset], world: World) -> MovePlan:
@@ -361,13 +442,7 @@ def plan_moves(assets: Iterable[Asset], world: World) -> MovePlan:
     is planned there), compared without case; then the whole group is renamed. Assets are planned in
     the order of their paths, so that equal inputs make equal plans.
     """
-    taken = {key: {same_name(n) for n in names} for key, names in world.taken.items()}
-    ordered = sorted(assets, key=lambda a: (a.storage_id, a.path, a.uuid))
-    planned = [_plan_one(asset, world, taken) for asset in ordered]
-    return MovePlan(
-        moves=tuple(p for p in planned if isinstance(p, PlannedMove)),
-        blocked=tuple(p for p in planned if isinstance(p, BlockedMove)),
-    )
+    return plan_of(Planner().plan(in_order(map(candidate_of, assets)), world))
 
 
 def end_of(move: PlannedMove, *, moved: bool) -> Action:

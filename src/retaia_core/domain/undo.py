@@ -133,8 +133,8 @@ def _plan_one(
     reason = _trail_reason(batch, result, asset, world.last.get(asset.uuid))
     reason = reason or _group_reason(asset, move)
     if reason is None:
-        expected = {file.source: (file.size, file.mtime_ns) for file in move.files}
-        blocked = world_block(asset, world.disk) or disk_block(asset, expected, world.disk)
+        files = [(file.source, file.size, file.mtime_ns) for file in move.files]
+        blocked = world_block(asset, world.disk) or disk_block(asset, files, world.disk)
         if blocked:
             return blocked
         reason = _place_reason(move, world)

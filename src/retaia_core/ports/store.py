@@ -22,7 +22,7 @@ from ..domain.jobs import Job, JobProgress, JobStatus
 from ..domain.journal import Event, JournalEntry
 from ..domain.leases import Lock
 from ..domain.lifecycle import State
-from ..domain.moves import Batch, MoveResult
+from ..domain.moves import Batch, Candidate, MoveResult
 from ..domain.query import AssetPage, AssetQuery, TagUse
 from ..domain.results import StoredResult
 from ..domain.scans import FolderRecord, UnmatchedSidecar
@@ -141,6 +141,12 @@ class Transaction(
         limit: int = 1000,
     ) -> Sequence[Asset]:
         """Whole assets in UUID order, after the one given."""
+        ...
+
+    def candidates(
+        self, state: State, *, after: AssetId | None = None, limit: int = 1000
+    ) -> Sequence[Candidate]:
+        """What a plan of their moves depends on, of the assets in a state, in UUID order."""
         ...
 
     def add_assets(self, assets: Iterable[Asset]) -> None:

@@ -366,6 +366,7 @@ class StoreAgreement(RuleBasedStateMachine):
                 _in_any_order(tx.assets_like(storage_id, [(1, 5), (2**62, 2**62)])),
                 list(tx.assets_in_states([State.READY], after=samples.asset_id(n), limit=limit)),
                 list(tx.assets_in_states(list(State), storage_id=storage_id)),
+                list(tx.candidates(State.DECIDED_KEEP, after=samples.asset_id(n), limit=limit)),
             ]
 
         self.read(work)

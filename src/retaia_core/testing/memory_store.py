@@ -21,7 +21,7 @@ from ..domain.jobs import Job, JobProgress, JobStatus
 from ..domain.journal import Event, JournalEntry
 from ..domain.leases import Lock
 from ..domain.lifecycle import State
-from ..domain.moves import Batch, BatchStatus, MoveResult
+from ..domain.moves import Batch, BatchStatus, Candidate, MoveResult, candidate_of
 from ..domain.query import AssetPage, AssetQuery, TagUse
 from ..domain.results import StoredResult
 from ..domain.scans import FolderRecord, UnmatchedSidecar
@@ -160,6 +160,11 @@ class MemoryTransaction(MemoryAccounts, MemoryMonitoring, MemoryFixity, MemoryHi
             and (after is None or asset.uuid > after)
         )
         return sorted(found, key=lambda asset: asset.uuid)[:limit]
+
+    def candidates(
+        self, state: State, *, after: AssetId | None = None, limit: int = 1000
+    ) -> Sequence[Candidate]:
+        return list(map(candidate_of, self.assets_in_states([state], after=after, limit=limit)))
 
     def _put_asset(self, asset: Asset) -> None:
         """Write an asset and keep the index of paths, which a purged asset leaves."""

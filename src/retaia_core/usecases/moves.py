@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import groupby
+from operator import attrgetter
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from ..domain.actors import Actor
 from ..domain.assets import Asset, advanced
@@ -15,16 +17,22 @@ from ..domain.lifecycle import Action, State, Verdict
 from ..domain.moves import (
     Batch,
     BatchStatus,
+    BlockedMove,
+    Candidate,
     MovePlan,
     MoveResult,
     Outcome,
     PlannedMove,
+    Planner,
+    World,
+    candidate_of,
     group_paths,
-    plan_moves,
+    in_order,
+    plan_of,
     target_folder,
 )
-from ..domain.storage import Storage
-from ..errors import NotFound, StateConflict
+from ..domain.storage import Health, Storage
+from ..errors import NotFound, StateConflict, StorageOffline
 from ..ports.clock import Clock, Ids
 from ..ports.store import Store, Transaction
 from .lookups import held_locks, need_batch, need_person
@@ -32,7 +40,7 @@ from .review import refuse_if_held
 from .running import Run, batch_subject
 from .storages import Storages
 from .trail import record, save_step
-from .worlds import Sought, look_at_all, look_on_disk
+from .worlds import Seen, Sought, look, look_at_all, parts_of
 
 MAX_BATCH = 100_000
 PAGE = 1000
@@ -78,20 +86,54 @@ class Moves:
         most: int,
         uuids: Sequence[AssetId] | None,
         tx: Transaction,
-    ) -> tuple[list[Asset], Mapping[Subject, Lock]]:
+    ) -> tuple[list[Candidate], Mapping[Subject, Lock]]:
         found = _decided(tx, include, most) if uuids is None else _named(tx, uuids)
         return list(found)[:most], held_locks(tx, self.clock.now())
 
     def _plan(
         self,
-        assets: Sequence[Asset],
+        candidates: Iterable[Candidate],
         held: Mapping[Subject, Lock],
         looked: Mapping[StorageId, Storage],
     ) -> MovePlan:
         """See what stands where the files are, and the names where they would go, and plan."""
-        sought = (_sought(a, looked[a.storage_id]) for a in assets if a.verdict is not None)
-        world = look_on_disk(self.storages, looked, sought)
-        return plan_moves(assets, evolve(world, locked=said_of(held, assets)))
+        locked = said_of(held)
+        planned: list[PlannedMove | BlockedMove] = []
+        for storage_id, some in groupby(in_order(candidates), key=attrgetter("storage_id")):
+            planned += self._plan_in(looked[storage_id], list(some), locked)
+        return plan_of(planned)
+
+    def _plan_in(
+        self, storage: Storage, candidates: Sequence[Candidate], locked: Mapping[AssetId, str]
+    ) -> list[PlannedMove | BlockedMove]:
+        """Plan the moves in one storage; where it goes away meanwhile, nothing of it is moved."""
+        reason = storage.health_reason
+        if storage.health is Health.ONLINE:
+            try:
+                return self._plan_by_parts(storage, candidates, locked)
+            except StorageOffline as error:
+                reason = error.message
+        return Planner().plan(candidates, World(offline={storage.storage_id: reason}))
+
+    def _plan_by_parts(
+        self, storage: Storage, candidates: Sequence[Candidate], locked: Mapping[AssetId, str]
+    ) -> list[PlannedMove | BlockedMove]:
+        """Plan part after part, so that what was seen of each file is forgotten soon."""
+        originals, layouts = self.storages.open(storage), {storage.storage_id: storage.layout}
+        planner, planned = Planner(), list[PlannedMove | BlockedMove]()
+        seen = Seen()
+        for some in parts_of(candidates):
+            seen = Seen(taken=seen.taken)
+            look(originals, [_sought(c, storage) for c in some if c.verdict is not None], seen)
+            world = World(
+                files=seen.files,
+                taken=seen.taken,
+                locked=locked,
+                unreadable=seen.unreadable,
+                layouts=layouts,
+            )
+            planned += planner.plan(some, world)
+        return planned
 
     # Accepting
 
@@ -191,56 +233,37 @@ class Moves:
         return len(unfinished)
 
 
-def said_of(held: Mapping[Subject, Lock], assets: Iterable[Asset]) -> dict[AssetId, str]:
+def said_of(held: Mapping[Subject, Lock]) -> dict[AssetId, str]:
     """Who holds each asset that somebody holds."""
-    return {a.uuid: lock.said() for a in assets if (lock := held.get(a.subject)) is not None}
+    return {AssetId(s.id): lock.said() for s, lock in held.items() if s.kind == "asset"}
 
 
-def _named(tx: Transaction, uuids: Sequence[AssetId]) -> Iterator[Asset]:
+def _named(tx: Transaction, uuids: Sequence[AssetId]) -> Iterator[Candidate]:
     found = tx.assets(uuids)
     for uuid in uuids:
         if uuid not in found:
             raise NotFound(f"there is no asset {uuid!r}")
-        yield _slim(found[uuid])
+        yield candidate_of(found[uuid])
 
 
-def _decided(tx: Transaction, include: Iterable[Verdict], most: int) -> Iterable[Asset]:
-    """The first decided assets by UUID; read page by page, since an asset may carry a whole transcript."""
-    found = (asset for verdict in include for asset in _in_state(tx, _STATE_OF[verdict], most))
-    return sorted(found, key=lambda asset: asset.uuid)
+def _decided(tx: Transaction, include: Iterable[Verdict], most: int) -> Iterable[Candidate]:
+    """The first decided assets by UUID."""
+    found = (one for verdict in include for one in _in_state(tx, _STATE_OF[verdict], most))
+    return sorted(found, key=attrgetter("uuid"))
 
 
-def _in_state(tx: Transaction, state: State, most: int) -> Iterator[Asset]:
+def _in_state(tx: Transaction, state: State, most: int) -> Iterator[Candidate]:
     after, left = None, most
-    while page := tx.assets_in_states([state], after=after, limit=min(PAGE, left)):
-        yield from map(_slim, page)
+    while page := tx.candidates(state, after=after, limit=min(PAGE, left)):
+        yield from page
         after, left = page[-1].uuid, left - len(page)
 
 
-def _slim(asset: Asset) -> Asset:
-    """Of an asset what a plan of its move depends on."""
-    return Asset(
-        uuid=asset.uuid,
-        storage_id=asset.storage_id,
-        path=asset.path,
-        media_type=asset.media_type,
-        size=asset.size,
-        mtime_ns=asset.mtime_ns,
-        profile=asset.profile,
-        created_at=asset.created_at,
-        updated_at=asset.updated_at,
-        state=asset.state,
-        flags=asset.flags,
-        sidecars=asset.sidecars,
-        verdict=asset.verdict,
-    )
-
-
-def _sought(asset: Asset, storage: Storage) -> Sought:
+def _sought(asset: Candidate, storage: Storage) -> Sought:
     return Sought(
         asset=asset.uuid,
         storage_id=asset.storage_id,
-        paths=group_paths(asset),
+        paths=tuple([path for path, _, _ in asset.files]),
         folder=target_folder(asset, storage.layout),
     )
 

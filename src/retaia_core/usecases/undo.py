@@ -57,7 +57,7 @@ class Undo:
             assets=assets,
             last={uuid: last for uuid, last in newest.items() if last is not None},
             known={place: asset.uuid for place, asset in places.items() if asset is not None},
-            disk=World(locked=said_of(held, assets.values())),
+            disk=World(locked=said_of(held)),
         )
         return batch, world
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from ..domain.identifiers import AssetId, RelPath, StorageId
 from ..domain.moves import DiskFile, World
@@ -14,12 +15,13 @@ from ..errors import RetaiaError, StorageOffline
 from ..ports.originals import Originals
 from .storages import Storages
 
+T = TypeVar("T")
+
 _AT_ONCE = 1000
 """The files of so many assets are looked at in one go."""
 
 
-@frozen(kw_only=True)
-class Sought:
+class Sought(NamedTuple):
     """What a plan wants to know about one asset: what stands at paths, and the names in a folder."""
 
     asset: AssetId
@@ -29,7 +31,7 @@ class Sought:
 
 
 @define
-class _Seen:
+class Seen:
     """What was seen so far, as `World` says."""
 
     files: dict[tuple[StorageId, str], DiskFile] = field(factory=dict)
@@ -54,12 +56,12 @@ def look_on_disk(
     of_storage: dict[StorageId, list[Sought]] = defaultdict(list)
     for one in sought:
         of_storage[one.storage_id].append(one)
-    seen = _Seen()
+    seen = Seen()
     for storage_id in of_storage.keys() - offline.keys():
-        wanted, originals = of_storage[storage_id], storages.open(looked[storage_id])
+        originals = storages.open(looked[storage_id])
         try:
-            for start in range(0, len(wanted), _AT_ONCE):
-                _look(originals, wanted[start : start + _AT_ONCE], seen)
+            for some in parts_of(of_storage[storage_id]):
+                look(originals, some, seen)
         except StorageOffline as error:
             offline[storage_id] = error.message
     return World(
@@ -71,7 +73,17 @@ def look_on_disk(
     )
 
 
-def _look(originals: Originals, wanted: Sequence[Sought], seen: _Seen) -> None:
+def parts_of(many: Sequence[T]) -> Iterator[Sequence[T]]:
+    """So many as are looked at in one go, until all were."""
+    return (many[start : start + _AT_ONCE] for start in range(0, len(many), _AT_ONCE))
+
+
+def look(originals: Originals, wanted: Sequence[Sought], seen: Seen) -> None:
+    """See some groups of one storage, and the names in those of their folders that were not seen yet.
+
+    Raises:
+        StorageOffline: the storage went away.
+    """
     found = originals.look([path for one in wanted for path in one.paths])
     for one in wanted:
         for path in one.paths:

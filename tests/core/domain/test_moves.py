@@ -19,9 +19,13 @@ from retaia_core.domain.moves import (
     DiskFile,
     MovePlan,
     PlannedMove,
+    Planner,
     World,
+    candidate_of,
     group_paths,
+    in_order,
     plan_moves,
+    plan_of,
     same_name,
     target_folder,
 )
@@ -355,6 +359,14 @@ class TestOnePlan:
         other = plan(Case(shuffled, case.world))
         assert other == plan(case)
         assert other.digest == plan(case).digest
+
+    @given(cases(), st.integers(0, 8))
+    def test_parts_make_the_same_plan(self, case: Case, first: int) -> None:
+        """Planned in two parts, the second after a look of its own, a plan is the one made at once."""
+        candidates, planner = in_order(map(candidate_of, case.assets)), Planner()
+        parts = (candidates[:first], candidates[first:])
+        planned = [one for part in parts for one in planner.plan(part, case.world)]
+        assert plan_of(planned) == plan(case)
 
     @given(cases(), cases())
     def test_equal_digests_mean_equal_moves(self, one: Case, other: Case) -> None:

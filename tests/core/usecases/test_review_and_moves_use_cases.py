@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from attrs import evolve
 from retaia_tests.house import PERSON, House
@@ -24,6 +26,7 @@ from retaia_core.errors import (
 )
 from retaia_core.ports.originals import MoveRefused
 from retaia_core.ports.store import Transaction
+from retaia_core.testing import samples
 from retaia_core.usecases.idempotency import once
 
 
@@ -179,6 +182,36 @@ class TestBatches:
         house.originals.fault = refuse
         plan = await house.moves.preview()
         assert "it does not answer" in plan.blocked[0].message
+
+    async def test_a_storage_that_goes_away_while_much_is_planned(self, house: House) -> None:
+        """What was seen of it before counts for nothing: a plan of more than one look moves nothing of it."""
+        storage_id = (await house.storages.all())[0].storage_id
+        kept: dict[str, Any] = {"state": State.DECIDED_KEEP, "verdict": Verdict.KEEP}
+        seen = [house.originals.add(f"INBOX/{n:04d}.jpg") for n in range(1_001)]
+        many = [
+            samples.asset(
+                n,
+                storage_id=storage_id,
+                path=file.path,
+                size=file.size,
+                mtime_ns=file.mtime_ns,
+                **kept,
+            )
+            for n, file in enumerate(seen)
+        ]
+        await house.store.transact(lambda tx: tx.add_assets(many))
+        assert len((await house.moves.preview()).moves) == len(many)
+
+        def unplug(operation: str, path: str) -> None:
+            if path == seen[-1].path:
+                house.originals.problem = "unplugged"
+                raise StorageOffline("unplugged")
+
+        house.originals.fault = unplug
+        plan = await house.moves.preview()
+        assert not plan.moves
+        assert {b.reason for b in plan.blocked} == {BlockReason.STORAGE_OFFLINE}
+        assert len(plan.blocked) == len(many)
 
     async def test_a_taken_name_is_never_overwritten(self, house: House) -> None:
         """A group whose name is taken gets another, whole; what stood there stays."""

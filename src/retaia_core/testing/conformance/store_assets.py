@@ -21,6 +21,7 @@ from ...domain.discovery import Found, FoundFile, discovered
 from ...domain.identifiers import AssetId, ProfileName, RelPath, StorageId
 from ...domain.lifecycle import State, Verdict
 from ...domain.media import MediaType
+from ...domain.moves import Candidate, candidate_of
 from ...errors import StateConflict
 from ...ports.store import Transaction, Work
 from ..clock import START
@@ -318,6 +319,28 @@ class AssetRules(StoreSuite):
         assert page(State.READY, storage_id=StorageId("other")) == []
         assert page(State.READY, storage_id=NAS) == ready
         assert page() == []
+
+    def test_candidates_are_what_a_plan_needs_of_whole_assets(self, db: Database) -> None:
+        """`candidates` answers the assets of one state in UUID order, after the one given."""
+        mates = [sidecar(f"INBOX/day/{name}", size=n) for n, name in enumerate(("b.xmp", "a.srt"))]
+        kept: dict[str, Any] = {"state": State.DECIDED_KEEP, "verdict": Verdict.KEEP}
+        found = [
+            asset(1, path=RelPath("root.mov"), **kept),
+            asset(2, path=RelPath("INBOX/day/a.mov"), sidecars=tuple(mates), **kept),
+            asset(3, storage_id=StorageId("other"), flags=frozenset({Flag.PARKED}), **kept),
+            asset(4, facts={"duration_ms": 1}, notes="said", **kept),
+            asset(5, state=State.READY),
+        ]
+        db.write(lambda tx: tx.add_assets(reversed(found)))
+
+        def page(state: State, **options: Any) -> list[Candidate]:
+            return list(db.read(lambda tx: tx.candidates(state, **options)))
+
+        wanted = [candidate_of(one) for one in found[:4]]
+        assert page(State.DECIDED_KEEP) == wanted
+        assert page(State.DECIDED_KEEP, after=asset_id(1), limit=2) == wanted[1:3]
+        assert page(State.READY) == [candidate_of(found[4])]
+        assert page(State.PURGED) == []
 
     def test_assets_are_counted_by_state(self, db: Database) -> None:
         """Counts are by state, purged ones too, of all storages or of one."""
