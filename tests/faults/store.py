@@ -51,7 +51,11 @@ class WatchedTransaction(MemoryTransaction):
         self.new_events.append(event)
         super().add_event(event)
 
-    def add_journal(self, entry: JournalEntry) -> None:
+    def add_journal(self, *entries: JournalEntry) -> None:
+        for entry in entries:
+            self._add_journal(entry)
+
+    def _add_journal(self, entry: JournalEntry) -> None:
         if self.late_intents is not None and entry.phase is Phase.INTENT:
             self.late_intents.append(entry)
             return

@@ -358,8 +358,10 @@ class RecordTransaction:
             values |= {"subject_kind": subject.kind, "subject_id": subject.id}
         return [event_of(row) for row in self._session.rows(statement, values)]
 
-    def add_journal(self, entry: JournalEntry) -> None:
-        self._session.send(self._records.add_journal, _journal_row(entry))
+    def add_journal(self, *entries: JournalEntry) -> None:
+        statement = self._records.add_journal
+        rows = [statement.bind(_journal_row(entry)) for entry in entries]
+        self._session.insert_all((statement, rows))
 
     def journal(
         self, *, subject: Subject | None = None, batch_id: str | None = None

@@ -245,6 +245,17 @@ def relocated(asset: Asset, path: RelPath, *, cause: str, now: datetime) -> Asse
     return evolve(asset, path=path, path_history=history, updated_at=now)
 
 
+def group_relocated(
+    asset: Asset, targets: Mapping[RelPath, RelPath], *, cause: str, now: datetime
+) -> Asset:
+    """`relocated`, with the sidecars: ``targets`` has where each file of the group is now."""
+    path, history = targets[asset.path], asset.path_history
+    if path != asset.path:
+        history = (*history, PathRecord(path=asset.path, until=now, cause=cause))
+    sidecars = tuple(evolve(s, path=targets.get(s.path, s.path)) for s in asset.sidecars)
+    return evolve(asset, path=path, path_history=history, sidecars=sidecars, updated_at=now)
+
+
 def is_tag(text: str) -> bool:
     """Whether a text, trimmed, can be a tag.
 

@@ -356,8 +356,6 @@ def _files(asset: Candidate, folder: str, names: Sequence[str]) -> tuple[Planned
 
 
 def _warnings(flags: frozenset[Flag]) -> tuple[str, ...]:
-    if not flags:
-        return ()
     said = []
     if Flag.CHANGED in flags:
         said.append("the file changed after it was prepared for review")

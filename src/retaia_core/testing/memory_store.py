@@ -461,9 +461,9 @@ class MemoryTransaction(MemoryAccounts, MemoryMonitoring, MemoryFixity, MemoryHi
         )
         return sorted(found, key=lambda event: event.seq)[:limit]
 
-    def add_journal(self, entry: JournalEntry) -> None:
-        seq = len(self._tables.journal) + 1
-        self._tables.journal.put(seq, evolve(entry, seq=seq), self._log)
+    def add_journal(self, *entries: JournalEntry) -> None:
+        for seq, entry in enumerate(entries, start=len(self._tables.journal) + 1):
+            self._tables.journal.put(seq, evolve(entry, seq=seq), self._log)
 
     def journal(
         self, *, subject: Subject | None = None, batch_id: str | None = None

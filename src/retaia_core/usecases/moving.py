@@ -10,7 +10,7 @@ from functools import partial
 from attrs import evolve, field, frozen
 
 from ..domain.actors import SYSTEM
-from ..domain.assets import Asset, Flag, advanced, flagged, relocated
+from ..domain.assets import Asset, Flag, advanced, flagged, group_relocated
 from ..domain.identifiers import BatchId, RelPath, asset_subject, folder_of
 from ..domain.journal import JournalEntry, Phase
 from ..domain.moves import (
@@ -87,12 +87,8 @@ def settled(asset: Asset, move: PlannedMove, outcome: Outcome, now: datetime) ->
     if outcome is Outcome.FAILED:
         return advanced(asset, end_of(move, moved=False), SYSTEM, now)
     targets = {file.source: file.target for file in move.files}
-    sidecars = tuple(evolve(s, path=targets.get(s.path, s.path)) for s in asset.sidecars)
     after = advanced(asset, end_of(move, moved=True), SYSTEM, now)
-    path = targets[asset.path]
-    if path != asset.path:
-        after = relocated(after, path, cause=move.operation, now=now)
-    return evolve(after, sidecars=sidecars)
+    return group_relocated(after, targets, cause=move.operation, now=now)
 
 
 def move_groups(

@@ -190,8 +190,7 @@ class Purges:
             files=plan.files,
             fencing=lock.fencing,
         )
-        for file in plan.files:
-            tx.add_journal(journal_entry(purging, file, Phase.INTENT, now))
+        tx.add_journal(*(journal_entry(purging, file, Phase.INTENT, now) for file in plan.files))
         record(
             tx,
             asset.subject,

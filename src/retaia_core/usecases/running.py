@@ -21,7 +21,7 @@ from attrs import define, evolve, field, frozen
 from ..domain.actors import SYSTEM
 from ..domain.assets import Asset
 from ..domain.identifiers import AssetId, BatchId, StorageId, Subject, asset_subject
-from ..domain.journal import Phase
+from ..domain.journal import JournalEntry, Phase
 from ..domain.leases import Lock, LockKind, acquire, extend, release
 from ..domain.lifecycle import State
 from ..domain.moves import Batch, BatchStatus, Copying, MoveResult, Outcome, PlannedMove
@@ -30,7 +30,7 @@ from ..ports.clock import Clock
 from ..ports.originals import Originals
 from ..ports.store import Store, Transaction
 from .fixity import note_copies
-from .lookups import need_asset, need_batch
+from .lookups import need_batch
 from .moving import Seen, journal_entry, move_groups, outcome_of, settled
 from .storages import Storages
 from .trail import record, save_step
@@ -38,7 +38,7 @@ from .trail import record, save_step
 RUN_LEASE = timedelta(seconds=30)
 """How long a batch stays reserved for the process that runs it, after its last sign of life."""
 
-CHUNK = 64
+CHUNK = 128
 """So many assets are begun together at most."""
 
 SLICE = timedelta(seconds=2)
@@ -317,9 +317,13 @@ class Run:
             if mine is None:
                 continue
             begun.append(Begun(move=move, fencing=mine.fencing))
-            for file in move.files:
-                entry = journal_entry(self.batch_id, move, file, Phase.INTENT, mine.fencing, now)
-                tx.add_journal(entry)
+        tx.add_journal(
+            *(
+                journal_entry(self.batch_id, one.move, file, Phase.INTENT, one.fencing, now)
+                for one in begun
+                for file in one.move.files
+            )
+        )
         return lock.expires_at, begun, refused
 
     def _refuse(
@@ -352,28 +356,38 @@ class Run:
     def _end(self, ended: Sequence[tuple[Begun, Seen]], tx: Transaction) -> list[MoveResult]:
         """Write down what is on disk now, and let each asset's state follow it and nothing else."""
         self._ours(tx)
-        now, results = self.clock.now(), list[MoveResult]()
+        now, results, journal = self.clock.now(), list[MoveResult](), list[JournalEntry]()
+        assets = tx.assets([begun.move.asset for begun, _ in ended])
         for begun, seen in ended:
             lock = tx.lock(asset_subject(begun.move.asset))
             if lock is None or lock.fencing != begun.fencing:
                 continue  # Another took it over, and says what became of it.
-            results.append(self._end_one(tx, begun, seen, now))
+            result = self._end_one(tx, assets[begun.move.asset], begun.move, seen, now)
+            results.append(result)
+            journal += self._ended(begun, seen, result, now)
             tx.save_lock(release(lock, now))
+        tx.add_journal(*journal)
         return results
 
-    def _end_one(self, tx: Transaction, begun: Begun, seen: Seen, now: datetime) -> MoveResult:
-        move, error, outcome = begun.move, seen.error, outcome_of(seen.found)
-        asset = need_asset(tx, move.asset)
+    def _ended(
+        self, begun: Begun, seen: Seen, result: MoveResult, now: datetime
+    ) -> Iterator[JournalEntry]:
+        """The journal's lines about a group after its move: where each file was found."""
+        phase = Phase.DONE if result.outcome is Outcome.MOVED else Phase.FAILED
+        for file, where in zip(begun.move.files, seen.found, strict=True):
+            evidence = {"found": where.value, "error": result.error}
+            yield journal_entry(
+                self.batch_id, begun.move, file, phase, begun.fencing, now, **evidence
+            )
+
+    def _end_one(
+        self, tx: Transaction, asset: Asset, move: PlannedMove, seen: Seen, now: datetime
+    ) -> MoveResult:
+        error, outcome = seen.error, outcome_of(seen.found)
         after = settled(asset, move, outcome, now)
         if after.path != asset.path and (owner := tx.asset_at(asset.storage_id, after.path)):
             outcome, error = Outcome.PARKED, f"asset {owner.uuid} is known at {after.path!r}"
             after = settled(asset, move, outcome, now)
-        phase = Phase.DONE if outcome is Outcome.MOVED else Phase.FAILED
-        for file, where in zip(move.files, seen.found, strict=True):
-            evidence = {"found": where.value, "error": error}
-            tx.add_journal(
-                journal_entry(self.batch_id, move, file, phase, begun.fencing, now, **evidence)
-            )
         saved = save_step(
             tx,
             asset,

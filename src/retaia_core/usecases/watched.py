@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import wraps
 from types import GeneratorType
 from typing import cast
 
@@ -81,7 +80,6 @@ class _Watched:
         return self._watched(found) if callable(found) else found
 
     def _watched(self, call: _Call) -> _Call:
-        @wraps(call)
         def watched(*arguments: object, **options: object) -> object:
             with self.watcher.watching():
                 answer = call(*arguments, **options)

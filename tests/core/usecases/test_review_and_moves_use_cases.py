@@ -213,6 +213,15 @@ class TestBatches:
         assert {b.reason for b in plan.blocked} == {BlockReason.STORAGE_OFFLINE}
         assert len(plan.blocked) == len(many)
 
+    async def test_nothing_is_planned_in_a_storage_that_is_away(self, house: House) -> None:
+        """Each asset of it is listed, with the reason for which the storage is offline."""
+        asset = await house.pending("INBOX/A.jpg")
+        await house.review.decide(PERSON, asset.uuid, Action.KEEP)
+        house.originals.problem = "unplugged"
+        [block] = (await house.moves.preview()).blocked
+        assert (block.asset, block.reason) == (asset.uuid, BlockReason.STORAGE_OFFLINE)
+        assert "unplugged" in block.message
+
     async def test_a_taken_name_is_never_overwritten(self, house: House) -> None:
         """A group whose name is taken gets another, whole; what stood there stays."""
         house.originals.add("ARCHIVE/A.xmp", b"somebody else's")
