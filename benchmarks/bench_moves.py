@@ -5,7 +5,8 @@ Each asset is an original with one sidecar, a hundred assets to a folder; the st
 - *apply*: accepting a plan and doing it (locks, journal, verification, states, history, everything
   durable), beside a bare loop on an equal tree that renames both files and writes one line of log for
   each asset, synced to the disk;
-- *plan*: the preview of everything that is decided, in seconds;
+- *plan*: the preview of everything that is decided, with its digest, in seconds, and the memory that it
+  adds, beside 4 KiB an asset (the plan itself is most of it);
 - *undo*: taking the whole batch back, beside the same loop;
 - *recovery*: the process is killed in the middle of a batch, and its reservation is over: seconds until
   what was interrupted is proven, and until the batch is done, beside 2 s and the bare loop over the rest.
@@ -48,6 +49,7 @@ APPLY = "apply beside the bare loop"
 UNDO = "undo beside the bare loop"
 RECOVERY = "from a crash in the middle to the end, beside 2 s and the bare loop over what was left"
 PLANNING = "planning everything that is decided, beside 5 s"
+MEMORY = "memory that planning adds, beside 4 KiB an asset"
 
 PER_FOLDER = 100
 STORAGE = "bench"
@@ -197,6 +199,7 @@ async def _plan(database: Path) -> tuple[float, int]:
     async with opened(database) as moves:
         began = time.perf_counter()
         plan = await moves.preview()
+        assert plan.digest
         return time.perf_counter() - began, len(plan.moves)
 
 
@@ -336,7 +339,7 @@ def round_of(folder: Path, number: int, assets: int) -> dict[str, dict[str, floa
     }
 
 
-def plan_of(folder: Path, assets: int, rounds: int) -> dict[str, float]:
+def plan_of(folder: Path, assets: int, rounds: int) -> dict[str, dict[str, float]]:
     """Seconds and memory of planning many."""
     _, database = arrange(folder, "many", assets)
     seconds = [anyio.run(_plan, database) for _ in range(rounds)]
@@ -344,7 +347,11 @@ def plan_of(folder: Path, assets: int, rounds: int) -> dict[str, float]:
     found = statistics.median(s for s, _ in seconds)
     command = [sys.executable, __file__, "--memory", os.fspath(database)]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return {"ratio": found / 5, "ours_s": found, "assets": assets, "memory_mib": float(said)}
+    added = float(said)
+    return {
+        PLANNING: {"ratio": found / 5, "ours_s": found, "assets": assets},
+        MEMORY: {"ratio": added * 256 / assets, "ours_mib": added, "assets": assets},
+    }
 
 
 def _status_mib(key: str) -> float:
@@ -364,7 +371,7 @@ def memory(database: Path) -> None:
     print(_status_mib("VmHWM") - before)
 
 
-GOALS = {APPLY: 3.0, UNDO: 3.0, RECOVERY: 1.0, PLANNING: 1.0}
+GOALS = {APPLY: 3.0, UNDO: 3.0, RECOVERY: 1.0, PLANNING: 1.0, MEMORY: 1.0}
 
 
 def measure(folder: Path, assets: int, planned: int, rounds: int) -> dict[str, dict[str, float]]:
@@ -374,7 +381,7 @@ def measure(folder: Path, assets: int, planned: int, rounds: int) -> dict[str, d
         case: {key: statistics.median(one[case][key] for one in found) for key in figures}
         for case, figures in found[0].items()
     }
-    medians[PLANNING] = plan_of(folder, planned, rounds)
+    medians |= plan_of(folder, planned, rounds)
     return {case: {**figures, "goal": GOALS[case]} for case, figures in medians.items()}
 
 
@@ -403,7 +410,8 @@ def main() -> None:
     print(f"{options.assets} assets with a sidecar each, medians of {options.rounds} rounds")
     for case, row in results.items():
         figures = ", ".join(f"{k} {v:.2f}" for k, v in row.items() if k not in ("ratio", "goal"))
-        print(f"{case}: {row['ratio']:.2f} (goal {row['goal']:g}); {figures}")
+        said = "met" if row["ratio"] <= row["goal"] else "NOT MET"
+        print(f"{case}: {row['ratio']:.2f} (goal {row['goal']:g}, {said}); {figures}")
     if options.json:
         options.json.write_text(json.dumps(results, indent=2) + "\n")
 

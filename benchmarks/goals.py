@@ -154,6 +154,13 @@ GOALS: tuple[Goal, ...] = (
         compares="Seconds for planning the moves of all decided assets, beside 5 s",
     ),
     Goal(
+        benchmark="moves",
+        case=r"beside 4 KiB",
+        at_most=1,
+        compares="Memory that planning the moves of all decided assets adds, the plan included, beside 4 KiB "
+        "an asset",
+    ),
+    Goal(
         benchmark="store",
         case=r"pairs/s beside the bare loop",
         at_least=1 / 3,
