@@ -25,7 +25,7 @@ from retaia_core.domain.facts import Facts
 from retaia_core.domain.identifiers import RelPath
 from retaia_core.domain.lifecycle import State, Verdict
 from retaia_core.domain.media import MediaType
-from retaia_core.domain.moves import Candidate, GroupFile
+from retaia_core.domain.moves import Candidate, Expected
 from retaia_core.domain.query import AssetSummary, SortKey
 
 from .dialects import Row
@@ -339,7 +339,7 @@ def candidates_of(state: State, rows: Iterable[Row]) -> list[Candidate]:
     return found
 
 
-def _sidecars(document: str) -> list[GroupFile]:
+def _sidecars(document: str) -> list[Expected]:
     """The sidecars of a document, by path."""
     if not document:
         return []

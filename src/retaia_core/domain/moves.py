@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property, lru_cache
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from attrs import define, field, frozen
 
@@ -45,7 +45,7 @@ class BlockReason(StrEnum):
     TARGET_TAKEN = "target_taken"
 
 
-GroupFile = tuple[RelPath, int, int]
+Expected = tuple[RelPath, int, int]
 """A file of a group as the last scan saw it: its path, its size in bytes, its mtime in nanoseconds."""
 
 
@@ -61,7 +61,7 @@ class Candidate(NamedTuple):
     state: State
     verdict: Verdict | None
     flags: frozenset[Flag]
-    files: tuple[GroupFile, ...]
+    files: tuple[Expected, ...]
 
 
 def candidate_of(asset: Asset) -> Candidate:
@@ -76,17 +76,6 @@ def candidate_of(asset: Asset) -> Candidate:
         flags=asset.flags,
         files=((asset.path, asset.size, asset.mtime_ns), *sidecars),
     )
-
-
-class Placed(Protocol):
-    """An asset, as far as saying that it is not moved needs it."""
-
-    @property
-    def uuid(self) -> AssetId: ...
-    @property
-    def storage_id(self) -> StorageId: ...
-    @property
-    def path(self) -> RelPath: ...
 
 
 @frozen(kw_only=True)
@@ -256,7 +245,7 @@ def group_paths(asset: Asset) -> tuple[RelPath, ...]:
     return (asset.path, *paths)
 
 
-def _block(asset: Placed, reason: BlockReason, message: str) -> BlockedMove:
+def _block(asset: Asset | Candidate, reason: BlockReason, message: str) -> BlockedMove:
     return BlockedMove(asset=asset.uuid, path=asset.path, reason=reason, message=message)
 
 
@@ -272,7 +261,7 @@ def _state_block(asset: Candidate, world: World) -> BlockedMove | None:
     return world_block(asset, world)
 
 
-def world_block(asset: Placed, world: World) -> BlockedMove | None:
+def world_block(asset: Asset | Candidate, world: World) -> BlockedMove | None:
     """Why the world does not let an asset move, whatever its state: offline, unreadable, locked."""
     if asset.storage_id in world.offline:
         return _block(
@@ -287,7 +276,9 @@ def world_block(asset: Placed, world: World) -> BlockedMove | None:
     return None
 
 
-def disk_block(asset: Placed, files: Iterable[GroupFile], world: World) -> BlockedMove | None:
+def disk_block(
+    asset: Asset | Candidate, files: Iterable[Expected], world: World
+) -> BlockedMove | None:
     """Why files are not to be moved: one is gone, or has not the size and mtime expected of it."""
     for path, size, mtime_ns in files:
         found = world.files.get((asset.storage_id, path))
