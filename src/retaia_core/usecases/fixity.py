@@ -7,8 +7,6 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
-import anyio
-import anyio.lowlevel
 from attrs import define, evolve, field, frozen
 
 from ..domain.actors import SYSTEM, Actor
@@ -43,7 +41,7 @@ from ..ports.clock import Clock
 from ..ports.originals import Originals
 from ..ports.store import Store, Transaction
 from .lookups import need_asset, need_living, need_person
-from .pacing import Pace, Stopped
+from .pacing import Pace, read_long
 from .storages import Storages
 from .trail import record
 
@@ -291,7 +289,10 @@ class Verification:
             run.say(_unread(asset, files[0], *passed))
             return
         try:
-            read = [await self._read(originals, file, run.pace) for file in files]
+            read = [
+                await read_long(self.storages.blocking, partial(_read, originals, file), run.pace)
+                for file in files
+            ]
         except StorageOffline as error:
             run.offline[asset.storage_id] = error.message
             del run.originals[asset.storage_id]
@@ -304,27 +305,6 @@ class Verification:
         asset, now = need_asset(tx, uuid), self.clock.now()
         lock = tx.lock(asset.subject)
         return asset, lock is not None and lock.held(now) and lock.kind in _KEEPING_OUT
-
-    async def _read(self, originals: Originals, file: GroupFile, pace: Pace) -> Reading | str:
-        """Read a whole file; a text says how it differs from what the last scan saw."""
-        ended = anyio.Event()
-
-        async def stop_with_this_task() -> None:
-            try:
-                await ended.wait()
-            finally:
-                if not ended.is_set():
-                    pace.stop()
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(stop_with_this_task)
-            answer = await self.storages.blocking(_read, originals, file, pace)
-            ended.set()
-        if isinstance(answer, Stopped):
-            await anyio.lowlevel.checkpoint()  # Cancelled is what ended it, as a rule.
-        if isinstance(answer, StorageOffline | Stopped):
-            raise answer
-        return answer
 
     def _keep(
         self,
@@ -398,10 +378,8 @@ class Verification:
             after = reports[-1].asset.uuid
 
 
-def _read(
-    originals: Originals, file: GroupFile, pace: Pace
-) -> Reading | str | StorageOffline | Stopped:
-    """Read a whole file; errors that end more than this file are answered, not raised."""
+def _read(originals: Originals, file: GroupFile, pace: Pace) -> Reading | str:
+    """Read a whole file; a text says how it differs from what the last scan saw."""
     seen = SeenFile(path=file.path, size=file.size, mtime_ns=file.mtime_ns)
     try:
         digest = originals.checksum(seen, pace)
@@ -410,8 +388,8 @@ def _read(
             if digest is None
             else Reading(role=file.role, digest=digest)
         )
-    except (StorageOffline, Stopped) as error:
-        return error
+    except StorageOffline:
+        raise
     except (Unavailable, ValidationFailed) as error:
         return Reading(role=file.role, problem=error.message)
 

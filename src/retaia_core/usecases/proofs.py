@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import partial
 
-import anyio
-import anyio.lowlevel
 from attrs import define, frozen
 
 from ..domain.actors import Actor, ActorKind
@@ -36,7 +34,7 @@ from ..ports.originals import Originals
 from ..ports.store import Store, Transaction
 from .copy_evidence import CHECKED, WAIVED, Known, check_data, evidence_now, known_of
 from .lookups import need_living
-from .pacing import Pace, Stopped
+from .pacing import Pace, read_long
 from .storages import Storages, need_storage
 from .trail import record
 
@@ -84,29 +82,10 @@ class Proofs:
         """
         asset, moves = await self.store.read(partial(self._wanted, uuid))
         storage = await self.storages.online(asset.storage_id)
-        checks = await self._read(partial(self._check_all, asset, storage, moves, tell))
+        work = partial(self._check_all, asset, storage, moves, tell)
+        checks = await read_long(self.storages.blocking, work, Pace())
         await self.store.transact(partial(self._remember, actor, asset, checks))
         return checks
-
-    async def _read(self, work: Callable[[Pace], tuple[Check, ...]]) -> tuple[Check, ...]:
-        """Run what reads for long; it stops at the next block where this task is cancelled."""
-        pace, ended = Pace(), anyio.Event()
-
-        async def stop_with_this_task() -> None:
-            try:
-                await ended.wait()
-            finally:
-                if not ended.is_set():
-                    pace.stop()
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(stop_with_this_task)
-            answer = await self.storages.blocking(_answer, work, pace)
-            ended.set()
-        await anyio.lowlevel.checkpoint()  # where this task was cancelled, it ends here
-        if isinstance(answer, StorageOffline):
-            raise answer
-        return answer
 
     def _wanted(self, uuid: AssetId, tx: Transaction) -> tuple[Asset, list[tuple[str, str]]]:
         asset = _rejected(tx, uuid)
@@ -202,18 +181,6 @@ class Proofs:
     async def waive(self, actor: Actor, uuid: AssetId, path: str, reason: str) -> Waiver:
         """`waive_in`, durably."""
         return await self.store.transact(partial(self.waive_in, actor, uuid, path, reason))
-
-
-def _answer(
-    work: Callable[[Pace], tuple[Check, ...]], pace: Pace
-) -> tuple[Check, ...] | StorageOffline:
-    """What the work answers, or why it could not, so that no group of tasks wraps that up."""
-    try:
-        return work(pace)
-    except StorageOffline as error:
-        return error
-    except Stopped:
-        return ()
 
 
 def _rejected(tx: Transaction, uuid: AssetId) -> Asset:
