@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import TypeVar
 
 from ..domain.actors import Actor, ActorKind
 from ..domain.assets import Asset
@@ -14,6 +15,8 @@ from ..domain.lifecycle import State
 from ..domain.moves import Batch
 from ..errors import ForbiddenActor, NotFound, Purged
 from ..ports.store import Transaction
+
+T = TypeVar("T")
 
 _LOCKS_AT_ONCE = 1000
 _MOST_OVER = 1_000_000
@@ -30,16 +33,19 @@ def need_person(actor: Actor, act: str) -> None:
         raise ForbiddenActor(f"only a person {act}")
 
 
+def _needed(found: T | None, what: str) -> T:
+    if found is None:
+        raise NotFound(f"there is no {what}")
+    return found
+
+
 def need_batch(tx: Transaction, batch_id: BatchId) -> Batch:
     """Read a batch.
 
     Raises:
         NotFound: there is none.
     """
-    batch = tx.batch(batch_id)
-    if batch is None:
-        raise NotFound(f"there is no batch {batch_id!r}")
-    return batch
+    return _needed(tx.batch(batch_id), f"batch {batch_id!r}")
 
 
 def held_locks(tx: Transaction, now: datetime) -> Mapping[Subject, Lock]:
@@ -59,10 +65,7 @@ def need_job(tx: Transaction, job_id: JobId) -> Job:
     Raises:
         NotFound: there is none.
     """
-    job = tx.job(job_id)
-    if job is None:
-        raise NotFound(f"there is no job {job_id!r}")
-    return job
+    return _needed(tx.job(job_id), f"job {job_id!r}")
 
 
 def need_asset(tx: Transaction, uuid: AssetId) -> Asset:
@@ -71,10 +74,7 @@ def need_asset(tx: Transaction, uuid: AssetId) -> Asset:
     Raises:
         NotFound: there is none.
     """
-    asset = tx.asset(uuid)
-    if asset is None:
-        raise NotFound(f"there is no asset {uuid!r}")
-    return asset
+    return _needed(tx.asset(uuid), f"asset {uuid!r}")
 
 
 def need_living(tx: Transaction, uuid: AssetId) -> Asset:
