@@ -524,11 +524,13 @@ class TestCopies:
             assert lock is not None
             tx.save_lock(evolve(lock, fencing=lock.fencing + 1))
 
-        async def wait() -> None:
-            await house.store.transact(lose)
-            await anyio.sleep(0.02)
+        def lost() -> None:
+            """Before anything of the copy is told; then there is time to tell it."""
+            anyio.from_thread.run(house.store.transact, lose)
+            wait = partial(anyio.from_thread.run, anyio.sleep, 0.02)
+            once(house, "rename", "INBOX/A.jpg", wait)
 
-        once(house, "rename", "INBOX/A.jpg", partial(anyio.from_thread.run, wait))
+        once(house, "copy", "INBOX/A.jpg", lost)
         await house.moves.run(batch.batch_id, told.append)
         assert not any(result.copying for result in told)
 
