@@ -26,11 +26,11 @@ def fill_in(page: Browser, **fields: str) -> None:
 
 
 def test_a_new_password_and_a_second_factor(
-    machine: Machine, tmp_path: Path, page: Browser
+    either_machine: Machine, tmp_path: Path, page: Browser
 ) -> None:
     """Changed, switched on, asked for at the next sign-in, where a recovery code also counts."""
     photos(tmp_path / "storage" / "INBOX", ("a.jpg",))
-    with stage(machine, tmp_path / "storage") as at:
+    with stage(either_machine, tmp_path / "storage") as at:
         at.add_person(EMAIL, PASSWORD)
         page.open(at.url)
         fill_in(page, email=EMAIL, password=PASSWORD)

@@ -222,9 +222,13 @@ TOUR: tuple[Callable[[Stage, Browser], Iterator[str]], ...] = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("language", ["en-GB", "fr-FR"])
+@pytest.mark.parametrize(
+    ("language", "either_machine"),
+    [("en-GB", "sqlite"), ("fr-FR", "postgresql")],
+    indirect=["either_machine"],
+)
 def test_every_page(
-    machine: Machine, footage: Path, tmp_path: Path, axe: str, language: str
+    either_machine: Machine, footage: Path, tmp_path: Path, axe: str, language: str
 ) -> None:
     """None has a barrier, in light and in dark; none is wider than a narrow window. Pictures are kept."""
     pictures = Path(os.environ.get("RETAIA_PICTURES", tmp_path / "pictures"))
@@ -234,7 +238,7 @@ def test_every_page(
     (footage / "INBOX" / "of nothing.xmp").write_text("<x/>")
     with (
         browser(tmp_path / "profile", language=language) as page,
-        stage(machine, footage) as at,
+        stage(either_machine, footage) as at,
     ):
         for part in TOUR:
             for state in part(at, page):

@@ -13,13 +13,13 @@ pytestmark = pytest.mark.browser
 
 
 def test_a_rejected_photo_is_purged_after_a_typed_word(
-    machine: Machine, tmp_path: Path, page: Browser
+    either_machine: Machine, tmp_path: Path, page: Browser
 ) -> None:
     """What would go is shown; nothing goes without the word; its certificate is there afterwards."""
     storage = tmp_path / "storage"
     photos(storage / "INBOX", ("a.jpg", "b.jpg"))
     (storage / "INBOX" / "a.xmp").write_text("<x/>")
-    with stage(machine, storage) as at:
+    with stage(either_machine, storage) as at:
         assert at.machine.run("decide", "reject", "INBOX/a.jpg").code == 0
         assert at.machine.run("batch", "apply", "--yes").code == 0
         at.enter(page, path="/review?in=rejected")

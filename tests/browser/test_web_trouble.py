@@ -45,10 +45,10 @@ def waiting(page: Browser) -> int:
 
 
 def test_a_server_that_is_killed_and_comes_back(
-    machine: Machine, small: Path, page: Browser
+    either_machine: Machine, small: Path, page: Browser
 ) -> None:
     """Decisions go on without it, outlive a reload, and reach it once each."""
-    with stage(machine, small) as at:
+    with stage(either_machine, small) as at:
         begin(at, page)
         decide(page, "p", "b.jpg")
         page.wait("localStorage.getItem('retaia.waiting') === null")
@@ -86,9 +86,9 @@ def test_a_network_that_is_gone_and_a_page_that_is_closed(
         assert at.states()["INBOX/a.jpg"] == "DECIDED_KEEP"
 
 
-def test_a_session_that_is_over(machine: Machine, small: Path, page: Browser) -> None:
+def test_a_session_that_is_over(either_machine: Machine, small: Path, page: Browser) -> None:
     """The person signs in over what they were doing, and what they decided meanwhile arrives."""
-    with stage(machine, small) as at:
+    with stage(either_machine, small) as at:
         at.add_person(EMAIL, PASSWORD)
         page.open(at.url)
         sign_in(page)
