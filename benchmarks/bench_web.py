@@ -202,7 +202,8 @@ def api(at: Stage) -> Iterator[httpx.Client]:
     token = at.link().partition("#link=")[2]
     body = {"token": token, "client_id": "bench", "client_kind": "UI_WEB"}
     base = f"{at.url}/api/v1"
-    answer = httpx.post(f"{base}/auth/link", json=body, trust_env=False).raise_for_status()
+    asked = httpx.post(f"{base}/auth/link", json=body, trust_env=False, timeout=60)
+    answer = asked.raise_for_status()
     headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}
     with httpx.Client(base_url=base, headers=headers, trust_env=False, timeout=60) as client:
         yield client
@@ -231,10 +232,16 @@ def first_rows(page: Browser, open_: Callable[[], float | None]) -> float:
 
 
 def again(page: Browser) -> Callable[[], None]:
+    """Load the page again."""
+
     def open_() -> None:
-        page.run("window.rows = 0")
+        loaded: list[object] = []
+        page.told["Page.loadEventFired"] = loaded.append
         page.send("Page.reload")
-        page.wait("performance.now() < 20000 && document.readyState === 'complete'")
+        while not loaded:
+            page.send("Page.enable")  # Asks nothing of the page, which is being replaced.
+            time.sleep(0.02)
+        del page.told["Page.loadEventFired"]
 
     return open_
 

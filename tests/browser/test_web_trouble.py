@@ -16,6 +16,11 @@ pytestmark = [pytest.mark.browser, pytest.mark.e2e]
 NAMES = ("a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg")
 EMAIL, PASSWORD = "bob@example.org", "correct horse battery"
 
+READ = (
+    "performance.getEntriesByType('resource').filter((one) => one.name.endsWith('/facts')).length"
+)
+"""Of how many assets the browser has read everything."""
+
 
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
@@ -52,6 +57,7 @@ def test_a_server_that_is_killed_and_comes_back(
         begin(at, page)
         decide(page, "p", "b.jpg")
         page.wait("localStorage.getItem('retaia.waiting') === null")
+        page.wait(f"{READ} >= 4")  # the next ones are here
         at.stop(signal.SIGKILL)
         decide(page, "x", "c.jpg")
         decide(page, "p", "d.jpg")

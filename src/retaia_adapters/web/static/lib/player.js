@@ -88,11 +88,19 @@ export class Player extends HTMLElement {
       start: String(facts["timecode_start"] ?? ""),
       seconds: (Number(facts["duration_ms"]) || 0) / 1000 || this.#clock.seconds,
     };
+    this.#build();
     this.#tick();
   }
 
   connectedCallback() {
-    if (this.childElementCount) return this.#tick();
+    this.#build();
+    if (this.closest(".pane")) this.#board.remove();
+    this.#tick();
+  }
+
+  /** Everything around the picture, made before it is looked at. */
+  #build() {
+    if (this.childElementCount) return;
     const media = this.#media;
     const video = media instanceof HTMLVideoElement;
     this.classList.toggle("sound", !video);
@@ -101,7 +109,7 @@ export class Player extends HTMLElement {
     fill(
       this,
       h("div", { class: "screen" }, media, this.#said),
-      this.#hasBoard && this.#storyboard(),
+      this.#thumbs.length > 1 && this.#storyboard(),
       h("div", { class: "strip" }, this.#canvas, this.#bar),
       h("div", { class: "controls" },
         this.#button,
@@ -120,7 +128,6 @@ export class Player extends HTMLElement {
     const sized = new ResizeObserver(() => this.#draw());
     sized.observe(this.#canvas);
     signal.addEventListener("abort", () => sized.disconnect());
-    this.#tick();
   }
 
   disconnectedCallback() {
