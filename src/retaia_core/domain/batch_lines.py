@@ -37,7 +37,7 @@ class BatchLine:
         return self.created_at, self.batch_id
 
 
-BatchPlace = tuple[datetime, BatchId]
+BatchPlace = tuple[datetime, str]
 """A place in a list of batches: when one was made, and which."""
 
 
