@@ -72,7 +72,9 @@ class Stage:
 
     def link(self) -> str:
         """A link that signs the person at this machine in."""
-        return str(self.machine.run("user", "link", "--json").document["url"])
+        answer = self.machine.run("user", "link", "--json")
+        assert answer.code == 0, answer.errors
+        return str(answer.document["url"])
 
     def enter(self, page: Browser, *, path: str = "/") -> None:
         """Sign in by the link, and go to a view."""
