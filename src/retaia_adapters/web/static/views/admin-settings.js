@@ -37,7 +37,7 @@ function rows(settings) {
 /** @param {Setting} setting */
 function row({ section, key, value, given, source, name }) {
   const kept = h("span", { class: "soft" }, t(given ? "setting_kept_back" : "setting_not_set"));
-  const shown = value === undefined || (!given && value === "") ? kept : h("code", null, plain(value));
+  const shown = value === undefined || (!given && (value === "" || value === "[]")) ? kept : h("code", null, plain(value));
   return h("tr", { class: source === "DEFAULT" ? "" : "changed" },
     h("th", { scope: "row" }, h("code", null, `${section}.${key}`)),
     h("td", null, shown),

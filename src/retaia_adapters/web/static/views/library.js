@@ -23,6 +23,8 @@ import { whyPanel } from "./why.js";
 
 const FLAGS = GROUPS.flatMap((group) => group.flag ?? []);
 const SETTLE_MS = 250;
+const COUNT_MS = 500;
+const REFRESH_MS = 1000;
 const MOST_PURGED = 100;
 /** Where the person was in each list, for when they come back. @type {Map<string, number>} */
 const places = new Map();
@@ -42,7 +44,9 @@ class Library extends HTMLElement {
   #marks = new MarkBook();
   /** @type {Array<() => void>} */
   #ends = [];
-  #soon = 0;
+  /** Timers, 0 where nothing is due: news come in bursts, and none may put off what is due. */
+  #counting = 0;
+  #refreshing = 0;
   #known = "";
 
   connectedCallback() {
@@ -69,7 +73,8 @@ class Library extends HTMLElement {
   disconnectedCallback() {
     places.set(this.#known, this.#shelf.place);
     for (const end of this.#ends) end();
-    clearTimeout(this.#soon);
+    clearTimeout(this.#counting);
+    clearTimeout(this.#refreshing);
     this.#marks.close();
     this.#feed.close();
   }
@@ -97,8 +102,10 @@ class Library extends HTMLElement {
   }
 
   #again() {
-    clearTimeout(this.#soon);
-    this.#soon = setTimeout(() => void this.#count(), SETTLE_MS);
+    this.#counting ||= setTimeout(() => {
+      this.#counting = 0;
+      void this.#count();
+    }, COUNT_MS);
   }
 
   /** One asset changed: it stays in its place, with its new state. @param {string} uuid */
@@ -115,8 +122,10 @@ class Library extends HTMLElement {
 
   /** A short list is read again when something new may belong to it. */
   #refreshSoon() {
-    clearTimeout(this.#soon);
-    this.#soon = setTimeout(() => this.#show(), 1000);
+    this.#refreshing ||= setTimeout(() => {
+      this.#refreshing = 0;
+      this.#show();
+    }, REFRESH_MS);
   }
 
   /** @param {import("../api.js").Schemas["AssetSummary"]} asset */
