@@ -47,6 +47,7 @@ T = TypeVar("T")
 
 APPLY = "apply beside the bare loop"
 UNDO = "undo beside the bare loop"
+PROVEN = "from a crash in the middle until what it interrupted is proven, beside 2 s"
 RECOVERY = "from a crash in the middle to the end, beside 2 s and the bare loop over what was left"
 PLANNING = "planning everything that is decided, beside 5 s"
 MEMORY = "memory that planning adds, beside 4 KiB an asset"
@@ -330,11 +331,11 @@ def round_of(folder: Path, number: int, assets: int) -> dict[str, dict[str, floa
             "bare_s": plain,
             "plan_s": ours["undo_plan_s"],
         },
+        PROVEN: {"ratio": again["proven_s"] / 2, "ours_s": again["proven_s"]},
         RECOVERY: {
             "ratio": again["done_s"] / (2 + again["bare_rest_s"]),
             "ours_s": again["done_s"],
             "bare_s": again["bare_rest_s"],
-            "proven_s": again["proven_s"],
         },
     }
 
@@ -371,7 +372,7 @@ def memory(database: Path) -> None:
     print(_status_mib("VmHWM") - before)
 
 
-GOALS = {APPLY: 3.0, UNDO: 3.0, RECOVERY: 1.0, PLANNING: 1.0, MEMORY: 1.0}
+GOALS = {APPLY: 3.0, UNDO: 3.0, PROVEN: 1.0, RECOVERY: 1.0, PLANNING: 1.0, MEMORY: 1.0}
 
 
 def measure(folder: Path, assets: int, planned: int, rounds: int) -> dict[str, dict[str, float]]:

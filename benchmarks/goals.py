@@ -142,7 +142,14 @@ GOALS: tuple[Goal, ...] = (
     ),
     Goal(
         benchmark="moves",
-        case=r"beside 2 s",
+        case=r"beside 2 s$",
+        at_most=1,
+        compares="Seconds from the restart after a crash in the middle of a batch until every asset that it "
+        "interrupted is proven to be moved or not, beside 2 s",
+    ),
+    Goal(
+        benchmark="moves",
+        case=r"beside 2 s and",
         at_most=1,
         compares="Seconds from the restart after a crash in the middle of a batch to the batch's end, beside "
         "2 s and those that the bare loop takes for what was left",
