@@ -207,8 +207,8 @@ class Uploads:
     ) -> Upload:
         """Check and publish the file; the upload that comes back is to be saved by `complete_in`.
 
-        Safe to repeat: a file that was published before is found as it is. Until a submit names it,
-        nobody sees it.
+        Safe to repeat, also at the same time on another server: a file that was published before is
+        found as it is. Until a submit names it, nobody sees it.
 
         Raises:
             ValidationFailed: parts are missing, or size, digest or content are not as announced;
@@ -219,7 +219,14 @@ class Uploads:
             return upload
         _check_parts(upload, etags)
         derived = await self._derived(uuid)
-        return await self.blocking(partial(self._publish, upload, derived))
+        try:
+            return await self.blocking(partial(self._publish, upload, derived))
+        except (NotFound, Unavailable):
+            # Parts are removed once their upload is complete: another server may have done that.
+            done = await self.open_for(agent, uuid, upload_id)
+            if done.status is UploadStatus.COMPLETE:
+                return done
+            raise
 
     def _publish(self, upload: Upload, derived: DerivedStorage) -> Upload:
         kind = self._kind(upload.kind)
