@@ -137,9 +137,7 @@ def apply(at: Stage, page: Browser) -> Iterator[str]:
     page.wait("document.querySelector('dialog table')")
     yield "undo-confirm"
     page.run("document.querySelector('dialog button[value=yes]').click()")
-    page.wait(
-        "location.pathname.startsWith('/batches/') && document.querySelector('r-batch a[href^=\"/batches\"]')"
-    )
+    page.wait("document.querySelector('r-batch a[href^=\"/batches/\"]')")
     page.wait("document.querySelector('r-batch table') && !document.querySelector('progress')")
     yield "batch-undo"
     walk(page, "/purge")

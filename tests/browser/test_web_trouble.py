@@ -7,12 +7,18 @@ import signal
 from pathlib import Path
 
 import pytest
+from retaia_tests.barriers import barriers
 from retaia_tests.browser import Browser
 from retaia_tests.machine import Machine
-from retaia_tests.web_stage import Stage, photos, showing, stage, text
+from retaia_tests.web_stage import Stage, photos, showing, stage, text, walk
 
 pytestmark = [pytest.mark.browser, pytest.mark.e2e]
 
+PLACES = (
+    "/", "/review?in=decide", "/apply", "/purge", "/batches", "/batches/unknown", "/activity",
+    "/account", "/device", "/admin/people", "/admin/clients", "/admin/features",
+    "/admin/settings", "/admin/sidecars",
+)  # fmt: skip
 NAMES = ("a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg")
 EMAIL, PASSWORD = "bob@example.org", "correct horse battery"
 
@@ -90,6 +96,24 @@ def test_a_network_that_is_gone_and_a_page_that_is_closed(
         at.enter(page)
         page.wait("localStorage.getItem('retaia.waiting') === null")
         assert at.states()["INBOX/a.jpg"] == "DECIDED_KEEP"
+
+
+def test_pages_of_a_server_that_takes_its_time(
+    machine: Machine, small: Path, page: Browser, axe: str
+) -> None:
+    """While they wait, too, pages say what they are and have no barrier."""
+    with stage(machine, small) as at:
+        begin(at, page)
+        for path in PLACES:
+            walk(page, path)
+            page.wait("document.querySelector('main h1')")
+        slow = {"latency": 60_000, "downloadThroughput": -1, "uploadThroughput": -1}
+        page.send("Network.emulateNetworkConditions", offline=False, **slow)
+        found = []
+        for path in PLACES:
+            walk(page, path)
+            found += [f"{path}: {one}" for one in barriers(page, axe)]
+        assert found == []
 
 
 def test_a_session_that_is_over(either_machine: Machine, small: Path, page: Browser) -> None:

@@ -1,9 +1,9 @@
-// What the person says of assets (tags, notes, fields, suggestions), until the server has it. It is seen at
-// once, sent in order, and again and again under the same key while the server is away. What waits outlives
-// this page in the browser's storage; so does what somebody else overtook, until the person says what holds.
+// What the person says of assets (tags, notes, fields, suggestions), until the server has it. What somebody
+// else overtook outlives this page too, until the person says what holds.
 
 import { nextAct } from "./acts.js";
-import { freshKey, get, post, reach, Refusal, Unreachable } from "./api.js";
+import { freshKey, get, post, Refusal } from "./api.js";
+import { Outbox } from "./outbox.js";
 
 /** @typedef {import("../api.js").Schemas} Schemas */
 /** @typedef {Schemas["Annotations"]} Annotations */
@@ -15,12 +15,7 @@ import { freshKey, get, post, reach, Refusal, Unreachable } from "./api.js";
 /** @typedef {Of & {edit?: Edit, settling?: Settling, act: number}} Done how it is taken back */
 /** @typedef {Of & {part: string, mine: unknown, theirs: unknown}} Conflict part: `notes`, or `fields.` and a name */
 
-const KEPT = "retaia.annotations";
-const UNDO_DEPTH = 200;
 const KNOWN = 60;
-
-/** @param {unknown} error */
-const passing = (error) => error instanceof Unreachable || (error instanceof Refusal && error.retryable);
 
 /** What an asset's annotations are with this said. @param {Annotations} doc @param {Waiting | Done} item @returns {Annotations} */
 function after(doc, { edit, settling }) {
@@ -51,37 +46,19 @@ function settled(doc, { tag, status }) {
 const text = (value) => JSON.stringify(value ?? null);
 
 /**
- * Dispatches `changed` (detail: {uuid}) whenever there is something else to see of an asset, `waiting` when
- * the queue changed, and `refused` (detail: {item, error}); a conflict is kept instead, see `conflictsOf`.
+ * Dispatches also `changed` (detail: {uuid}) whenever there is something else to see of an asset, and `refused`
+ * (detail: {item, error}); a conflict is kept instead, see `conflictsOf`.
+ * @extends {Outbox<Waiting, Done>}
  */
-class Outbox extends EventTarget {
-  /** @type {Waiting[]} */
-  #queue = [];
+class Said extends Outbox {
   /** @type {Conflict[]} */
   #conflicts = [];
-  /** @type {Done[]} */
-  #done = [];
   /** As the server has them, the one that was seen last at the end. @type {Map<string, Annotations>} */
   #known = new Map();
-  #running = false;
-  #account = "";
-
-  /** Take up what an earlier page of this person left. @param {string} account */
-  begin(account) {
-    this.#account = account;
-    const kept = JSON.parse(localStorage.getItem(KEPT) ?? "null");
-    if (kept?.account === account) [this.#queue, this.#conflicts] = [kept.queue, kept.conflicts];
-    this.#keep();
-    void this.#run();
-  }
-
-  get waiting() {
-    return this.#queue.length;
-  }
 
   /** Whether something of an asset waits to be sent. @param {string} uuid */
   waits(uuid) {
-    return this.#queue.some((item) => item.uuid === uuid);
+    return this.queue.some((item) => item.uuid === uuid);
   }
 
   /** What somebody else overtook. @param {string} uuid */
@@ -92,15 +69,15 @@ class Outbox extends EventTarget {
   /** What is said of an asset, with what waits; undefined where it is not known. @param {string} uuid */
   of(uuid) {
     const doc = this.#known.get(uuid);
-    return doc && this.#queue.filter((item) => item.uuid === uuid).reduce(after, doc);
+    return doc && this.queue.filter((item) => item.uuid === uuid).reduce(after, doc);
   }
 
   /** Ask the server anew. @param {string} uuid */
   async look(uuid) {
-    const sent = this.#queue.length;
+    const sent = this.queue.length;
     const doc = await get(`/assets/${uuid}/annotations`);
     // What was answered meanwhile is newer.
-    if (sent === this.#queue.length || !this.#known.has(uuid)) this.#know(uuid, doc);
+    if (sent === this.queue.length || !this.#known.has(uuid)) this.#know(uuid, doc);
   }
 
   /** @param {string} uuid @param {Annotations} doc */
@@ -133,10 +110,10 @@ class Outbox extends EventTarget {
     if (seen === notes) return;
     const back = { edit: { notes: seen, notes_seen: notes } };
     this.#drop(of.uuid, "notes");
-    const last = this.#queue.at(-1);
-    const merges = this.#queue.length > 1 && last?.uuid === of.uuid && last.edit?.notes !== undefined;
+    const last = this.queue.at(-1);
+    const merges = this.queue.length > 1 && last?.uuid === of.uuid && last.edit?.notes !== undefined;
     if (!merges) return this.#say(of, { edit: { notes, notes_seen: seen } }, back);
-    this.#queue.pop();
+    this.queue.pop();
     this.#say(of, { edit: { notes, notes_seen: last?.edit?.notes_seen ?? "" } }, back);
   }
 
@@ -166,79 +143,62 @@ class Outbox extends EventTarget {
 
   /** @param {Of} of @param {{edit?: Edit, settling?: Settling}} said @param {{edit?: Edit, settling?: Settling}} back */
   #say({ uuid, name }, said, back) {
-    this.#done.push({ uuid, name, ...back, act: nextAct() });
-    if (this.#done.length > UNDO_DEPTH) this.#done.shift();
-    this.#add({ uuid, name, ...said, key: freshKey() });
-  }
-
-  /** The number of the last act that can be taken back. */
-  get lastAct() {
-    return this.#done.at(-1)?.act ?? 0;
+    this.remember({ uuid, name, ...back, act: nextAct() });
+    this.add({ uuid, name, ...said, key: freshKey() });
   }
 
   /** Take the last act back. @returns {Done | undefined} */
   undo() {
-    const last = this.#done.pop();
+    const last = this.done.pop();
     if (!last) return undefined;
     const { act, ...item } = last;
-    this.#add({ ...item, key: freshKey() });
+    this.add({ ...item, key: freshKey() });
     return last;
   }
 
   // The queue
 
-  /** @param {Waiting} item */
-  #add(item) {
-    this.#queue.push(item);
-    this.#keep();
+  /** @override @param {Waiting} item */
+  add(item) {
+    super.add(item);
     this.#tell(item.uuid);
-    void this.#run();
+  }
+
+  /** @override */
+  kept() {
+    const conflicts = this.#conflicts;
+    return this.queue.length || conflicts.length ? { queue: this.queue, conflicts } : null;
+  }
+
+  /** @override @param {{queue: Waiting[], conflicts: Conflict[]}} kept */
+  take(kept) {
+    super.take(kept);
+    this.#conflicts = kept.conflicts;
   }
 
   /** @param {string} uuid @param {string} part */
   #drop(uuid, part) {
     this.#conflicts = this.#conflicts.filter((one) => one.uuid !== uuid || one.part !== part);
-    this.#keep();
+    this.keep();
   }
 
-  #keep() {
-    if (this.#account) {
-      const kept = { account: this.#account, queue: this.#queue, conflicts: this.#conflicts };
-      if (this.#queue.length || this.#conflicts.length) localStorage.setItem(KEPT, JSON.stringify(kept));
-      else localStorage.removeItem(KEPT);
-    }
-    this.dispatchEvent(new Event("waiting"));
+  /** @override @param {Waiting} item */
+  send({ uuid, edit, settling, key }) {
+    return post(`/assets/${uuid}/${settling ? "suggestions" : "annotations"}`, { body: settling ?? edit ?? {}, key });
   }
 
-  async #run() {
-    if (this.#running) return;
-    this.#running = true;
-    for (let wait = 500; this.#queue.length; ) {
-      const item = /** @type {Waiting} */ (this.#queue[0]);
-      try {
-        const { uuid, edit, settling, key } = item;
-        const doc = await post(`/assets/${uuid}/${settling ? "suggestions" : "annotations"}`, { body: settling ?? edit ?? {}, key });
-        this.#queue.shift();
-        this.#keep();
-        this.#know(uuid, doc);
-        wait = 500;
-      } catch (error) {
-        if (passing(error)) {
-          await untilReached(error instanceof Refusal && error.after ? error.after * 1000 : wait);
-          wait = Math.min(wait * 2, 10_000);
-        } else await this.#refused(item, error);
-      }
-    }
-    this.#running = false;
+  /** @override @param {Waiting} item @param {Annotations} doc */
+  sent({ uuid }, doc) {
+    this.#know(uuid, doc);
   }
 
-  /** @param {Waiting} item @param {unknown} error */
-  async #refused(item, error) {
-    this.#queue.shift();
-    this.#done = this.#done.filter((done) => done.uuid !== item.uuid);
+  /** @override @param {Waiting} item @param {unknown} error */
+  async refused(item, error) {
+    this.queue.shift();
+    this.forget(({ uuid }) => uuid === item.uuid);
     const theirs = error instanceof Refusal ? /** @type {Record<string, unknown> | undefined} */ (error.details["theirs"]) : undefined;
     for (const [part, value] of Object.entries(theirs ?? {})) this.#overtaken(item, part, value);
-    this.#keep();
+    this.keep();
     if (!theirs) this.dispatchEvent(new CustomEvent("refused", { detail: { item, error } }));
     await this.look(item.uuid).catch(() => undefined);
     this.#tell(item.uuid);
@@ -248,20 +208,11 @@ class Outbox extends EventTarget {
   #overtaken({ uuid, name, edit }, part, theirs) {
     /** @param {Edit | undefined} said */
     const wanted = (said) => (part === "notes" ? said?.notes : said?.fields?.[part.slice("fields.".length)]);
-    const later = this.#queue.filter((one) => one.uuid === uuid && wanted(one.edit) !== undefined);
-    this.#queue = this.#queue.filter((one) => !later.includes(one));
+    const later = this.withdraw((one) => one.uuid === uuid && wanted(one.edit) !== undefined);
     const mine = wanted(later.at(-1)?.edit) ?? wanted(edit) ?? null;
     this.#drop(uuid, part);
     if (text(mine) !== text(theirs)) this.#conflicts.push({ uuid, name, part, mine, theirs });
   }
 }
 
-/** @param {number} ms */
-function untilReached(ms) {
-  return new Promise((go) => {
-    setTimeout(go, ms);
-    reach.addEventListener("up", go, { once: true });
-  });
-}
-
-export const annotations = new Outbox();
+export const annotations = new Said("retaia.annotations");

@@ -1,21 +1,20 @@
-// What the person decided, until the server has it. A decision is sent in order, again and again under the
-// same key while the server is away, and outlives this page: what waits is kept in the browser's storage
-// (an asset, a verdict, a key; nothing secret).
+// What the person decided, until the server has it; of what waits the browser keeps an asset, a verdict and a
+// key, nothing secret.
 
 import { nextAct } from "./acts.js";
-import { freshKey, get, post, reach, Refusal, Unreachable } from "./api.js";
+import { freshKey, get, post } from "./api.js";
+import { Outbox } from "./outbox.js";
 
 /** @typedef {import("../api.js").Schemas} Schemas */
 /** @typedef {"KEEP" | "REJECT" | "CLEAR"} Action */
 /** @typedef {{uuid: string, name: string, action: Action, key: string, seen: number}} Waiting */
-/** @typedef {{uuid: string, name: string, before: Action, act: number}} Done `act`: what was decided at once has one number */
+/** @typedef {{uuid: string, name: string, before: Action, act: number}} Done */
 /** @typedef {{uuid: string, name: string, state: string, seen: number}} Decided `seen`: how many decisions were known */
 
-const KEPT = "retaia.waiting";
-const UNDO_DEPTH = 200;
+const OPEN = ["DECISION_PENDING", "DECIDED_KEEP", "DECIDED_REJECT"];
 
-/** @param {unknown} error */
-const passing = (error) => error instanceof Unreachable || (error instanceof Refusal && error.retryable);
+/** Whether a person may decide on an asset in this state. @param {string} state */
+export const isOpen = (state) => OPEN.includes(state);
 
 /** @param {string} state @returns {Action} what puts an asset back into this state */
 export function verdictOf(state) {
@@ -27,38 +26,14 @@ export const stateAfter = (action) =>
   action === "KEEP" ? "DECIDED_KEEP" : action === "REJECT" ? "DECIDED_REJECT" : "DECISION_PENDING";
 
 /**
- * Dispatches `waiting` when the queue changed; `decided` (detail: the asset), `refused`
- * (detail: {item, error}) and `meanwhile` (detail: {item, others}), where somebody else decided too.
+ * Dispatches also `decided` (detail: the asset), `refused` (detail: {item, error}) and `meanwhile`
+ * (detail: {item, others}), where somebody else decided too.
+ * @extends {Outbox<Waiting, Done>}
  */
-class Decisions extends EventTarget {
-  /** @type {Waiting[]} */
-  #queue = [];
-  /** @type {Done[]} */
-  #done = [];
-  #running = false;
-  #account = "";
-
-  /** Take up what an earlier page of this person left. @param {string} account */
-  begin(account) {
-    this.#account = account;
-    const kept = JSON.parse(localStorage.getItem(KEPT) ?? "null");
-    if (kept?.account === account) this.#queue = kept.queue;
-    this.#changed();
-    void this.#run();
-  }
-
-  get waiting() {
-    return this.#queue.length;
-  }
-
-  /** The number of the last act that can be taken back. */
-  get lastAct() {
-    return this.#done.at(-1)?.act ?? 0;
-  }
-
+class Decisions extends Outbox {
   /** What waits to be decided of an asset. @param {string} uuid */
   pending(uuid) {
-    return this.#queue.findLast((item) => item.uuid === uuid)?.action;
+    return this.queue.findLast((item) => item.uuid === uuid)?.action;
   }
 
   /** @param {Decided} asset @param {Action} action */
@@ -71,78 +46,49 @@ class Decisions extends EventTarget {
     const fresh = each.filter(([{ uuid, state }, action]) => (this.pending(uuid) ?? verdictOf(state)) !== action);
     const act = nextAct();
     for (const [{ uuid, name, state, seen }, action] of fresh) {
-      this.#done.push({ uuid, name, before: this.pending(uuid) ?? verdictOf(state), act });
-      if (this.#done.length > UNDO_DEPTH) this.#done.shift();
-      this.#add({ uuid, name, action, key: freshKey(), seen });
+      this.remember({ uuid, name, before: this.pending(uuid) ?? verdictOf(state), act });
+      this.add({ uuid, name, action, key: freshKey(), seen });
     }
     return fresh.length;
   }
 
   /** Take the last act back: the decisions that it was made of, the last one first. @returns {Done[]} */
   undo() {
-    const act = this.#done.at(-1)?.act;
-    const last = this.#done.filter((done) => done.act === act).reverse();
-    this.#done = this.#done.filter((done) => done.act !== act);
+    const act = this.done.at(-1)?.act;
+    const last = this.forget((done) => done.act === act).reverse();
     last.forEach((done) => this.#back(done));
     return last;
   }
 
   /** Take back only what was decided last of one asset. @param {string} uuid @returns {Done | undefined} */
   undoOf(uuid) {
-    const at = this.#done.findLastIndex((done) => done.uuid === uuid);
-    const [last] = at < 0 ? [] : this.#done.splice(at, 1);
+    const at = this.done.findLastIndex((done) => done.uuid === uuid);
+    const [last] = at < 0 ? [] : this.done.splice(at, 1);
     if (last) this.#back(last);
     return last;
   }
 
   /** @param {Done} done */
   #back({ uuid, name, before }) {
-    this.#add({ uuid, name, action: before, key: freshKey(), seen: -1 });
+    this.add({ uuid, name, action: before, key: freshKey(), seen: -1 });
   }
 
-  /** @param {Waiting} item */
-  #add(item) {
-    this.#queue.push(item);
-    this.#changed();
-    void this.#run();
+  /** @override @param {Waiting} item */
+  send({ uuid, action, key }) {
+    return post(`/assets/${uuid}/decision`, { body: { action }, key });
   }
 
-  #changed() {
-    if (this.#account) {
-      if (this.#queue.length) localStorage.setItem(KEPT, JSON.stringify({ account: this.#account, queue: this.#queue }));
-      else localStorage.removeItem(KEPT);
-    }
-    this.dispatchEvent(new Event("waiting"));
+  /** @override @param {Waiting} item @param {Schemas["AssetSummary"]} asset */
+  sent(item, asset) {
+    this.dispatchEvent(new CustomEvent("decided", { detail: asset }));
+    void this.#compare(item);
   }
 
-  async #run() {
-    if (this.#running) return;
-    this.#running = true;
-    for (let wait = 500; this.#queue.length; ) {
-      const item = /** @type {Waiting} */ (this.#queue[0]);
-      try {
-        const asset = await post(`/assets/${item.uuid}/decision`, { body: { action: item.action }, key: item.key });
-        this.#over();
-        this.dispatchEvent(new CustomEvent("decided", { detail: asset }));
-        void this.#compare(item);
-        wait = 500;
-      } catch (error) {
-        if (passing(error)) {
-          await untilReached(error instanceof Refusal && error.after ? error.after * 1000 : wait);
-          wait = Math.min(wait * 2, 10_000);
-          continue;
-        }
-        this.#over();
-        this.#done = this.#done.filter((done) => done.uuid !== item.uuid);
-        this.dispatchEvent(new CustomEvent("refused", { detail: { item, error } }));
-      }
-    }
-    this.#running = false;
-  }
-
-  #over() {
-    this.#queue.shift();
-    this.#changed();
+  /** @override @param {Waiting} item @param {unknown} error */
+  async refused(item, error) {
+    this.over();
+    this.forget(({ uuid }) => uuid === item.uuid);
+    this.dispatchEvent(new CustomEvent("refused", { detail: { item, error } }));
   }
 
   /** Whether somebody decided between what this person saw and what they decided. @param {Waiting} item */
@@ -155,12 +101,4 @@ class Decisions extends EventTarget {
   }
 }
 
-/** @param {number} ms */
-function untilReached(ms) {
-  return new Promise((go) => {
-    setTimeout(go, ms);
-    reach.addEventListener("up", go, { once: true });
-  });
-}
-
-export const decisions = new Decisions();
+export const decisions = new Decisions("retaia.waiting");

@@ -25,7 +25,7 @@ class BatchPage extends HTMLElement {
   connectedCallback() {
     news.addEventListener("batch", this.#heard);
     news.addEventListener("all", this.#heard);
-    fill(this, h("p", { class: "soft", role: "status" }, t("loading")));
+    fill(this, h("h1", null, t("batch_title")), h("p", { class: "soft", role: "status" }, t("loading")));
     void this.#look();
   }
 

@@ -2,7 +2,7 @@
 // those of all.
 
 import { get } from "../lib/api.js";
-import { decisions, stateAfter } from "../lib/decisions.js";
+import { decisions, isOpen, stateAfter } from "../lib/decisions.js";
 import { fill, h, named, plain } from "../lib/dom.js";
 import { news } from "../lib/events.js";
 import { Turns } from "../lib/feed.js";
@@ -21,7 +21,6 @@ import { whyPanel } from "./why.js";
 
 export const FEWEST = 2;
 export const MOST = 4;
-const OPEN = ["DECISION_PENDING", "DECIDED_KEEP", "DECIDED_REJECT"];
 
 /** Show these side by side. @param {string[]} uuids @returns {boolean} whether that many can be */
 export function compare(uuids) {
@@ -207,7 +206,7 @@ class Compare extends HTMLElement {
     const pane = this.#acted;
     const name = plain(pane.detail?.summary.name ?? pane.uuid);
     const state = this.#stateOf(pane);
-    const open = OPEN.includes(state);
+    const open = isOpen(state);
     /** @param {Action} action @param {string} key */
     const button = (action, key) =>
       h("button", { class: `verdict ${action.toLowerCase()}`, "aria-pressed": String(stateAfter(action) === state), disabled: !open, click: () => this.#decide(action) },
@@ -258,7 +257,7 @@ class Compare extends HTMLElement {
   /** @param {Action} action */
   #decide(action) {
     const asset = this.#seen(this.#acted);
-    if (!OPEN.includes(asset.state)) return note(t("not_open"));
+    if (!isOpen(asset.state)) return note(t("not_open"));
     const given = { name: plain(asset.name), action: say("action", action) };
     if (decisions.decide(asset, action)) announce(t("decided", given));
     else note(t("decided_before", given));
@@ -267,9 +266,9 @@ class Compare extends HTMLElement {
   /** Keep this one and reject the others: one act, of which each decision is its own. */
   #keepOnly() {
     const kept = this.#seen(this.#acted);
-    if (!OPEN.includes(kept.state)) return note(t("not_open"));
+    if (!isOpen(kept.state)) return note(t("not_open"));
     const others = this.#panes.filter((pane) => pane !== this.#acted).map((pane) => this.#seen(pane));
-    const open = others.filter(({ state }) => OPEN.includes(state));
+    const open = others.filter(({ state }) => isOpen(state));
     /** @type {Array<[import("../lib/decisions.js").Decided, Action]>} */
     const each = [[kept, "KEEP"], ...open.map((asset) => /** @type {[import("../lib/decisions.js").Decided, Action]} */ ([asset, "REJECT"]))];
     decisions.decideTogether(each);

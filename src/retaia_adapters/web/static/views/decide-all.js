@@ -1,7 +1,7 @@
 // One decision on several assets: shown first, then confirmed.
 
 import { get } from "../lib/api.js";
-import { decisions } from "../lib/decisions.js";
+import { decisions, isOpen } from "../lib/decisions.js";
 import { h, named } from "../lib/dom.js";
 import { note } from "../lib/tell.js";
 import { say, t } from "../lib/words.js";
@@ -9,13 +9,12 @@ import { say, t } from "../lib/words.js";
 /** @typedef {import("../api.js").Schemas["AssetSummary"]} Asset */
 /** @typedef {import("../lib/decisions.js").Action} Action */
 
-const OPEN = ["DECISION_PENDING", "DECIDED_KEEP", "DECIDED_REJECT"];
 const SHOWN = 100;
 
 /** @param {Asset[]} assets @param {Action} action @returns {Promise<boolean>} whether it was confirmed */
 export function decideAll(assets, action) {
-  const open = assets.filter((asset) => OPEN.includes(asset.state));
-  const closed = assets.filter((asset) => !OPEN.includes(asset.state));
+  const open = assets.filter((asset) => isOpen(asset.state));
+  const closed = assets.filter((asset) => !isOpen(asset.state));
   return new Promise((done) => {
     /** @param {Asset} asset */
     const line = (asset) => h("li", null, named(asset.name ?? asset.uuid), " ", h("span", { class: "state", "data-state": asset.state }, say("state", asset.state)));

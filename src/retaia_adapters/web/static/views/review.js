@@ -1,7 +1,7 @@
 // One asset large, the next ones ready: look, decide, go on.
 
 import { get, picture, pictureHere, post } from "../lib/api.js";
-import { decisions, stateAfter } from "../lib/decisions.js";
+import { decisions, isOpen, stateAfter } from "../lib/decisions.js";
 import { afterPicture, fill, h, named, plain } from "../lib/dom.js";
 import { news } from "../lib/events.js";
 import { Feed, Turns } from "../lib/feed.js";
@@ -32,7 +32,6 @@ const STRIP = 7;
 const PACE_OF = 12;
 const LONGEST_LOOK_MS = 180_000;
 
-const OPEN = ["DECISION_PENDING", "DECIDED_KEEP", "DECIDED_REJECT"];
 
 class Review extends HTMLElement {
   #feed = new Feed({});
@@ -51,7 +50,7 @@ class Review extends HTMLElement {
   #strip = h("ol", { class: "filmstrip", "aria-label": t("queue") });
   #verdicts = h("div", { class: "verdicts", role: "group", "aria-label": t("decision") });
   #progress = h("span", { class: "progress" });
-  #title = h("h1", { class: "shown-name", tabIndex: -1 });
+  #title = h("h1", { class: "shown-name", tabIndex: -1 }, t("nav_review"));
   /** @type {Array<() => void>} */
   #ends = [];
   /** @type {() => void} */
@@ -211,7 +210,7 @@ class Review extends HTMLElement {
   #clear() {
     this.#stage.setAttribute("aria-busy", "true");
     fill(this.#stage, h("p", { class: "blank soft" }, t("loading")));
-    fill(this.#title, "…");
+    fill(this.#title, t("nav_review"));
     fill(this.#verdicts);
     this.#noFacts();
     this.#dropKeys();
@@ -287,7 +286,7 @@ class Review extends HTMLElement {
   /** @param {Prepared} shown */
   #tellVerdicts(shown) {
     const state = this.#stateOf(shown);
-    const open = OPEN.includes(state);
+    const open = isOpen(state);
     /** @param {Action} action @param {string} key */
     const button = (action, key) =>
       h("button", { class: `verdict ${action.toLowerCase()}`, "aria-pressed": String(stateAfter(action) === state), disabled: !open, click: () => this.#decide(action) },
@@ -413,7 +412,7 @@ class Review extends HTMLElement {
     const shown = this.#shown;
     if (!shown?.detail) return;
     const state = shown.detail.summary.state;
-    if (!OPEN.includes(state)) return note(t("not_open"));
+    if (!isOpen(state)) return note(t("not_open"));
     const name = shown.detail.summary.name ?? shown.uuid;
     const seen = shown.detail.decisions?.history?.length ?? 0;
     const done = decisions.decide({ uuid: shown.uuid, name, state, seen }, action);
