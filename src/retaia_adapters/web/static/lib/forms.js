@@ -1,4 +1,4 @@
-// Forms that say themselves what went wrong, and questions that are answered before something happens.
+// Forms that say themselves what went wrong.
 
 import { fill, h } from "./dom.js";
 import { explain } from "./tell.js";
@@ -32,19 +32,4 @@ export function form(parts, label, act) {
     }
   };
   return h("form", { class: "account-form", submit }, parts, said, button);
-}
-
-/** @param {{title: string, text: string, yes: string}} question @returns {Promise<boolean>} */
-export function confirmed({ title, text, yes }) {
-  return new Promise((done) => {
-    const dialog = h(
-      "dialog",
-      { class: "confirm", "aria-labelledby": "confirm-title", close: () => (dialog.remove(), done(dialog.returnValue === "yes")) },
-      h("h2", { id: "confirm-title", tabIndex: -1, autofocus: true }, title),
-      h("p", null, text),
-      h("form", { method: "dialog", class: "acts" }, h("button", { value: "yes", class: "main" }, yes), h("button", { value: "no", class: "quiet" }, t("cancel"))),
-    );
-    document.body.append(dialog);
-    dialog.showModal();
-  });
 }

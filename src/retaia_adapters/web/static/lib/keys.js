@@ -1,5 +1,6 @@
 // Keys, and what they do here and now: one list that is obeyed and shown.
 
+import { show } from "./dialogs.js";
 import { h, isTyping } from "./dom.js";
 import { t } from "./words.js";
 
@@ -63,15 +64,7 @@ export function keycap(pressed) {
 
 /** Show every key that does something here. */
 export function showKeys() {
-  const dialog = h(
-    "dialog",
-    { class: "keys", "aria-labelledby": "keys-title", close: () => dialog.remove() },
-    h("h2", { id: "keys-title" }, t("keys_title")),
-    h("div", { class: "keys-groups" }, [...layers].reverse().map(group)),
-    h("form", { method: "dialog" }, h("button", { class: "quiet" }, t("close"))),
-  );
-  document.body.append(dialog);
-  dialog.showModal();
+  show({ title: t("keys_title"), kind: "keys" }, h("div", { class: "keys-groups" }, [...layers].reverse().map(group)));
 }
 
 /** @param {typeof layers[number]} layer */

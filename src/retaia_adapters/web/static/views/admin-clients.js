@@ -3,7 +3,8 @@
 import { get, post } from "../lib/api.js";
 import { fill, h, named, plain } from "../lib/dom.js";
 import { when } from "../lib/format.js";
-import { confirmed, field, form } from "../lib/forms.js";
+import { confirmed } from "../lib/dialogs.js";
+import { field, form } from "../lib/forms.js";
 import { actorName } from "../lib/person.js";
 import { note, wrong } from "../lib/tell.js";
 import { say, t } from "../lib/words.js";
@@ -68,7 +69,7 @@ class Clients extends AdminPage {
   /** @param {Client} client */
   async #rotate({ client_id, label }) {
     const name = plain(label || client_id);
-    if (!(await confirmed({ title: t("client_rotate_title", { name }), text: t("client_rotate_text"), yes: t("client_rotate") }))) return;
+    if (!(await confirmed({ title: t("client_rotate_title", { name }), yes: t("client_rotate") }, h("p", null, t("client_rotate_text"))))) return;
     const secret = await post(`/auth/clients/${encodeURIComponent(client_id)}/rotate-secret`);
     await this.look();
     this.#show(secret);
@@ -77,7 +78,7 @@ class Clients extends AdminPage {
   /** @param {Client} client */
   async #revoke({ client_id, label }) {
     const name = plain(label || client_id);
-    if (!(await confirmed({ title: t("client_revoke_title", { name }), text: t("client_revoke_text"), yes: t("client_revoke") }))) return;
+    if (!(await confirmed({ title: t("client_revoke_title", { name }), yes: t("client_revoke") }, h("p", null, t("client_revoke_text"))))) return;
     await post(`/auth/clients/${encodeURIComponent(client_id)}/revoke-token`);
     note(t("client_revoked_said", { name }));
     await this.look();

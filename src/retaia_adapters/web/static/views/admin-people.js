@@ -3,7 +3,8 @@
 import { get, post } from "../lib/api.js";
 import { h, named, plain } from "../lib/dom.js";
 import { when } from "../lib/format.js";
-import { confirmed, field, form } from "../lib/forms.js";
+import { confirmed } from "../lib/dialogs.js";
+import { field, form } from "../lib/forms.js";
 import { person, readPerson } from "../lib/person.js";
 import { note, wrong } from "../lib/tell.js";
 import { say, t } from "../lib/words.js";
@@ -67,7 +68,7 @@ class People extends AdminPage {
   /** @param {string} email */
   async #disable(email) {
     const name = plain(email);
-    if (!(await confirmed({ title: t("person_disable_title", { name }), text: t("person_disable_text"), yes: t("person_disable") }))) return false;
+    if (!(await confirmed({ title: t("person_disable_title", { name }), yes: t("person_disable") }, h("p", null, t("person_disable_text"))))) return false;
     return post("/auth/accounts/disable", { body: { email } });
   }
 

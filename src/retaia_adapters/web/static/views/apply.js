@@ -2,6 +2,7 @@
 
 import { freshKey, post, Refusal } from "../lib/api.js";
 import { decisions } from "../lib/decisions.js";
+import { confirmed } from "../lib/dialogs.js";
 import { fill, h, named } from "../lib/dom.js";
 import { bytes } from "../lib/format.js";
 import { go } from "../lib/router.js";
@@ -69,7 +70,15 @@ class Apply extends HTMLElement {
 
   /** @param {Schemas["MovePreview"]} plan */
   async #confirm(plan) {
-    if (!(await confirmed(plan))) return;
+    const { files, keep, reject, size_bytes } = plan.summary;
+    const folders = [...new Set(plan.eligible.flatMap((move) => move.files.map((file) => file.to.split("/")[0] ?? "")))];
+    const sure = await confirmed(
+      { title: t("confirm_title", { n: files }), yes: t("confirm_yes", { n: files }) },
+      h("p", null, t("confirm_text", { keep, reject, size: bytes(size_bytes) })),
+      h("p", null, t("confirm_into"), " ", folders.map((folder, at) => [at ? ", " : "", named(folder, { class: "name" })]).flat()),
+      h("p", { class: "soft" }, t("confirm_undo")),
+    );
+    if (!sure) return;
     try {
       const selection = { include: this.#include, digest: plan.digest };
       const batch = await post("/batches/moves", { body: { selection, mode: "EXECUTE" }, key: freshKey() });
@@ -79,26 +88,6 @@ class Apply extends HTMLElement {
       if (error instanceof Refusal && error.code === "STATE_CONFLICT") void this.#look();
     }
   }
-}
-
-/** @param {Schemas["MovePreview"]} plan @returns {Promise<boolean>} */
-function confirmed({ summary, eligible }) {
-  const folders = [...new Set(eligible.flatMap((move) => move.files.map((file) => file.to.split("/")[0] ?? "")))];
-  return new Promise((done) => {
-    const dialog = h(
-      "dialog",
-      { class: "confirm", "aria-labelledby": "confirm-title", close: () => (dialog.remove(), done(dialog.returnValue === "yes")) },
-      h("h2", { id: "confirm-title", tabIndex: -1, autofocus: true }, t("confirm_title", { n: summary.files })),
-      h("p", null, t("confirm_text", { keep: summary.keep, reject: summary.reject, size: bytes(summary.size_bytes) })),
-      h("p", null, t("confirm_into"), " ", folders.map((folder, at) => [at ? ", " : "", named(folder, { class: "name" })]).flat()),
-      h("p", { class: "soft" }, t("confirm_undo")),
-      h("form", { method: "dialog", class: "acts" },
-        h("button", { value: "yes", class: "main" }, t("confirm_yes", { n: summary.files })),
-        h("button", { value: "no", class: "quiet" }, t("cancel"))),
-    ); // prettier-ignore
-    document.body.append(dialog);
-    dialog.showModal();
-  });
 }
 
 customElements.define("r-apply", Apply);

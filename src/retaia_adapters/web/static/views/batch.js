@@ -1,6 +1,7 @@
 // A batch: how far it is, what became of each file, and the way back.
 
 import { Unreachable, freshKey, get, post } from "../lib/api.js";
+import { confirmed } from "../lib/dialogs.js";
 import { fill, h, plain } from "../lib/dom.js";
 import { news } from "../lib/events.js";
 import { bytes, when } from "../lib/format.js";
@@ -8,13 +9,12 @@ import { actorName } from "../lib/person.js";
 import { go } from "../lib/router.js";
 import { announce, blank, explain, wrong } from "../lib/tell.js";
 import { say, t } from "../lib/words.js";
-import { blockedRow, pathOf, planOf, summaryOf, table } from "./plan.js";
+import { blockedOf, firstOf, pathOf, planOf, summaryOf } from "./plan.js";
 
 /** @typedef {import("../api.js").Schemas} Schemas */
 /** @typedef {Schemas["MoveBatch"]} Batch */
 
 const POLL_MS = 1000;
-const SHOWN = 500;
 
 class BatchPage extends HTMLElement {
   #id = location.pathname.split("/")[2] ?? "";
@@ -75,25 +75,27 @@ class BatchPage extends HTMLElement {
       h("div", { class: "acts" }, over && !batch.undoes && moved.length > 0 && h("button", { click: () => void this.#undo() }, t("batch_undo")), h("a", { class: "button quiet", href: "/batches" }, t("batches_title")), h("a", { class: "button quiet", href: "/" }, t("nav_library"))),
       bad.length > 0 && [h("h2", null, t("batch_bad", { n: bad.length })), ...this.#table(bad)],
       moved.length > 0 && [h("h2", null, t("batch_moved", { n: moved.length })), ...this.#table(moved)],
-      batch.blocked.length > 0 && [h("h2", null, t("plan_blocked_title", { n: batch.blocked.length })), table([t("file"), t("plan_why")], batch.blocked.map(blockedRow), "blocked")],
+      blockedOf(batch.blocked),
     ); // prettier-ignore
   }
 
   /** @param {Batch["results"]} results */
   #table(results) {
-    const rows = results.slice(0, SHOWN).map((result) =>
+    const row = (/** @type {Batch["results"][number]} */ result) =>
       h("tr", null, h("td", null, say("outcome", result.outcome)),
         h("td", null, pathOf(result.from)),
         h("td", null, h("a", { href: `/review/${result.asset_uuid}?in=all` }, pathOf(result.to)), result.sidecars.map((file) => h("div", null, pathOf(file.to))),
-          result.error && h("div", { class: "wrong-text", lang: "en" }, plain(result.error))))); // prettier-ignore
-    return [table([t("outcome"), t("plan_from"), t("plan_to")], rows, "results"), results.length > SHOWN && h("p", { class: "soft" }, t("and_more", { n: results.length - SHOWN }))];
+          result.error && h("div", { class: "wrong-text", lang: "en" }, plain(result.error)))); // prettier-ignore
+    return firstOf([t("outcome"), t("plan_from"), t("plan_to")], results, row, "results");
   }
 
   async #undo() {
     try {
       /** @type {Schemas["MovePreview"]} */
       const plan = await post(`/batches/moves/${this.#id}/undo/preview`);
-      if (!(await confirmed(plan))) return;
+      const { files, assets } = plan.summary;
+      const question = { title: t("undo_title", { n: files }), kind: "wide", yes: t("undo_yes", { n: files }), able: assets > 0 };
+      if (!(await confirmed(question, summaryOf(plan, { undo: true }), ...planOf(plan)))) return;
       const batch = await post(`/batches/moves/${this.#id}/undo`, { body: { digest: plan.digest }, key: freshKey() });
       go(`/batches/${batch.batch_id}`);
     } catch (error) {
@@ -109,24 +111,6 @@ const share = (copy) => (copy.total_bytes ? copy.done_bytes / copy.total_bytes :
 const part = (copies) => copies.reduce((sum, copy) => sum + share(copy), 0);
 /** @param {Copy} copy */
 const percent = (copy) => `${Math.round(100 * share(copy))} %`;
-
-/** @param {Schemas["MovePreview"]} plan @returns {Promise<boolean>} */
-function confirmed(plan) {
-  return new Promise((done) => {
-    const dialog = h(
-      "dialog",
-      { class: "confirm wide", "aria-labelledby": "undo-title", close: () => (dialog.remove(), done(dialog.returnValue === "yes")) },
-      h("h2", { id: "undo-title", tabIndex: -1, autofocus: true }, t("undo_title", { n: plan.summary.files })),
-      summaryOf(plan, { undo: true }),
-      planOf(plan),
-      h("form", { method: "dialog", class: "acts" },
-        h("button", { value: "yes", class: "main", disabled: !plan.summary.assets }, t("undo_yes", { n: plan.summary.files })),
-        h("button", { value: "no", class: "quiet" }, t("cancel"))),
-    ); // prettier-ignore
-    document.body.append(dialog);
-    dialog.showModal();
-  });
-}
 
 /** A batch at another address is another page. */
 class BatchFrame extends HTMLElement {

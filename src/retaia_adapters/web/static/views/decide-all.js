@@ -2,6 +2,7 @@
 
 import { get } from "../lib/api.js";
 import { decisions, isOpen } from "../lib/decisions.js";
+import { confirmed } from "../lib/dialogs.js";
 import { h, named } from "../lib/dom.js";
 import { note } from "../lib/tell.js";
 import { say, t } from "../lib/words.js";
@@ -12,29 +13,25 @@ import { say, t } from "../lib/words.js";
 const SHOWN = 100;
 
 /** @param {Asset[]} assets @param {Action} action @returns {Promise<boolean>} whether it was confirmed */
-export function decideAll(assets, action) {
+export async function decideAll(assets, action) {
   const open = assets.filter((asset) => isOpen(asset.state));
   const closed = assets.filter((asset) => !isOpen(asset.state));
-  return new Promise((done) => {
-    /** @param {Asset} asset */
-    const line = (asset) => h("li", null, named(asset.name ?? asset.uuid), " ", h("span", { class: "state", "data-state": asset.state }, say("state", asset.state)));
-    const rest = (/** @type {Asset[]} */ list) => list.length > SHOWN && h("li", { class: "soft" }, t("and_more", { n: list.length - SHOWN }));
-    const dialog = h(
-      "dialog",
-      { class: "confirm", "aria-labelledby": "all-title", close: () => (dialog.remove(), done(dialog.returnValue === "yes")) },
-      h("h2", { id: "all-title", tabIndex: -1, autofocus: true }, t("all_title", { action: say("action", action), n: open.length })),
-      h("ul", { class: "lines", tabIndex: 0, "aria-label": t("all_list") }, open.slice(0, SHOWN).map(line), rest(open)),
-      closed.length > 0 && [h("p", null, t("all_closed", { n: closed.length })), h("ul", { class: "lines", tabIndex: 0, "aria-label": t("all_closed", { n: closed.length }) }, closed.slice(0, SHOWN).map(line), rest(closed))],
-      h("form", { method: "dialog", class: "acts" },
-        h("button", { value: "yes", class: `main ${action.toLowerCase()}`, disabled: !open.length }, t("all_confirm", { action: say("action", action), n: open.length })),
-        h("button", { value: "no", class: "quiet" }, t("cancel"))),
-    ); // prettier-ignore
-    document.body.append(dialog);
-    dialog.showModal();
-  }).then(async (yes) => {
-    if (yes) await decideEach(open, action);
-    return Boolean(yes);
-  });
+  const given = { action: say("action", action), n: open.length };
+  const yes = await confirmed(
+    { title: t("all_title", given), yes: t("all_confirm", given), act: action.toLowerCase(), able: open.length > 0 },
+    lines(open, t("all_list")),
+    closed.length > 0 && [h("p", null, t("all_closed", { n: closed.length })), lines(closed, t("all_closed", { n: closed.length }))],
+  );
+  if (yes) await decideEach(open, action);
+  return yes;
+}
+
+/** @param {Asset[]} assets @param {string} label */
+function lines(assets, label) {
+  const line = (/** @type {Asset} */ asset) =>
+    h("li", null, named(asset.name ?? asset.uuid), " ", h("span", { class: "state", "data-state": asset.state }, say("state", asset.state)));
+  const more = assets.length > SHOWN && h("li", { class: "soft" }, t("and_more", { n: assets.length - SHOWN }));
+  return h("ul", { class: "lines", tabIndex: 0, "aria-label": label }, assets.slice(0, SHOWN).map(line), more);
 }
 
 /** @param {Asset[]} assets @param {Action} action */

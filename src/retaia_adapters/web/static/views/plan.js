@@ -27,13 +27,25 @@ export function summaryOf({ summary }, { undo = false } = {}) {
 /** @param {Schemas["MovePreview"]} plan */
 export function planOf({ eligible, blocked }) {
   return [
-    blocked.length > 0 && [h("h2", null, t("plan_blocked_title", { n: blocked.length })), table([t("file"), t("plan_why")], blocked.slice(0, SHOWN).map(blockedRow), "blocked"), rest(blocked.length)],
-    eligible.length > 0 && [h("h2", null, t("plan_moves_title", { n: eligible.length })), table([t("decision"), t("plan_from"), t("plan_to"), t("plan_size")], eligible.slice(0, SHOWN).flatMap(rows), "moves"), rest(eligible.length)],
+    blockedOf(blocked),
+    eligible.length > 0 && [h("h2", null, t("plan_moves_title", { n: eligible.length })), ...firstOf([t("decision"), t("plan_from"), t("plan_to"), t("plan_size")], eligible, rows, "moves")],
   ].flat(); // prettier-ignore
 }
 
-/** @param {number} n */
-const rest = (n) => n > SHOWN && h("p", { class: "soft" }, t("and_more", { n: n - SHOWN }));
+/** What cannot be done, where there is any. @param {Schemas["BlockedMove"][]} blocked */
+export function blockedOf(blocked) {
+  return blocked.length > 0 && [h("h2", null, t("plan_blocked_title", { n: blocked.length })), ...firstOf([t("file"), t("plan_why")], blocked, blockedRow, "blocked")];
+}
+
+/**
+ * The first of these as a table, and how many more there are.
+ * @template Item
+ * @param {string[]} heads @param {Item[]} items @param {(item: Item) => HTMLElement | HTMLElement[]} row @param {string} kind
+ */
+export function firstOf(heads, items, row, kind) {
+  const more = items.length > SHOWN && h("p", { class: "soft" }, t("and_more", { n: items.length - SHOWN }));
+  return [table(heads, items.slice(0, SHOWN).flatMap(row), kind), more];
+}
 
 /** @param {string[]} heads @param {HTMLElement[]} body @param {string} kind */
 export function table(heads, body, kind) {
@@ -42,7 +54,7 @@ export function table(heads, body, kind) {
 }
 
 /** @param {Schemas["BlockedMove"]} blocked */
-export function blockedRow({ asset_uuid, path, message }) {
+function blockedRow({ asset_uuid, path, message }) {
   return h("tr", null, h("td", null, h("a", { href: `/review/${asset_uuid}?in=all` }, named(path))), h("td", { lang: "en" }, plain(message)));
 }
 

@@ -5,9 +5,9 @@ import { freshKey, get, post } from "../lib/api.js";
 import { fill, h, named, plain } from "../lib/dom.js";
 import { bytes, number, when } from "../lib/format.js";
 import { announce, blank, explain, note } from "../lib/tell.js";
-import { say, t } from "../lib/words.js";
+import { t } from "../lib/words.js";
 import { pathOf, table } from "./plan.js";
-import { certificate, WORD } from "./purge.js";
+import { certificate, purgeConfirmed } from "./purge.js";
 
 /** @typedef {import("../api.js").Schemas} Schemas */
 /** @typedef {Schemas["PurgePreview"]} Preview */
@@ -16,7 +16,6 @@ import { certificate, WORD } from "./purge.js";
 
 const PAGE = 50;
 const AT_ONCE = 4;
-const SHOWN = 200;
 
 class PurgeList extends HTMLElement {
   /** @type {Row[]} */
@@ -139,7 +138,11 @@ class PurgeList extends HTMLElement {
 
   async #purge() {
     const meant = this.#meant;
-    if (!(await confirmed(meant))) return;
+    const previews = meant.flatMap(({ preview }) => preview ?? []);
+    const files = previews.flatMap((preview) => preview.files);
+    const size = previews.reduce((sum, { bytes_freed }) => sum + bytes_freed, 0);
+    const warnings = [...new Set(previews.flatMap((preview) => preview.warnings))];
+    if (!(await purgeConfirmed({ title: t("purge_all_title", { n: meant.length }), eligible: true, files, size, warnings }))) return;
     this.#busy = true;
     this.#show();
     for (const row of meant) {
@@ -152,9 +155,9 @@ class PurgeList extends HTMLElement {
     this.#busy = false;
     this.#show();
     const gone = meant.filter((row) => row.stage === "gone");
-    const size = bytes(gone.reduce((sum, row) => sum + row.freed, 0));
+    const freed = bytes(gone.reduce((sum, row) => sum + row.freed, 0));
     const failed = meant.length - gone.length;
-    note(`${t("purged_n", { n: gone.length, size })}${failed ? ` ${t("purge_failed_n", { n: failed })}` : ""}`, { wrong: failed > 0 });
+    note(`${t("purged_n", { n: gone.length, size: freed })}${failed ? ` ${t("purge_failed_n", { n: failed })}` : ""}`, { wrong: failed > 0 });
   }
 }
 
@@ -193,33 +196,6 @@ function copyOf({ files, proof_required }) {
   if (own.length && proven === own.length) return t("copy_proven");
   if (proven + waived === own.length && waived) return t("copy_waived");
   return h("span", { class: proof_required ? "wrong-text" : "soft" }, t(proof_required ? "copy_lacking" : "copy_unknown"));
-}
-
-/** @param {Row[]} rows @returns {Promise<boolean>} */
-function confirmed(rows) {
-  const files = rows.flatMap(({ preview }) => preview?.files ?? []);
-  const size = rows.reduce((sum, { preview }) => sum + (preview?.bytes_freed ?? 0), 0);
-  return new Promise((done) => {
-    const yes = h("button", { value: "yes", class: "main reject", disabled: true }, t("purge_yes", { n: files.length }));
-    const word = h("input", { id: "purge-word", autocomplete: "off", spellcheck: false, input: () => (yes.disabled = word.value.trim() !== WORD) });
-    const line = (/** @type {Schemas["PurgeFile"]} */ file) =>
-      h("tr", null, h("td", null, say("role", file.role)), h("td", null, pathOf(file.path)), h("td", { class: "number" }, bytes(file.size_bytes)));
-    const warnings = [...new Set(rows.flatMap(({ preview }) => preview?.warnings ?? []))];
-    const dialog = h(
-      "dialog",
-      { class: "confirm wide", "aria-labelledby": "purge-title", close: () => (dialog.remove(), done(dialog.returnValue === "yes")) },
-      h("h2", { id: "purge-title", tabIndex: -1, autofocus: true }, t("purge_all_title", { n: rows.length })),
-      warnings.map((warning) => h("p", { class: "soft", lang: "en" }, plain(warning))),
-      h("p", null, t("purge_text", { size: bytes(size) })),
-      table([t("role"), t("path"), t("plan_size")], files.slice(0, SHOWN).map(line), "purge"),
-      files.length > SHOWN && h("p", { class: "soft" }, t("and_more", { n: files.length - SHOWN })),
-      h("form", { method: "dialog", class: "acts" },
-        h("label", { htmlFor: "purge-word" }, t("purge_type", { word: WORD })), word, yes,
-        h("button", { value: "no", class: "quiet", formNoValidate: true }, t("cancel"))),
-    ); // prettier-ignore
-    document.body.append(dialog);
-    dialog.showModal();
-  });
 }
 
 /** Other assets at another address are another page. */

@@ -1,6 +1,7 @@
 // Why something is as it is, and what can be done next: in the server's own sentence.
 
 import { get } from "../lib/api.js";
+import { showRead } from "../lib/dialogs.js";
 import { fill, h, plain } from "../lib/dom.js";
 import { when } from "../lib/format.js";
 import { actorName } from "../lib/person.js";
@@ -8,25 +9,12 @@ import { explain } from "../lib/tell.js";
 import { t } from "../lib/words.js";
 
 /** @param {string} uuid */
-export async function whyPanel(uuid) {
-  const told = h("div", { "aria-busy": "true" }, t("loading"));
-  const dialog = h(
-    "dialog",
-    { class: "why", "aria-labelledby": "why-title", close: () => dialog.remove() },
-    h("h2", { id: "why-title" }, t("why_title")),
-    told,
-    h("form", { method: "dialog" }, h("button", { class: "quiet" }, t("close"))),
-  );
-  document.body.append(dialog);
-  dialog.showModal();
-  try {
+export function whyPanel(uuid) {
+  return showRead({ title: t("why_title"), kind: "why" }, async () => {
     /** @type {import("../api.js").Schemas["Explanation"]} */
     const why = await get(`/assets/${uuid}/why`);
-    fill(told, sentences(why), history(uuid));
-  } catch (error) {
-    fill(told, h("p", { class: "wrong-text" }, explain(error)));
-  }
-  told.removeAttribute("aria-busy");
+    return [sentences(why), history(uuid)];
+  });
 }
 
 /** Everything that happened to it, asked for when it is opened. @param {string} uuid */

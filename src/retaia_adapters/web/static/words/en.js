@@ -441,7 +441,7 @@ export const en = {
   purge_title: "Delete {name} for good?",
   purge_text: "{size} would be deleted. This cannot be undone.",
   purge_blocked: "It cannot be purged now:",
-  purge_type: "Type {word} to confirm",
+  confirm_word: "Type {word} to confirm",
   purge_yes: "Delete {n} file|Delete {n} files",
   purged: "{name} is purged: {size} freed.",
   certificate: "Certificate of the purge",

@@ -442,7 +442,7 @@ export const fr = {
   purge_title: "Supprimer {name} définitivement ?",
   purge_text: "{size} seraient supprimés. C’est irréversible.",
   purge_blocked: "Purge impossible pour le moment :",
-  purge_type: "Tapez {word} pour confirmer",
+  confirm_word: "Tapez {word} pour confirmer",
   purge_yes: "Supprimer {n} fichier|Supprimer {n} fichiers",
   purged: "{name} est purgé : {size} libérés.",
   certificate: "Certificat de purge",
