@@ -52,7 +52,7 @@ function obey(event) {
 
 const SHOWN = new Map([
   ["ArrowLeft", "←"], ["ArrowRight", "→"], ["ArrowUp", "↑"], ["ArrowDown", "↓"],
-  ["Escape", "Esc"], ["ctrl", navigator.platform.startsWith("Mac") ? "⌘" : "Ctrl"], ["shift", "⇧"],
+  ["Escape", "Esc"], ["alt", "Alt"], ["ctrl", navigator.platform.startsWith("Mac") ? "⌘" : "Ctrl"], ["shift", "⇧"],
 ]); // prettier-ignore
 
 /** @param {string} pressed */
