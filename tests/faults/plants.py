@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
@@ -55,12 +55,12 @@ def _forget_fencing(world: World) -> contextlib.AbstractContextManager[Any]:
         assert lock is not None
         return lock
 
-    def end(self: running.Run, ended: Sequence[Any], tx: Transaction) -> list[Any]:
-        return [self._end_one(tx, begun, seen, self.clock.now()) for begun, seen in ended]
+    def held(self: running.Run, tx: Transaction, begun: Iterable[running.Begun]) -> dict[Any, Any]:
+        return dict(tx.asset_locks(one.move.asset for one in begun))
 
     stack = contextlib.ExitStack()
     stack.enter_context(patch.object(running.Run, "_ours", ours))
-    stack.enter_context(patch.object(running.Run, "_end", end))
+    stack.enter_context(patch.object(running.Run, "_held", held))
     return stack
 
 
@@ -116,7 +116,7 @@ def _believe_the_journal(world: World) -> contextlib.AbstractContextManager[Any]
     """Take a move that was begun before for done, instead of looking."""
     keep = running.move_groups
 
-    def move_groups(originals: Any, planned: Sequence[PlannedMove], go_on: Any) -> Any:
+    def move_groups(originals: Any, planned: Sequence[PlannedMove], *rest: Any) -> Any:
         begun = [
             sum(
                 e.phase is Phase.INTENT and e.source == move.files[0].source
@@ -126,7 +126,7 @@ def _believe_the_journal(world: World) -> contextlib.AbstractContextManager[Any]
         ]
         if all(count > 1 for count in begun):
             return tuple(Seen(found=(Where.TARGET,) * len(move.files)) for move in planned)
-        return keep(originals, planned, go_on)
+        return keep(originals, planned, *rest)
 
     return patch.object(running, "move_groups", move_groups)
 

@@ -39,17 +39,18 @@ class WatchedTransaction(MemoryTransaction):
         self.assets_before.setdefault(asset.uuid, self._tables.assets.get(asset.uuid))
         super()._put_asset(asset)
 
-    def save_lock(self, lock: Lock) -> None:
-        self.locks_before.setdefault(lock.subject, self._tables.locks.get(lock.subject))
-        super().save_lock(lock)
+    def save_lock(self, *locks: Lock) -> None:
+        for lock in locks:
+            self.locks_before.setdefault(lock.subject, self._tables.locks.get(lock.subject))
+        super().save_lock(*locks)
 
     def save_job(self, job: Any) -> None:
         self.jobs_before.setdefault(job.job_id, self._tables.jobs.get(job.job_id))
         super().save_job(job)
 
-    def add_event(self, event: Event) -> None:
-        self.new_events.append(event)
-        super().add_event(event)
+    def add_event(self, *events: Event) -> None:
+        self.new_events += events
+        super().add_event(*events)
 
     def add_journal(self, *entries: JournalEntry) -> None:
         for entry in entries:

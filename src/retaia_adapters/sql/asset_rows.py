@@ -272,7 +272,8 @@ def found_rows_of(found: Found) -> list[tuple[object, ...]]:
     return rows
 
 
-def _path(folder: str, name: str) -> RelPath:
+def path_of(folder: str, name: str) -> RelPath:
+    """The path of a name in a folder, which is empty at the root."""
     return RelPath(f"{folder}/{name}" if folder else name)
 
 
@@ -285,7 +286,7 @@ def asset_of(row: Row) -> Asset:
     return Asset(
         uuid=uuid,
         storage_id=storage_id,
-        path=_path(folder, name),
+        path=path_of(folder, name),
         media_type=_MEDIA[media_type],
         size=size,
         mtime_ns=mtime_ns,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from heapq import merge
 from itertools import islice
@@ -42,6 +43,7 @@ from .asset_rows import (
     found_rows_of,
     is_new,
     new_row_of,
+    path_of,
     row_of,
 )
 from .dialects import Dialect, Statement, parameters
@@ -63,6 +65,7 @@ class AssetStatements:
     some: Statement
     some_locked: Statement
     at: Statement
+    known_in: Statement
     in_folder: Statement
     like: Statement
     candidates: Statement
@@ -93,13 +96,16 @@ class AssetStatements:
         owner = select(bindparam("tag", type_=asset_tags.c.tag.type), _a.seq).where(
             _a.uuid == bindparam("uuid")
         )
-        of_asset = select(_a.seq).where(_a.uuid == bindparam("uuid")).scalar_subquery()
+        of_assets = select(_a.seq).where(dialect.any_of(_a.uuid, "uuids"))
         return cls(
             one=dialect.compile(one),
             one_locked=dialect.compile(one.with_for_update()),
             some=dialect.compile(some),
             some_locked=dialect.compile(some.order_by(_a.uuid).with_for_update()),
             at=dialect.compile(_whole.where(*there, _a.name == bindparam("name"), _living)),
+            known_in=dialect.compile(
+                select(_a.name, _a.uuid).where(*there, _living, dialect.any_of(_a.name, "names"))
+            ),
             in_folder=dialect.compile(_whole.where(*there, _living).order_by(_a.name)),
             like=dialect.compile(
                 _whole.select_from(shape.join(assets, alike)).where(
@@ -118,7 +124,9 @@ class AssetStatements:
                 .from_select(["tag", "asset"], owner)
                 .on_conflict_do_nothing()
             ),
-            untag=dialect.compile(delete(asset_tags).where(asset_tags.c.asset == of_asset)),
+            untag=dialect.compile(
+                delete(asset_tags).where(dialect.found_by(asset_tags.c.asset, of_assets))
+            ),
             name_tag=dialect.insert(tag_names, ignore=True),
             tags_like=dialect.compile(_tags_like()),
             count=dialect.compile(count),
@@ -174,6 +182,12 @@ def _one(session: Session, statement: Statement, values: Mapping[str, object]) -
     return asset_of(rows[0]) if rows else None
 
 
+def _change(asset: Asset) -> dict[str, object]:
+    """The parameters of `_replace`."""
+    row = dict(zip(COLUMNS, row_of(asset, asset.revision), strict=True))
+    return row | {"which": asset.uuid, "next": asset.revision + 1}
+
+
 class AssetTransaction:
     """The part of a transaction that is about assets."""
 
@@ -195,6 +209,17 @@ class AssetTransaction:
     def asset_at(self, storage_id: StorageId, path: str) -> Asset | None:
         values = {"storage_id": storage_id, "folder": folder_of(path), "name": name_of(path)}
         return _one(self._session, self._assets.at, values)
+
+    def known_at(self, storage_id: StorageId, paths: Iterable[str]) -> Mapping[str, AssetId]:
+        names = defaultdict[str, list[str]](list)
+        for path in paths:
+            names[folder_of(path)].append(name_of(path))
+        found: dict[str, AssetId] = {}
+        for folder, some in names.items():
+            values = {"folder": folder, "names": self._session.dialect.array(some)}
+            rows = self._session.rows(self._assets.known_in, values | {"storage_id": storage_id})
+            found |= {path_of(folder, name): uuid for name, uuid in rows}
+        return found
 
     def assets_in_folder(self, storage_id: StorageId, folder: str) -> Sequence[Asset]:
         values = {"storage_id": storage_id, "folder": folder}
@@ -259,13 +284,19 @@ class AssetTransaction:
         self._insert((self._assets.insert_found, found_rows_of(found)))
 
     def save_asset(self, asset: Asset) -> Asset:
-        row = dict(zip(COLUMNS, row_of(asset, asset.revision), strict=True))
-        row |= {"which": asset.uuid, "next": asset.revision + 1}
-        if not self._session.change(self._assets.replace, row):
-            raise self._conflict(asset)
-        self._session.send(self._assets.untag, {"uuid": asset.uuid})
-        self._add_tags(asset)
+        self.save_assets([asset])
         return evolve(asset, revision=asset.revision + 1)
+
+    def save_assets(self, assets: Sequence[Asset]) -> None:
+        statement = self._assets.replace
+        counts = self._session.change_all(statement, [statement.bind(_change(a)) for a in assets])
+        for asset, count in zip(assets, counts, strict=True):
+            if not count:
+                raise self._conflict(asset)
+        uuids = self._session.dialect.array([asset.uuid for asset in assets])
+        self._session.send(self._assets.untag, {"uuids": uuids})
+        for asset in assets:
+            self._add_tags(asset)
 
     def _conflict(self, asset: Asset) -> StateConflict:
         """Why an asset could not be replaced."""

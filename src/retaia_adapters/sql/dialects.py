@@ -15,6 +15,7 @@ from attrs import evolve, frozen
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    Select,
     String,
     Table,
     Text,
@@ -106,6 +107,12 @@ class Dialect:
             return column == func.any(bindparam(name, type_=kind))
         values = func.json_each(bindparam(name, type_=String())).table_valued("value")
         return column.in_(select(values.c.value))
+
+    def found_by(self, column: ColumnElement[Any], query: Select[Any]) -> ColumnElement[bool]:
+        """Say that a column is one of the few values that a query finds; each is looked up by itself."""
+        if self.postgres:
+            return column == func.any(func.array(query.scalar_subquery()))
+        return column.in_(query)
 
     def array(self, values: Sequence[object]) -> object:
         """A list as the parameter of `any_of`."""

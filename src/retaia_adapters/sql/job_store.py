@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from retaia_core.domain import leases
-from retaia_core.domain.identifiers import JobId, Subject
+from retaia_core.domain.identifiers import AssetId, JobId, Subject, asset_subject
 from retaia_core.domain.jobs import Job, JobProgress, JobStatus, completed
 from retaia_core.domain.leases import Lock
 from retaia_core.errors import NotFound, RetaiaError, StateConflict
@@ -68,6 +68,8 @@ class JobStatements:
     after_of: Mapping[JobStatus, Statement]
     lock: Statement
     lock_locked: Statement
+    locks: Statement
+    locks_locked: Statement
     reserve: Statement
     save_lock: Statement
     release: Statement
@@ -88,6 +90,9 @@ class JobStatements:
         lock = select(*schema.locks.c).where(
             _l.subject_kind == bindparam("subject_kind"), _l.subject_id == bindparam("subject_id")
         )
+        of_assets = select(*schema.locks.c).where(
+            _l.subject_kind == literal_column("'asset'"), dialect.any_of(_l.subject_id, "uuids")
+        )
         by_expiry = select(*schema.locks.c).where(_held).limit(bindparam("limit"))
         by_expiry = by_expiry.order_by(_l.expires_at, _l.subject_kind, _l.subject_id)
         now = bindparam("now", type_=_l.expires_at.type)
@@ -103,6 +108,8 @@ class JobStatements:
             after_of={s: dialect.compile(after.where(_of_status(s))) for s in JobStatus},
             lock=dialect.compile(lock),
             lock_locked=dialect.compile(lock.with_for_update()),
+            locks=dialect.compile(of_assets),
+            locks_locked=dialect.compile(of_assets.with_for_update()),
             reserve=dialect.insert(schema.locks, ignore=True),
             save_lock=dialect.upsert(schema.locks, "subject_kind", "subject_id"),
             release=dialect.compile(_release()),
@@ -296,8 +303,25 @@ class JobTransaction:
             return self._lock(subject, self._jobs.lock)
         return self._lock(subject, self._jobs.lock_locked) or self._alone_with(subject)
 
-    def save_lock(self, lock: Lock) -> None:
-        self._session.send(self._jobs.save_lock, lock_row(lock))
+    def asset_locks(self, uuids: Iterable[AssetId]) -> Mapping[AssetId, Lock]:
+        wanted = sorted(uuids)
+        values = {"uuids": self._session.dialect.array(wanted)}
+        which = self._jobs.locks
+        if self._session.writing:
+            which = self._jobs.locks_locked
+            if self._session.dialect.postgres:
+                # Rows to be locked, also for those of whom nobody made one.
+                reserve = self._jobs.reserve
+                rows = [reserve.bind(lock_row(nobodys(asset_subject(uuid)))) for uuid in wanted]
+                self._session.send_all(reserve, rows)
+        found = {lock.subject.id: lock for lock in map(lock_of, self._session.rows(which, values))}
+        return {uuid: found[uuid] for uuid in wanted if uuid in found and found[uuid].fencing}
+
+    def save_lock(self, *locks: Lock) -> None:
+        statement = self._jobs.save_lock
+        last = {lock.subject: lock for lock in locks}
+        rows = [statement.bind(lock_row(lock)) for lock in last.values()]
+        self._session.send_all(statement, rows)
 
     def locks(self, *, now: datetime, expired: bool, limit: int = 1000) -> Sequence[Lock]:
         statement = self._jobs.expired if expired else self._jobs.held

@@ -76,8 +76,17 @@ class PostgresSession:
     def send(self, statement: Statement, values: Values) -> None:
         self._wire.send(statement.text, statement.bind(values))
 
+    def send_all(self, statement: Statement, rows: Sequence[tuple[object, ...]]) -> None:
+        if len(rows) == 1:
+            self._wire.send(statement.text, rows[0])
+        elif rows:
+            self._wire.send(statement.bulk, list(map(list, zip(*rows, strict=True))))
+
     def change(self, statement: Statement, values: Values) -> int:
-        return self._wire.count(statement.text, statement.bind(values))
+        return self._wire.counts(statement.text, [statement.bind(values)])[0]
+
+    def change_all(self, statement: Statement, rows: Sequence[tuple[object, ...]]) -> Sequence[int]:
+        return self._wire.counts(statement.text, rows)
 
     def insert_all(self, *many: tuple[Statement, Sequence[tuple[object, ...]]]) -> None:
         if not any(rows for _, rows in many):
@@ -86,8 +95,7 @@ class PostgresSession:
         self._wire.send("SAVEPOINT many")
         try:
             for statement, rows in many:
-                if rows:
-                    self._wire.send(statement.bulk, list(map(list, zip(*rows, strict=True))))
+                self.send_all(statement, rows)
             self._wire.finish()
         except errors.UniqueViolation as error:
             self._wire.send("ROLLBACK TO SAVEPOINT many")

@@ -112,13 +112,17 @@ class Wire:
         found: list[Row] = self._codec.load_rows(0, result.ntuples, tuple)
         return found
 
-    def count(self, query: str, values: Sequence[object] = ()) -> int:
-        """Send a statement and all before it, and wait for the number of rows that it changed.
+    def counts(self, query: str, rows: Sequence[Sequence[object]]) -> list[int]:
+        """Send a statement once for each values, and all before, and wait for the numbers of rows changed.
 
         Raises:
-            psycopg.Error: it, or one that was queued before, failed.
+            psycopg.Error: one of them, or one that was queued before, failed.
         """
-        return self._ask(query, values).command_tuples or 0
+        for values in rows:
+            self.send(query, values)
+        self._libpq.send_flush_request()
+        answers = self._receive()
+        return [answer.command_tuples or 0 for answer in answers[len(answers) - len(rows) :]]
 
     def _ask(self, query: str, values: Sequence[object]) -> PGresult:
         self.send(query, values)

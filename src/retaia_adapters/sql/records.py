@@ -330,23 +330,22 @@ class RecordTransaction:
         if not self._session.change(self._records.save_batch, values):
             raise NotFound(f"there is no batch {batch.batch_id}")
 
-    def save_move_result(self, batch_id: BatchId, result: MoveResult) -> None:
-        values = {"which": batch_id, "asset": result.asset, "document": dump(result)}
-        if not self._session.change(self._records.save_move, values):
-            raise NotFound(f"there is no batch {batch_id} that moves asset {result.asset}")
+    def save_move_result(self, batch_id: BatchId, *results: MoveResult) -> None:
+        statement = self._records.save_move
+        rows = [
+            statement.bind({"which": batch_id, "asset": r.asset, "document": dump(r)})
+            for r in results
+        ]
+        counts = self._session.change_all(statement, rows)
+        for result, count in zip(results, counts, strict=True):
+            if not count:
+                raise NotFound(f"there is no batch {batch_id} that moves asset {result.asset}")
 
     # Audit trail, journal, idempotency
 
-    def add_event(self, event: Event) -> None:
-        values = {
-            "subject_kind": event.subject.kind,
-            "subject_id": event.subject.id,
-            "name": event.name,
-            "actor": event.actor,
-            "at": micros(event.at),
-            "data": dump(event.data),
-        }
-        self._session.send(self._records.add_event, values)
+    def add_event(self, *events: Event) -> None:
+        statement = self._records.add_event
+        self._session.send_all(statement, [statement.bind(_event_row(event)) for event in events])
 
     def events(
         self, subject: Subject | None = None, *, after: int = 0, limit: int = 1000
@@ -360,8 +359,7 @@ class RecordTransaction:
 
     def add_journal(self, *entries: JournalEntry) -> None:
         statement = self._records.add_journal
-        rows = [statement.bind(_journal_row(entry)) for entry in entries]
-        self._session.insert_all((statement, rows))
+        self._session.send_all(statement, [statement.bind(_journal_row(e)) for e in entries])
 
     def journal(
         self, *, subject: Subject | None = None, batch_id: str | None = None
@@ -435,6 +433,17 @@ def _batch_row(batch: Batch) -> dict[str, object]:
 def _move_row(batch_id: BatchId, position: int, result: MoveResult) -> dict[str, object]:
     place = {"batch_id": batch_id, "asset": result.asset, "position": position}
     return {**place, "document": dump(result)}
+
+
+def _event_row(event: Event) -> dict[str, object]:
+    return {
+        "subject_kind": event.subject.kind,
+        "subject_id": event.subject.id,
+        "name": event.name,
+        "actor": event.actor,
+        "at": micros(event.at),
+        "data": dump(event.data),
+    }
 
 
 def event_of(row: Row) -> Event:

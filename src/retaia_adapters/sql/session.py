@@ -34,8 +34,16 @@ class Session(Protocol):
         """Run a statement whose outcome is certain."""
         ...
 
+    def send_all(self, statement: Statement, rows: Sequence[tuple[object, ...]]) -> None:
+        """Insert rows, whose values are in the statement's own order and whose outcome is certain."""
+        ...
+
     def change(self, statement: Statement, values: Values) -> int:
         """Run a statement and return how many rows it changed."""
+        ...
+
+    def change_all(self, statement: Statement, rows: Sequence[tuple[object, ...]]) -> Sequence[int]:
+        """Run a statement once for each of some values and return how many rows each changed."""
         ...
 
     def insert_all(self, *many: tuple[Statement, Sequence[tuple[object, ...]]]) -> None:

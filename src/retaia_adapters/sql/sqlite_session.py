@@ -79,22 +79,7 @@ class SqliteSession:
     def send(self, statement: Statement, values: Values) -> None:
         self._connection.execute(statement.text, statement.bind(values))
 
-    def change(self, statement: Statement, values: Values) -> int:
-        return self._connection.execute(statement.text, statement.bind(values)).rowcount
-
-    def insert_all(self, *many: tuple[Statement, Sequence[tuple[object, ...]]]) -> None:
-        self._connection.execute("SAVEPOINT many")
-        try:
-            for statement, rows in many:
-                self._insert(statement, rows)
-        except sqlite3.IntegrityError as error:
-            self._connection.execute("ROLLBACK TO many")
-            raise _taken(error) from error
-        finally:
-            if self._connection.in_transaction:
-                self._connection.execute("RELEASE many")
-
-    def _insert(self, statement: Statement, rows: Sequence[tuple[object, ...]]) -> None:
+    def send_all(self, statement: Statement, rows: Sequence[tuple[object, ...]]) -> None:
         start = 0
         for count in _ROWS_AT_ONCE:
             text = for_rows(statement.text, count)
@@ -102,6 +87,25 @@ class SqliteSession:
                 values = list(chain.from_iterable(rows[start : start + count]))
                 self._connection.execute(text, values)
                 start += count
+
+    def change(self, statement: Statement, values: Values) -> int:
+        return self._connection.execute(statement.text, statement.bind(values)).rowcount
+
+    def change_all(self, statement: Statement, rows: Sequence[tuple[object, ...]]) -> Sequence[int]:
+        execute, text = self._connection.execute, statement.text
+        return [execute(text, row).rowcount for row in rows]
+
+    def insert_all(self, *many: tuple[Statement, Sequence[tuple[object, ...]]]) -> None:
+        self._connection.execute("SAVEPOINT many")
+        try:
+            for statement, rows in many:
+                self.send_all(statement, rows)
+        except sqlite3.IntegrityError as error:
+            self._connection.execute("ROLLBACK TO many")
+            raise _taken(error) from error
+        finally:
+            if self._connection.in_transaction:
+                self._connection.execute("RELEASE many")
 
     def serialise(self, name: str) -> None:
         """Nothing to do: only one transaction writes at a time."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 
 from attrs import evolve, field, frozen
 
@@ -170,6 +171,9 @@ def part_of(batch: Batch, assets: Iterable[AssetId]) -> Batch:
     return evolve(batch, results=results)
 
 
-def old_places(batch: Batch) -> tuple[tuple[StorageId, RelPath], ...]:
-    """Every place that a batch took an original from."""
-    return tuple((r.move.storage_id, r.move.files[0].source) for r in batch.results)
+def old_places(batch: Batch) -> Mapping[StorageId, Sequence[RelPath]]:
+    """Every place that a batch took an original from, by storage."""
+    places = defaultdict[StorageId, list[RelPath]](list)
+    for result in batch.results:
+        places[result.move.storage_id].append(result.move.files[0].source)
+    return places

@@ -122,6 +122,10 @@ class Transaction(
         """The asset whose main file has this path now (purged ones aside)."""
         ...
 
+    def known_at(self, storage_id: StorageId, paths: Iterable[str]) -> Mapping[str, AssetId]:
+        """Whose main file has each of these paths now, where one has (purged ones aside)."""
+        ...
+
     def assets_in_folder(self, storage_id: StorageId, folder: str) -> Sequence[Asset]:
         """The assets whose main file lies directly in a folder (purged ones aside)."""
         ...
@@ -170,6 +174,14 @@ class Transaction(
 
         Raises:
             StateConflict: it was changed (or removed) since; or its path is another asset's.
+        """
+        ...
+
+    def save_assets(self, assets: Sequence[Asset]) -> None:
+        """Replace assets as `save_asset` would one after another.
+
+        Raises:
+            StateConflict: as `save_asset`; others of them may have been replaced in this transaction.
         """
         ...
 
@@ -277,7 +289,11 @@ class Transaction(
         """Read the lock row of a subject; in a write transaction it is locked until the end."""
         ...
 
-    def save_lock(self, lock: Lock) -> None: ...
+    def asset_locks(self, uuids: Iterable[AssetId]) -> Mapping[AssetId, Lock]:
+        """Read the lock rows of some assets, where they have one; in a write transaction as `lock` does."""
+        ...
+
+    def save_lock(self, *locks: Lock) -> None: ...
     def locks(self, *, now: datetime, expired: bool, limit: int = 1000) -> Sequence[Lock]:
         """The locks with a token that are held now, or (``expired``) whose time is over."""
         ...
@@ -306,13 +322,19 @@ class Transaction(
         ...
 
     def save_batch(self, batch: Batch) -> None:
-        """Replace status and times of a batch; its results are saved one by one."""
+        """Replace status and times of a batch; its results are saved by themselves."""
         ...
 
-    def save_move_result(self, batch_id: BatchId, result: MoveResult) -> None: ...
+    def save_move_result(self, batch_id: BatchId, *results: MoveResult) -> None:
+        """Replace the results of some assets of a batch.
+
+        Raises:
+            NotFound: there is no such batch, or it does not move one of the assets.
+        """
+        ...
 
     # Audit trail, journal, idempotency
-    def add_event(self, event: Event) -> None: ...
+    def add_event(self, *events: Event) -> None: ...
     def events(
         self, subject: Subject | None = None, *, after: int = 0, limit: int = 1000
     ) -> Sequence[Event]:

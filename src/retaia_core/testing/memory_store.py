@@ -16,7 +16,16 @@ from ..domain.agents import AgentRecord
 from ..domain.assets import Asset
 from ..domain.discovery import Found, discovered
 from ..domain.fixity import Fixity
-from ..domain.identifiers import AgentId, AssetId, BatchId, JobId, StorageId, Subject, folder_of
+from ..domain.identifiers import (
+    AgentId,
+    AssetId,
+    BatchId,
+    JobId,
+    StorageId,
+    Subject,
+    asset_subject,
+    folder_of,
+)
 from ..domain.jobs import Job, JobProgress, JobStatus
 from ..domain.journal import Event, JournalEntry
 from ..domain.leases import Lock
@@ -124,6 +133,10 @@ class MemoryTransaction(MemoryAccounts, MemoryMonitoring, MemoryFixity, MemoryHi
         uuid = self._tables.paths.get((storage_id, path))
         return None if uuid is None else self._tables.assets[uuid]
 
+    def known_at(self, storage_id: StorageId, paths: Iterable[str]) -> Mapping[str, AssetId]:
+        found = self._tables.paths
+        return {path: found[storage_id, path] for path in paths if (storage_id, path) in found}
+
     def _living(self, storage_id: StorageId) -> Iterable[Asset]:
         """The assets of a storage that were not purged, by path."""
         here = (
@@ -214,6 +227,10 @@ class MemoryTransaction(MemoryAccounts, MemoryMonitoring, MemoryFixity, MemoryHi
         saved = evolve(asset, revision=asset.revision + 1)
         self._put_asset(saved)
         return saved
+
+    def save_assets(self, assets: Sequence[Asset]) -> None:
+        for asset in assets:
+            self.save_asset(asset)
 
     def find_assets(self, query: AssetQuery) -> AssetPage:
         return memory_query.page(self._tables.assets.values(), query)
@@ -366,8 +383,13 @@ class MemoryTransaction(MemoryAccounts, MemoryMonitoring, MemoryFixity, MemoryHi
     def lock(self, subject: Subject) -> Lock | None:
         return self._tables.locks.get(subject)
 
-    def save_lock(self, lock: Lock) -> None:
-        self._tables.locks.put(lock.subject, lock, self._log)
+    def asset_locks(self, uuids: Iterable[AssetId]) -> Mapping[AssetId, Lock]:
+        found = {uuid: self.lock(asset_subject(uuid)) for uuid in uuids}
+        return {uuid: lock for uuid, lock in found.items() if lock is not None}
+
+    def save_lock(self, *locks: Lock) -> None:
+        for lock in locks:
+            self._tables.locks.put(lock.subject, lock, self._log)
 
     def locks(self, *, now: datetime, expired: bool, limit: int = 1000) -> Sequence[Lock]:
         found = (
@@ -438,18 +460,21 @@ class MemoryTransaction(MemoryAccounts, MemoryMonitoring, MemoryFixity, MemoryHi
         saved = evolve(stored, status=batch.status, finished_at=batch.finished_at)
         self._tables.batches.put(batch.batch_id, saved, self._log)
 
-    def save_move_result(self, batch_id: BatchId, result: MoveResult) -> None:
+    def save_move_result(self, batch_id: BatchId, *results: MoveResult) -> None:
         stored = self._known_batch(batch_id)
-        if all(known.asset != result.asset for known in stored.results):
-            raise NotFound(f"batch {batch_id} does not move asset {result.asset}")
-        results = tuple(result if r.asset == result.asset else r for r in stored.results)
-        self._tables.batches.put(batch_id, evolve(stored, results=results), self._log)
+        known = {result.asset: result for result in stored.results}
+        for result in results:
+            if result.asset not in known:
+                raise NotFound(f"batch {batch_id} does not move asset {result.asset}")
+            known[result.asset] = result
+        saved = evolve(stored, results=tuple(known.values()))
+        self._tables.batches.put(batch_id, saved, self._log)
 
     # Audit trail, journal, idempotency
 
-    def add_event(self, event: Event) -> None:
-        seq = len(self._tables.events) + 1
-        self._tables.events.put(seq, evolve(event, seq=seq), self._log)
+    def add_event(self, *events: Event) -> None:
+        for seq, event in enumerate(events, start=len(self._tables.events) + 1):
+            self._tables.events.put(seq, evolve(event, seq=seq), self._log)
 
     def events(
         self, subject: Subject | None = None, *, after: int = 0, limit: int = 1000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
@@ -12,6 +13,7 @@ from attrs import frozen
 from ..domain.actors import Actor
 from ..domain.assets import Asset, advanced
 from ..domain.identifiers import AssetId, BatchId, StorageId, Subject
+from ..domain.journal import Event
 from ..domain.leases import Lock
 from ..domain.lifecycle import Action, State, Verdict
 from ..domain.moves import (
@@ -39,7 +41,7 @@ from .lookups import held_locks, need_batch, need_person
 from .review import refuse_if_held
 from .running import Run, batch_subject
 from .storages import Storages
-from .trail import record, save_step
+from .trail import record, step
 from .worlds import Seen, Sought, look, look_at_all, parts_of
 
 MAX_BATCH = 100_000
@@ -164,11 +166,18 @@ class Moves:
         )
         assets = tx.assets([move.asset for move in plan.moves])
         held = held_locks(tx, now)
+        queued: list[Asset] = []
+        events: list[Event] = []
         for move in plan.moves:
             asset = assets.get(move.asset)
             if asset is None:
                 raise NotFound(f"there is no asset {move.asset!r}")
-            _queue(tx, batch, move, asset, actor, held.get(asset.subject))
+            after = _queued(move, asset, actor, held.get(asset.subject), now)
+            name = f"{move.operation}.queued"
+            queued.append(after)
+            events.append(step(asset, after, name, actor, now, batch=batch.batch_id))
+        tx.save_assets(queued)
+        tx.add_event(*events)
         tx.add_batch(batch)
         record(
             tx,
@@ -285,16 +294,10 @@ def _refuse_other(plan: MovePlan, expected_digest: str) -> None:
     )
 
 
-def _queue(
-    tx: Transaction,
-    batch: Batch,
-    move: PlannedMove,
-    asset: Asset,
-    actor: Actor,
-    held: Lock | None,
-) -> None:
-    """Keep everybody else away from an asset until its move is done."""
-    now = batch.created_at
+def _queued(
+    move: PlannedMove, asset: Asset, actor: Actor, held: Lock | None, now: datetime
+) -> Asset:
+    """The asset, from which everybody else is kept away until its move is done."""
     action = Action.QUEUE_UNDO if move.undoes else Action.QUEUE_MOVE
     queued = advanced(asset, action, actor, now)
     refuse_if_held(asset, held)
@@ -304,5 +307,4 @@ def _queue(
             f"{asset.path!r} changed while its move was planned; preview again",
             state=asset.state.value,
         )
-    name = f"{move.operation}.queued"
-    save_step(tx, asset, queued, name, actor, now, batch=batch.batch_id)
+    return queued

@@ -8,7 +8,7 @@ past its time, and was overtaken, writes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -21,7 +21,7 @@ from attrs import define, evolve, field, frozen
 from ..domain.actors import SYSTEM
 from ..domain.assets import Asset
 from ..domain.identifiers import AssetId, BatchId, StorageId, Subject, asset_subject
-from ..domain.journal import JournalEntry, Phase
+from ..domain.journal import Event, JournalEntry, Phase
 from ..domain.leases import Lock, LockKind, acquire, extend, release
 from ..domain.lifecycle import State
 from ..domain.moves import Batch, BatchStatus, Copying, MoveResult, Outcome, PlannedMove
@@ -30,10 +30,10 @@ from ..ports.clock import Clock
 from ..ports.originals import Originals
 from ..ports.store import Store, Transaction
 from .fixity import note_copies
-from .lookups import need_batch
+from .lookups import need_asset, need_batch
 from .moving import Seen, journal_entry, move_groups, outcome_of, settled
 from .storages import Storages
-from .trail import record, save_step
+from .trail import record, step
 
 RUN_LEASE = timedelta(seconds=30)
 """How long a batch stays reserved for the process that runs it, after its last sign of life."""
@@ -66,6 +66,17 @@ class Begun:
 
     move: PlannedMove
     fencing: int
+
+
+@frozen(kw_only=True)
+class Ended:
+    """What is to be written down about a move that was tried: what was seen, and what it means."""
+
+    begun: Begun
+    seen: Seen
+    before: Asset
+    after: Asset
+    result: MoveResult
 
 
 @define(kw_only=True)
@@ -161,12 +172,14 @@ class Run:
     def _extend(self, tx: Transaction) -> datetime:
         """Give a sign of life: batch and begun assets stay ours for their full time; until when."""
         now, lock = self.clock.now(), extend(self._ours(tx), self.clock.now(), RUN_LEASE)
-        tx.save_lock(lock)
-        for begun in self._begun:
-            held = tx.lock(asset_subject(begun.move.asset))
-            if held is not None and held.fencing == begun.fencing:
-                tx.save_lock(extend(held, now))
+        tx.save_lock(lock, *(extend(held, now) for held in self._held(tx, self._begun).values()))
         return lock.expires_at
+
+    def _held(self, tx: Transaction, begun: Iterable[Begun]) -> dict[AssetId, Lock]:
+        """The locks of begun moves that nobody took over."""
+        fencing = {one.move.asset: one.fencing for one in begun}
+        locks = tx.asset_locks(fencing)
+        return {uuid: lock for uuid, lock in locks.items() if lock.fencing == fencing[uuid]}
 
     async def _live(self) -> None:
         self._until = await self.store.transact(self._extend, durable=False)
@@ -257,13 +270,13 @@ class Run:
         try:
             self._tell(refused)
             while self._begun:
-                await self._do_slice(originals)
+                await self._do_slice(storage_id, originals)
                 if self._begun:
                     await self._live()
         finally:
             self._begun = []
 
-    async def _do_slice(self, originals: Originals) -> None:
+    async def _do_slice(self, storage_id: StorageId, originals: Originals) -> None:
         """Move as much of the chunk as there is time for, and write down what became of it."""
         begun = self._begun
         # What was moved is written down, also where somebody wants to stop.
@@ -273,7 +286,7 @@ class Run:
             self._copying = None
             tried = list(zip(begun, seen, strict=False))
             ended = [(one, there) for one, there in tried if there is not None]
-            self._tell(await self.store.transact(partial(self._end, ended)))
+            self._tell(await self.store.transact(partial(self._end, storage_id, ended)))
         self._begun = begun[len(tried) :]
         await anyio.lowlevel.checkpoint()
 
@@ -306,17 +319,21 @@ class Run:
         """
         now, begun, refused = self.clock.now(), list[Begun](), list[MoveResult]()
         lock = extend(self._ours(tx), now, RUN_LEASE)
-        tx.save_lock(lock)
-        assets = tx.assets([move.asset for move in moves])
+        taken = [lock]
+        uuids = [move.asset for move in moves]
+        assets, locks = tx.assets(uuids), tx.asset_locks(uuids)
         for move in moves:
             asset = assets[move.asset]
             if asset.state is not State.MOVE_QUEUED:
-                refused.append(self._refuse(tx, move, asset, now))
+                refused.append(_refused(move, asset, now))
                 continue
-            mine = self._lock(tx, asset, now)
+            mine = self._taken(locks.get(move.asset), asset.subject, now)
             if mine is None:
                 continue
+            taken.append(mine)
             begun.append(Begun(move=move, fencing=mine.fencing))
+        tx.save_lock(*taken)
+        tx.save_move_result(self.batch_id, *refused)
         tx.add_journal(
             *(
                 journal_entry(self.batch_id, one.move, file, Phase.INTENT, one.fencing, now)
@@ -326,23 +343,14 @@ class Run:
         )
         return lock.expires_at, begun, refused
 
-    def _refuse(
-        self, tx: Transaction, move: PlannedMove, asset: Asset, now: datetime
-    ) -> MoveResult:
-        said = f"its state is {asset.state}, and nothing of it was touched"
-        result = MoveResult(asset=move.asset, outcome=Outcome.FAILED, move=move, error=said, at=now)
-        tx.save_move_result(self.batch_id, result)
-        return result
-
-    def _lock(self, tx: Transaction, asset: Asset, now: datetime) -> Lock | None:
-        """Take the move lock of an asset, also from an earlier run; None where another holds it."""
-        current = tx.lock(asset.subject)
+    def _taken(self, current: Lock | None, subject: Subject, now: datetime) -> Lock | None:
+        """The move lock of an asset, taken also from an earlier run; None where another holds it."""
         if current is not None and current.holder == self.batch_id:
             current = release(current, now)
         try:
-            lock = acquire(
+            return acquire(
                 current,
-                asset.subject,
+                subject,
                 kind=LockKind.ASSET_MOVE_LOCK,
                 holder=self.batch_id,
                 token=self.token,
@@ -350,61 +358,79 @@ class Run:
             )
         except StateConflict:
             return None
-        tx.save_lock(lock)
-        return lock
 
-    def _end(self, ended: Sequence[tuple[Begun, Seen]], tx: Transaction) -> list[MoveResult]:
-        """Write down what is on disk now, and let each asset's state follow it and nothing else."""
+    def _end(
+        self, storage_id: StorageId, tried: Sequence[tuple[Begun, Seen]], tx: Transaction
+    ) -> list[MoveResult]:
+        """Write down what is on disk now, and let each asset's state follow it and nothing else.
+
+        Of what another took over, that one says what became of it.
+        """
         self._ours(tx)
-        now, results, journal = self.clock.now(), list[MoveResult](), list[JournalEntry]()
-        assets = tx.assets([begun.move.asset for begun, _ in ended])
-        for begun, seen in ended:
-            lock = tx.lock(asset_subject(begun.move.asset))
-            if lock is None or lock.fencing != begun.fencing:
-                continue  # Another took it over, and says what became of it.
-            result = self._end_one(tx, assets[begun.move.asset], begun.move, seen, now)
-            results.append(result)
-            journal += self._ended(begun, seen, result, now)
-            tx.save_lock(release(lock, now))
-        tx.add_journal(*journal)
+        now, moves = self.clock.now(), [begun.move for begun, _ in tried]
+        assets = tx.assets([move.asset for move in moves])
+        held = self._held(tx, (begun for begun, _ in tried))
+        known = dict(tx.known_at(storage_id, [move.files[0].target for move in moves]))
+        ended: list[Ended] = []
+        for begun, seen in tried:
+            if begun.move.asset in held:
+                one = _ended(assets[begun.move.asset], begun, seen, known, now)
+                known.pop(one.before.path, None)
+                known[one.after.path] = one.after.uuid
+                ended.append(one)
+        tx.save_assets([one.after for one in ended])
+        tx.add_event(*(self._event(one, now) for one in ended))
+        for one in ended:
+            if one.result.outcome is Outcome.MOVED and one.seen.copied:
+                note_copies(tx, need_asset(tx, one.after.uuid), one.seen.copied, now)
+        results = [one.result for one in ended]
+        tx.save_move_result(self.batch_id, *results)
+        tx.add_journal(*(entry for one in ended for entry in self._entries(one, now)))
+        tx.save_lock(*(release(lock, now) for lock in held.values()))
         return results
 
-    def _ended(
-        self, begun: Begun, seen: Seen, result: MoveResult, now: datetime
-    ) -> Iterator[JournalEntry]:
+    def _event(self, ended: Ended, now: datetime) -> Event:
+        result, before, after = ended.result, ended.before, ended.after
+        return step(
+            before,
+            after,
+            f"{result.move.operation}.{result.outcome.lower()}",
+            SYSTEM,
+            now,
+            batch=self.batch_id,
+            error=result.error,
+            source=before.path,
+            target=after.path,
+        )
+
+    def _entries(self, ended: Ended, now: datetime) -> Iterator[JournalEntry]:
         """The journal's lines about a group after its move: where each file was found."""
+        begun, result = ended.begun, ended.result
         phase = Phase.DONE if result.outcome is Outcome.MOVED else Phase.FAILED
-        for file, where in zip(begun.move.files, seen.found, strict=True):
+        for file, where in zip(begun.move.files, ended.seen.found, strict=True):
             evidence = {"found": where.value, "error": result.error}
             yield journal_entry(
                 self.batch_id, begun.move, file, phase, begun.fencing, now, **evidence
             )
 
-    def _end_one(
-        self, tx: Transaction, asset: Asset, move: PlannedMove, seen: Seen, now: datetime
-    ) -> MoveResult:
-        error, outcome = seen.error, outcome_of(seen.found)
+
+def _ended(
+    asset: Asset, begun: Begun, seen: Seen, known: Mapping[str, AssetId], now: datetime
+) -> Ended:
+    """What became of a group, where ``known`` has the assets at the places that files go to."""
+    move, error, outcome = begun.move, seen.error, outcome_of(seen.found)
+    after = settled(asset, move, outcome, now)
+    owner = known.get(after.path, asset.uuid)
+    if owner != asset.uuid:
+        outcome, error = Outcome.PARKED, f"asset {owner} is known at {after.path!r}"
         after = settled(asset, move, outcome, now)
-        if after.path != asset.path and (owner := tx.asset_at(asset.storage_id, after.path)):
-            outcome, error = Outcome.PARKED, f"asset {owner.uuid} is known at {after.path!r}"
-            after = settled(asset, move, outcome, now)
-        saved = save_step(
-            tx,
-            asset,
-            after,
-            f"{move.operation}.{outcome.lower()}",
-            SYSTEM,
-            now,
-            batch=self.batch_id,
-            error=error,
-            source=asset.path,
-            target=after.path,
-        )
-        if outcome is Outcome.MOVED and seen.copied:
-            note_copies(tx, saved, seen.copied, now)
-        result = MoveResult(asset=move.asset, outcome=outcome, move=move, error=error, at=now)
-        tx.save_move_result(self.batch_id, result)
-        return result
+    result = MoveResult(asset=move.asset, outcome=outcome, move=move, error=error, at=now)
+    return Ended(begun=begun, seen=seen, before=asset, after=after, result=result)
+
+
+def _refused(move: PlannedMove, asset: Asset, now: datetime) -> MoveResult:
+    said = f"its state is {asset.state}, and nothing of it was touched"
+    return MoveResult(asset=move.asset, outcome=Outcome.FAILED, move=move, error=said, at=now)
 
 
 def _pending(batch: Batch) -> Iterator[PlannedMove]:

@@ -33,9 +33,16 @@ def save_step(
     at: datetime,
     **data: object,
 ) -> Asset:
-    """Save an asset's change together with its event; the event names the states where they differ."""
+    """Save an asset's change together with its event."""
     saved = tx.save_asset(after)
+    tx.add_event(step(before, after, name, actor, at, **data))
+    return saved
+
+
+def step(
+    before: Asset, after: Asset, name: str, actor: Actor, at: datetime, **data: object
+) -> Event:
+    """The event of an asset's change; it names the states where they differ."""
     if before.state is not after.state:
         data = {"from": before.state.value, "to": after.state.value, **data}
-    record(tx, after.subject, name, actor, at, **data)
-    return saved
+    return Event(subject=after.subject, name=name, actor=str(actor), at=at, data=data)

@@ -51,12 +51,16 @@ class Undo:
             batch = part_of(batch, only)
         assets = tx.assets([result.asset for result in batch.results])
         newest = {a.uuid: last_move(tx.journal(subject=a.subject)) for a in assets.values()}
-        places = {place: tx.asset_at(*place) for place in old_places(batch)}
+        known = {
+            (storage_id, path): uuid
+            for storage_id, paths in old_places(batch).items()
+            for path, uuid in tx.known_at(storage_id, paths).items()
+        }
         held = held_locks(tx, self.moves.clock.now())
         world = UndoWorld(
             assets=assets,
             last={uuid: last for uuid, last in newest.items() if last is not None},
-            known={place: asset.uuid for place, asset in places.items() if asset is not None},
+            known=known,
             disk=World(locked=said_of(held)),
         )
         return batch, world

@@ -254,6 +254,44 @@ class AssetRules(StoreSuite):
         saved = db.write(work)
         assert (saved.notes, saved.revision) == ("twice", 2)
 
+    def test_several_assets_are_saved_together(self, db: Database) -> None:
+        """Each is replaced as if it were saved alone, in their order: one may take the place of another."""
+        db.write(lambda tx: tx.add_assets([asset(n, tags=("old",)) for n in range(1, 4)]))
+        away = evolve(asset(1), path=RelPath("ARCHIVE/a.mov"), tags=("sea", "été"))
+        there = evolve(asset(2), path=asset(1).path, tags=("sea",))
+        plain = evolve(asset(3), notes="n")
+        db.write(lambda tx: tx.save_assets([away, there, plain]))
+        db.write(lambda tx: tx.save_assets([]))
+        found = db.read(lambda tx: tx.assets(map(asset_id, range(1, 4))))
+        assert list(found.values()) == [evolve(one, revision=1) for one in (away, there, plain)]
+        used = db.read(lambda tx: tx.find_tags("", after=None, limit=9))
+        assert [(use.tag, use.assets) for use in used] == [("sea", 2), ("été", 1)]
+
+    def test_of_several_assets_all_are_saved_or_none(self, db: Database) -> None:
+        """Where one was changed since it was read, or its path is another's, the refusal says which."""
+        db.write(lambda tx: tx.add_assets([asset(n) for n in range(1, 4)]))
+        newer = changed(db, 2, notes="newer")
+        edited = [evolve(asset(n), notes="edited") for n in (1, 2)]
+        with pytest.raises(StateConflict, match=asset_id(2)):
+            db.write(lambda tx: tx.save_assets(edited))
+        onto = evolve(asset(3), path=newer.path)
+        with pytest.raises(StateConflict, match=newer.path):
+            db.write(lambda tx: tx.save_assets([edited[0], onto]))
+        found = db.read(lambda tx: tx.assets(map(asset_id, range(1, 4))))
+        assert list(found.values()) == [asset(1), newer, asset(3)]
+
+    def test_who_is_known_at_several_places(self, db: Database) -> None:
+        """Of every path that is a living asset's now its UUID is told, to the letter and of one storage."""
+        paths = ("root.mov", "a/x.mov", "a/y.mov", "a/b/x.mov", "A/x.mov")
+        found = [asset(n, path=RelPath(path)) for n, path in enumerate(paths)]
+        gone = asset(8, path=RelPath("a/gone.mov"), state=State.PURGED)
+        other = asset(9, path=RelPath("a/z.mov"), storage_id=StorageId("other"))
+        db.write(lambda tx: tx.add_assets([*found, gone, other]))
+        asked = ("a/x.mov", "root.mov", "a/z.mov", "a/gone.mov", "x.mov", "a/X.mov", "A/x.mov")
+        known = {"a/x.mov": asset_id(1), "root.mov": asset_id(0), "A/x.mov": asset_id(4)}
+        assert db.read(lambda tx: tx.known_at(NAS, asked)) == known
+        assert db.read(lambda tx: tx.known_at(NAS, [])) == {}
+
     def test_a_folder_is_not_its_sub_folders(self, db: Database) -> None:
         """`assets_in_folder` answers what lies directly in a folder, at the root as well."""
         paths = ("root.mov", "a/x.mov", "a/y.mov", "a/b/x.mov", "ab/x.mov", "a_/x.mov", "A/x.mov")

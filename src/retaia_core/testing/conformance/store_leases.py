@@ -6,7 +6,7 @@ import pytest
 from attrs import evolve
 
 from ...domain.assets import Asset
-from ...domain.identifiers import AgentId
+from ...domain.identifiers import AgentId, AssetId
 from ...domain.jobs import Job, JobProgress, JobStatus
 from ...domain.leases import LockKind, release
 from ...errors import LockInvalid, LockRequired, NotFound, StaleLockToken, StateConflict
@@ -174,6 +174,19 @@ class LeaseRules(StoreSuite):
         db.write(saving(second))
         assert lease(db) == second
         assert db.read(lambda tx: tx.lock(asset(9).subject)) is None
+
+    def test_the_locks_of_several_assets_are_read_and_saved_together(self, db: Database) -> None:
+        """Each comes back as it was saved last; an asset that was never locked has none."""
+        first = [lock(n, expires_at=after(n)) for n in range(1, 4)]
+        second = evolve(first[1], fencing=2**40, holder="another")
+        wanted = [AssetId(asset(n).uuid) for n in (9, 3, 2)]
+        assert db.write(lambda tx: tx.asset_locks(wanted)) == {}
+        db.write(lambda tx: tx.save_lock())
+        db.write(lambda tx: tx.save_lock(*first, second))
+        found = {wanted[1]: first[2], wanted[2]: second}
+        assert db.read(lambda tx: tx.asset_locks(wanted)) == found
+        assert db.write(lambda tx: tx.asset_locks(wanted)) == found
+        assert db.read(lambda tx: tx.asset_locks([])) == {}
 
     def test_held_and_expired_locks_are_told_apart(self, db: Database) -> None:
         """Locks with a token are held before their expiry and expired from then on; released, none."""

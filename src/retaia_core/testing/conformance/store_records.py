@@ -16,6 +16,7 @@ from ...domain.moves import BatchStatus, BlockedMove, BlockReason, MoveResult, O
 from ...domain.results import StoredResult
 from ...domain.storage import Health, Layout
 from ...domain.uploads import Part, UploadStatus
+from ...errors import NotFound
 from ...ports.store import Replay, Transaction, Work
 from ..clock import START
 from ..samples import (
@@ -266,7 +267,7 @@ class RecordRules(StoreSuite):
         assert db.read(lambda tx: tx.batch(full.batch_id)) == full
         assert db.read(lambda tx: tx.batch(batch(2).batch_id)) is None
 
-    def test_the_results_of_a_batch_are_saved_one_by_one(self, db: Database) -> None:
+    def test_the_results_of_a_batch_are_saved_by_themselves(self, db: Database) -> None:
         """A result replaces its asset's line and leaves the others and their order."""
         db.write(lambda tx: tx.add_batch(batch(moves=3)))
         done = MoveResult(
@@ -281,6 +282,20 @@ class RecordRules(StoreSuite):
         assert kept is not None
         first, _, third = batch(moves=3).results
         assert kept == evolve(batch(moves=3), results=(first, done, third))
+
+    def test_several_results_are_saved_together(self, db: Database) -> None:
+        """Each replaces its asset's line; where one is of no asset of the batch, none does."""
+        db.write(lambda tx: tx.add_batch(batch(moves=3)))
+        first, second, third = batch(moves=3).results
+        done = [evolve(one, outcome=Outcome.MOVED, at=after(1)) for one in (third, first)]
+        db.write(lambda tx: tx.save_move_result(batch().batch_id, *done))
+        kept = evolve(batch(moves=3), results=(done[1], second, done[0]))
+        assert db.read(lambda tx: tx.batch(batch().batch_id)) == kept
+        others = (evolve(second, outcome=Outcome.FAILED), evolve(second, asset=asset_id(9)))
+        with pytest.raises(NotFound):
+            db.write(lambda tx: tx.save_move_result(batch().batch_id, *others))
+        db.write(lambda tx: tx.save_move_result(batch().batch_id))
+        assert db.read(lambda tx: tx.batch(batch().batch_id)) == kept
 
     def test_saving_a_batch_keeps_its_results(self, db: Database) -> None:
         """Status and times change; results that were saved meanwhile are not overwritten."""
@@ -328,6 +343,14 @@ class RecordRules(StoreSuite):
         assert [e.name for e in rest] == ["e2", "e3"]
         some = db.read(lambda tx: tx.events(asset(1).subject, after=numbers[1], limit=1))
         assert [e.name for e in some] == ["e3"]
+
+    def test_events_that_are_added_together_keep_their_order(self, db: Database) -> None:
+        """However many they are, they come back as they were given, and none is no hindrance."""
+        many = [event(f"e{n}", of=n, at=after(n), data={"n": n}) for n in range(321)]
+        db.write(lambda tx: tx.add_event())
+        db.write(lambda tx: tx.add_event(*many))
+        found = db.read(lambda tx: tx.events())
+        assert [evolve(one, seq=0) for one in found] == many
 
     def test_concurrent_events_get_numbers_of_their_own(self, db: Database) -> None:
         """No two events share a number, and none is lost."""
