@@ -136,8 +136,10 @@ export class Shelf extends HTMLElement {
   }
 
   #draw() {
-    const from = Math.max(0, Math.floor(this.scrollTop / this.#step) - SPARE_ROWS) * this.#columns;
-    const rows = Math.ceil(this.clientHeight / this.#step) + 2 * SPARE_ROWS + 1;
+    // What is in sight comes first, what is near it in the next picture of the screen.
+    const spare = this.#cells.size ? SPARE_ROWS : 0;
+    const from = Math.max(0, Math.floor(this.scrollTop / this.#step) - spare) * this.#columns;
+    const rows = Math.ceil(this.clientHeight / this.#step) + 2 * spare + 1;
     const to = Math.min(this.#feed.count, from + rows * this.#columns);
     for (const [place, cell] of this.#cells)
       if ((place < from || place >= to) && place !== this.#current) {
@@ -146,6 +148,7 @@ export class Shelf extends HTMLElement {
       }
     for (let place = from; place < to; place += 1) this.#put(place);
     if (this.#feed.count) this.#put(this.#current);
+    if (!spare && this.#cells.size) this.#drawSoon();
     this.setAttribute("aria-activedescendant", this.#feed.count ? `at-${this.#current}` : "");
     if (to + PAGE / 2 > this.#feed.count && !this.#feed.ended) void this.#feed.reach(this.#feed.count);
   }
@@ -335,10 +338,13 @@ export class Shelf extends HTMLElement {
   }
 }
 
-/** @param {HTMLElement} frame @param {string} url @param {AbortSignal} signal */
+/** What is not here is asked for once the words are on the screen. @param {HTMLElement} frame @param {string} url @param {AbortSignal} signal */
 async function showPicture(frame, url, signal) {
   try {
-    const source = pictureHere(url) ?? (await picture(url, signal));
+    const here = pictureHere(url);
+    if (!here) await new Promise((go) => setTimeout(go));
+    if (signal.aborted) return;
+    const source = here ?? (await picture(url, signal));
     if (!signal.aborted) frame.append(h("img", { src: source, alt: "", draggable: false }));
   } catch {
     if (!signal.aborted) frame.append(h("span", { class: "no-picture" }, t("no_picture")));
