@@ -107,6 +107,7 @@ def test_pages_of_a_server_that_takes_its_time(
         for path in PLACES:
             walk(page, path)
             page.wait("document.querySelector('main h1')")
+        page.wait("customElements.get('r-admin-sidecars')")  # the last view is loaded
         slow = {"latency": 60_000, "downloadThroughput": -1, "uploadThroughput": -1}
         page.send("Network.emulateNetworkConditions", offline=False, **slow)
         found = []
@@ -114,6 +115,37 @@ def test_pages_of_a_server_that_takes_its_time(
             walk(page, path)
             found += [f"{path}: {one}" for one in barriers(page, axe)]
         assert found == []
+
+
+def test_a_view_that_comes_late_and_one_that_does_not_come(
+    machine: Machine, small: Path, page: Browser
+) -> None:
+    """What was shown stays until the next view is here; where it cannot be had, that is said."""
+    heading = "document.querySelector('main h1')?.innerText"
+    held: list[str] = []
+    page.told["Fetch.requestPaused"] = lambda said: held.append(said["requestId"])
+    page.send("Network.setBlockedURLs", urls=["*/views/apply.js"])
+    page.send("Fetch.enable", patterns=[{"urlPattern": "*/views/activity.js"}])
+    with stage(machine, small) as at:
+        at.enter(page)
+        page.wait("document.querySelector('.cell')")
+        page.press("4", alt=True)
+        page.wait("location.pathname === '/activity'")
+        while not held:
+            page.run("0")
+        assert page.run(heading) == "Library"
+        assert page.run("document.title").startswith("Library")
+        page.send("Fetch.continueRequest", requestId=held[0])
+        page.wait("document.querySelector('r-activity')")
+        page.wait(f"{heading} === 'Activity'")
+
+        page.press("3", alt=True)
+        showing(page, "main", "This view could not be loaded")
+        assert page.run(heading) == "Apply"
+        assert page.run("document.activeElement.id") == "main"
+        page.send("Network.setBlockedURLs", urls=[])
+        page.run("document.querySelector('main button').click()")
+        page.wait("document.querySelector('r-apply')")
 
 
 def test_a_session_that_is_over(either_machine: Machine, small: Path, page: Browser) -> None:

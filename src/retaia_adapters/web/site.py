@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import posixpath
 import re
-from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping, Sequence
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -30,12 +31,26 @@ POLICY = (
 )
 """The Content-Security-Policy: nothing inline, nothing from elsewhere, no markup made from text."""
 
-VIEWS = re.compile(
-    r"/(?:|library|activity|account|device|apply"
-    r"|admin(?:/(?:people|clients|features|settings|sidecars))?"
-    r"|review(?:/[0-9a-f-]{36})?|compare/[0-9a-f,-]{1,400}|batches(?:/[\w-]{1,100})?|purge)"
-)
-"""The addresses that the page answers; which view one shows is told apart in the browser."""
+VIEWS: Mapping[str, str] = {
+    r"/(?:library)?": "library",
+    r"/review(?:/[0-9a-f-]{36})?": "review",
+    r"/compare/[0-9a-f,-]{1,400}": "compare",
+    r"/apply": "apply",
+    r"/purge": "purge-list",
+    r"/batches": "batches",
+    r"/batches/[\w-]{1,100}": "batch",
+    r"/account": "account",
+    r"/activity": "activity",
+    r"/device": "device",
+    r"/admin(?:/features)?": "admin",
+    r"/admin/people": "admin-people",
+    r"/admin/clients": "admin-clients",
+    r"/admin/settings": "admin-settings",
+    r"/admin/sidecars": "admin-sidecars",
+}
+"""The addresses that the page answers, each with the module of the view that the browser shows there."""
+
+_IMPORT = re.compile(r'^import .*"(\.[^"]+)";$', re.MULTILINE)
 
 _TYPES: Mapping[str, str] = {
     ".html": "text/html; charset=utf-8",
@@ -78,19 +93,22 @@ def shipped() -> Mapping[str, bytes]:
 
 
 @cache
-def _site() -> Mapping[str, File]:
-    """Every file by its address; the page itself is at ``/``."""
-    given = shipped()
+def _base() -> str:
+    """Where the files lie: with another content of any of them elsewhere."""
     digest = hashlib.sha256()
-    for name, body in given.items():
+    for name, body in shipped().items():
         digest.update(f"{name}\0{len(body)}\0".encode() + body)
-    base = f"/web/{digest.hexdigest()[:16]}/"
+    return f"/web/{digest.hexdigest()[:16]}/"
+
+
+@cache
+def _site() -> Mapping[str, File]:
+    """Every file by its address."""
+    given, base = shipped(), _base()
     found = {
         base + name: File(body=body, content_type=_type(name), kept=_FOR_EVER)
         for name, body in given.items()
     }
-    page = _page(given["index.html"].decode(), base, given)
-    found["/"] = File(body=page.encode(), content_type=_TYPES[".html"], kept=_ASK)
     # A service worker rules over what lies below its own address.
     found["/sw.js"] = File(body=given["sw.js"], content_type=_TYPES[".js"], kept=_ASK)
     return found
@@ -106,11 +124,28 @@ def _type(name: str) -> str:
     return _TYPES["." + name.rpartition(".")[2]]
 
 
-def _page(text: str, base: str, given: Mapping[str, bytes]) -> str:
-    """The page, with the addresses of its files; scripts are asked for at once, not one after another."""
-    modules = (name for name in given if name.endswith(".js") and name != "sw.js")
-    hints = "\n".join(f'<link rel="modulepreload" href="{base}{name}">' for name in modules)
-    return text.replace("{{base}}", base).replace("{{modules}}", hints)
+@cache
+def _page(view: str) -> File:
+    """The page, with the addresses of its files.
+
+    What shows the view is asked for at once, not one import after another; the other views come later.
+    """
+    names = dict.fromkeys((*_modules("main.js"), *_modules(f"views/{view}.js")))
+    hints = "\n".join(f'<link rel="modulepreload" href="{_base()}{name}">' for name in names)
+    text = shipped()["index.html"].decode().replace("{{base}}", _base())
+    body = text.replace("{{modules}}", hints).encode()
+    return File(body=body, content_type=_TYPES[".html"], kept=_ASK)
+
+
+def _modules(name: str) -> Sequence[str]:
+    """A module and all that it imports, each of them once."""
+    found = [name]
+    for one in found:
+        for path in _IMPORT.findall(shipped()[one].decode()):
+            imported = posixpath.normpath(posixpath.join(posixpath.dirname(one), path))
+            if imported not in found:
+                found.append(imported)
+    return found
 
 
 async def site(scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
@@ -120,7 +155,9 @@ async def site(scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         NotFound: there is no such page or file, or it is no request to read one.
     """
     path, method = scope["path"], scope["method"]
-    file = _site().get("/" if VIEWS.fullmatch(path) else path)
+    views = (view for address, view in VIEWS.items() if re.fullmatch(address, path))
+    view = next(views, None)
+    file = _page(view) if view else _site().get(path)
     if file is None or method not in ("GET", "HEAD"):
         raise NotFound("there is no such page; / is the interface, and /api/docs tells of the API")
     given = {name: value.decode("latin-1") for name, value in scope["headers"]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import posixpath
 import re
 from collections.abc import AsyncIterator
 
@@ -17,21 +18,26 @@ from retaia_core.hooks import plugins_from
 
 SITE = "http://127.0.0.1"
 COMPRESSED_MOST = 250_000
-VIEWS = (
-    "/",
-    "/library",
-    "/review",
-    "/apply",
-    "/activity",
-    "/device",
-    "/admin",
-    "/admin/people",
-    "/batches/0190-ab",
-    "/batches",
-    "/purge",
-    "/compare/00000000-0000-4000-8000-000000000001,00000000-0000-4000-8000-000000000002",
-    f"/review/{'0' * 36}",
-)
+VIEWS = {
+    "/": "library",
+    "/library": "library",
+    "/review": "review",
+    f"/review/{'0' * 36}": "review",
+    "/compare/00000000-0000-4000-8000-000000000001,00000000-0000-4000-8000-000000000002": "compare",
+    "/apply": "apply",
+    "/purge": "purge-list",
+    "/batches": "batches",
+    "/batches/0190-ab": "batch",
+    "/account": "account",
+    "/activity": "activity",
+    "/device": "device",
+    "/admin": "admin",
+    "/admin/features": "admin",
+    "/admin/people": "admin-people",
+    "/admin/clients": "admin-clients",
+    "/admin/settings": "admin-settings",
+    "/admin/sidecars": "admin-sidecars",
+}
 
 
 @pytest.fixture
@@ -46,10 +52,15 @@ async def ask(served: Served, path: str, **options: str) -> httpx.Response:
     return await served.anonymous.get(SITE + path, headers=options)
 
 
-async def named(served: Served) -> list[str]:
+async def named(served: Served, view: str = "/") -> list[str]:
     """The addresses that the page names."""
-    page = (await ask(served, "/")).text
+    page = (await ask(served, view)).text
     return re.findall(r'(?:href|src)="([^"]+)"', page)
+
+
+async def asked_for(served: Served, view: str) -> set[str]:
+    """The files that the page names."""
+    return {re.sub(r"^/web/[0-9a-f]{16}/", "", address) for address in await named(served, view)}
 
 
 class TestWhatIsServed:
@@ -89,16 +100,40 @@ class TestWhatIsServed:
             assert answer.headers["referrer-policy"] == "no-referrer"
             assert "set-cookie" not in answer.headers
 
-    async def test_every_file_of_the_package_is_asked_for_at_once(self, served: Served) -> None:
-        """The page names each, so that none is found late; their address changes with what is in them."""
+    async def test_a_file_is_kept_at_an_address_of_its_content(self, served: Served) -> None:
+        """Which changes with what is in any of them."""
         addresses = await named(served)
         base = addresses[0].rpartition("/")[0] + "/"
         assert re.fullmatch(r"/web/[0-9a-f]{16}/", base)
-        there = set(shipped()) - {"index.html", "sw.js"}
-        assert {address.removeprefix(base) for address in addresses} == there
         for address in addresses:
+            assert address.startswith(base)
             kept = (await ask(served, address)).headers["cache-control"]
             assert kept == "public, max-age=31536000, immutable"
+
+    @pytest.mark.parametrize(("path", "view"), VIEWS.items())
+    async def test_what_a_view_consists_of_is_asked_for_at_once(
+        self, served: Served, path: str, view: str
+    ) -> None:
+        """The page names the module that the browser shows there, and all that its modules import."""
+        there = await asked_for(served, path)
+        assert {"style.css", "main.js", f"views/{view}.js"} <= there
+        table = re.findall(
+            r'\[/(\^.+?\$)/, "r-.*import\("\./views/(.+?)\.js"\)', shipped()["main.js"].decode()
+        )
+        shown = {module for pattern, module in table if re.match(pattern.replace(r"\/", "/"), path)}
+        assert shown == {view}
+        for name in there:
+            if name.endswith(".js"):
+                folder = name.rpartition("/")[0]
+                for imported in re.findall(
+                    r'^import (?:.* from )?"(.+)";$', shipped()[name].decode(), re.MULTILINE
+                ):
+                    assert posixpath.normpath(f"./{folder}/{imported}") in there, name
+
+    async def test_no_file_is_of_no_use(self, served: Served) -> None:
+        """Each is part of a view, of all of them, or a service worker."""
+        used = set().union(*[await asked_for(served, path) for path in VIEWS])
+        assert used == set(shipped()) - {"index.html", "sw.js"}
 
     async def test_what_the_browser_has_is_not_sent_again(self, served: Served) -> None:
         """By its tag; and what is sent is compressed where the browser takes that."""

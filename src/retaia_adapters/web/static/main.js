@@ -11,47 +11,34 @@ import { shortcuts, showKeys } from "./lib/keys.js";
 import { isAdmin, person, readPerson } from "./lib/person.js";
 import { go, listenToAddresses, router } from "./lib/router.js";
 import { changes, followLink, isSignedIn, join, restore, signOut } from "./lib/session.js";
-import { announce, explain, note, setUp, wrong } from "./lib/tell.js";
+import { announce, blank, explain, note, setUp, wrong } from "./lib/tell.js";
 import { actorName } from "./lib/person.js";
 import { undoLast } from "./lib/undo.js";
 import { choose, language, say, t } from "./lib/words.js";
-import { handCode } from "./views/device.js";
 import { signInAgain, signInForm, whyNot } from "./views/sign-in.js";
-import "./views/account.js";
-import "./views/activity.js";
-import "./views/admin.js";
-import "./views/admin-clients.js";
-import "./views/admin-people.js";
-import "./views/admin-settings.js";
-import "./views/admin-sidecars.js";
-import "./views/apply.js";
-import "./views/batch.js";
-import "./views/batches.js";
-import "./views/compare.js";
-import "./views/library.js";
-import "./views/purge-list.js";
-import "./views/review.js";
 
 /** @typedef {import("./lib/words.js").Word} Word */
-const LIBRARY = /^\/(?:library)?$/;
-/** @type {Array<[RegExp, string, Word, string]>} path, element, title, place in the menu */
+/** @typedef {[RegExp, string, Word, string, () => Promise<unknown>]} View path, element, title, place in the menu, and what brings it */
+/** @type {View} */
+const LIBRARY = [/^\/(?:library)?$/, "r-library", "nav_library", "/", () => import("./views/library.js")];
+/** @type {View[]} */
 const VIEWS = [
-  [/^\/review(?:\/[\w-]+)?$/, "r-review", "nav_review", "/review"],
-  [/^\/compare\/[\w,-]+$/, "r-compare", "compare_title", "/review"],
-  [/^\/apply$/, "r-apply", "nav_apply", "/apply"],
-  [/^\/purge$/, "r-purge", "purge_list", "/"],
-  [/^\/batches$/, "r-batches", "batches_title", "/apply"],
-  [/^\/batches\/[\w-]+$/, "r-batch", "batch_title", "/apply"],
-  [/^\/account$/, "r-account", "account", ""],
-  [/^\/activity$/, "r-activity", "nav_activity", "/activity"],
-  [/^\/device$/, "r-device", "device_title", ""],
-  [/^\/admin$/, "r-admin", "admin", "/admin"],
-  [/^\/admin\/people$/, "r-admin-people", "people", "/admin"],
-  [/^\/admin\/clients$/, "r-admin-clients", "clients", "/admin"],
-  [/^\/admin\/features$/, "r-admin-features", "features", "/admin"],
-  [/^\/admin\/settings$/, "r-admin-settings", "settings", "/admin"],
-  [/^\/admin\/sidecars$/, "r-admin-sidecars", "sidecars", "/admin"],
-  [LIBRARY, "r-library", "nav_library", "/"],
+  LIBRARY,
+  [/^\/review(?:\/[\w-]+)?$/, "r-review", "nav_review", "/review", () => import("./views/review.js")],
+  [/^\/compare\/[\w,-]+$/, "r-compare", "compare_title", "/review", () => import("./views/compare.js")],
+  [/^\/apply$/, "r-apply", "nav_apply", "/apply", () => import("./views/apply.js")],
+  [/^\/purge$/, "r-purge", "purge_list", "/", () => import("./views/purge-list.js")],
+  [/^\/batches$/, "r-batches", "batches_title", "/apply", () => import("./views/batches.js")],
+  [/^\/batches\/[\w-]+$/, "r-batch", "batch_title", "/apply", () => import("./views/batch.js")],
+  [/^\/account$/, "r-account", "account", "", () => import("./views/account.js")],
+  [/^\/activity$/, "r-activity", "nav_activity", "/activity", () => import("./views/activity.js")],
+  [/^\/device$/, "r-device", "device_title", "", () => import("./views/device.js")],
+  [/^\/admin$/, "r-admin", "admin", "/admin", () => import("./views/admin.js")],
+  [/^\/admin\/people$/, "r-admin-people", "people", "/admin", () => import("./views/admin-people.js")],
+  [/^\/admin\/clients$/, "r-admin-clients", "clients", "/admin", () => import("./views/admin-clients.js")],
+  [/^\/admin\/features$/, "r-admin-features", "features", "/admin", () => import("./views/admin.js")],
+  [/^\/admin\/settings$/, "r-admin-settings", "settings", "/admin", () => import("./views/admin-settings.js")],
+  [/^\/admin\/sidecars$/, "r-admin-sidecars", "sidecars", "/admin", () => import("./views/admin-sidecars.js")],
 ];
 /** @type {Array<[string, Word]>} */
 const MENU = [
@@ -63,16 +50,27 @@ const MENU = [
 /** @type {Array<[string, Word]>} */
 const ADMINS = [["/admin", "admin"]];
 const THEME = "retaia.theme";
+const LATER_MS = 1000;
 
 const main = h("main", { id: "main", tabIndex: -1 });
 const nav = h("nav", { "aria-label": t("nav") });
 const state = h("span", { class: "state-of-things", role: "status" });
 let shown = "";
 
+/** The view that the address names. */
+const viewHere = () => VIEWS.find(([path]) => path.test(location.pathname)) ?? LIBRARY;
+
+/** Show the view that the address names; what was shown stays until that is here. */
 function show() {
-  const view = VIEWS.find(([path]) => path.test(location.pathname));
-  const [, tag, title, place] = view ?? VIEWS[VIEWS.length - 1] ?? [];
-  if (!tag || !title) return;
+  const view = viewHere();
+  const [, tag, title, , bring] = view;
+  if (customElements.get(tag)) return put(view, () => document.createElement(tag));
+  const ifStill = (/** @type {() => void} */ act) => () => void (view === viewHere() && act());
+  bring().then(ifStill(show), ifStill(() => put(view, () => lack(title))));
+}
+
+/** @param {View} view @param {() => HTMLElement} make what shows it */
+function put([, tag, title, place], make) {
   fill(nav, [...MENU, ...(isAdmin() ? ADMINS : [])].map(([path, word]) => h("a", { href: path, "aria-current": path === place && "page" }, t(word))));
   document.title = `${t(title)} – Retaia`;
   // The same view at another address answers it itself.
@@ -81,9 +79,19 @@ function show() {
     return;
   }
   shown = tag;
-  main.replaceChildren(document.createElement(tag));
+  main.replaceChildren(make());
   if (!main.contains(document.activeElement)) main.focus({ preventScroll: true });
   announce(t(title));
+}
+
+/** In the place of a view that could not be brought. @param {Word} title */
+function lack(title) {
+  return h("section", null, h("h1", { class: "aloud" }, t(title)), blank(t("error_title"), t("view_missing"), h("button", { click: show }, t("try_again"))));
+}
+
+/** Have every view here before the person, or a server that goes away, asks for it. */
+async function bringAll() {
+  for (const [, , , , bring] of VIEWS) await bring().catch(() => undefined); // `show` asks again, and tells.
 }
 
 function theme() {
@@ -184,8 +192,9 @@ const EVERYWHERE = /** @type {import("./lib/keys.js").Shortcut[]} */ ([
 ]);
 
 async function start() {
-  if (LIBRARY.test(location.pathname)) askEarly(queryOf(filters()));
-  await readPerson();
+  const view = viewHere();
+  if (view === LIBRARY) askEarly(queryOf(filters()));
+  await Promise.all([readPerson(), view[4]().catch(() => undefined)]); // `show` asks again, and tells.
   frame();
   listenToAddresses();
   router.addEventListener("go", show);
@@ -202,6 +211,7 @@ async function start() {
   changes.addEventListener("out", () => location.replace("/"));
   void listen();
   show();
+  setTimeout(() => void bringAll(), LATER_MS);
 }
 
 /** @param {string} said */
@@ -224,8 +234,9 @@ async function begin() {
   theme();
   const given = new URLSearchParams(location.hash.slice(1));
   const link = given.get("link");
-  handCode(given.get("code") ?? "");
   if (location.hash) history.replaceState(null, "", location.pathname + location.search);
+  const code = given.get("code");
+  if (code) (await import("./views/device.js")).handCode(code);
   join();
   let said = "";
   if (link) await followLink(link).catch((error) => (said = whyNot(error)));

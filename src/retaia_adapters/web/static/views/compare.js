@@ -7,9 +7,10 @@ import { fill, h, named, plain } from "../lib/dom.js";
 import { news } from "../lib/events.js";
 import { Turns } from "../lib/feed.js";
 import { keycap, shortcuts } from "../lib/keys.js";
+import { FEWEST, MOST } from "../lib/panes.js";
 import { Photo } from "../lib/photo.js";
 import { Player } from "../lib/player.js";
-import { back, go } from "../lib/router.js";
+import { back } from "../lib/router.js";
 import { announce, blank, explain, note } from "../lib/tell.js";
 import { undoLast, undoOne } from "../lib/undo.js";
 import { say, t } from "../lib/words.js";
@@ -18,17 +19,6 @@ import { whyPanel } from "./why.js";
 /** @typedef {import("../api.js").Schemas} Schemas */
 /** @typedef {import("../lib/decisions.js").Action} Action */
 /** @typedef {{uuid: string, detail: Schemas["AssetDetail"] | null, view: Photo | Player | null, element: HTMLElement, head: HTMLElement, stage: HTMLElement}} Pane */
-
-export const FEWEST = 2;
-export const MOST = 4;
-
-/** Show these side by side. @param {string[]} uuids @returns {boolean} whether that many can be */
-export function compare(uuids) {
-  const fit = uuids.length >= FEWEST && uuids.length <= MOST;
-  if (fit) go(`/compare/${uuids.join(",")}`);
-  else note(t("compare_few"));
-  return fit;
-}
 
 class Compare extends HTMLElement {
   /** @type {Pane[]} */

@@ -11,10 +11,10 @@ import { keycap, shortcuts } from "../lib/keys.js";
 import { isAdmin } from "../lib/person.js";
 import { go } from "../lib/router.js";
 import { MarkBook } from "../lib/marks.js";
+import { compare, FEWEST, MOST } from "../lib/panes.js";
 import { Shelf } from "../lib/shelf.js";
 import { announce, blank, explain, note } from "../lib/tell.js";
 import { say, t } from "../lib/words.js";
-import { compare, FEWEST, MOST } from "./compare.js";
 import { decideAll } from "./decide-all.js";
 import { whyPanel } from "./why.js";
 

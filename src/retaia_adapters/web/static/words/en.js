@@ -206,6 +206,7 @@ export const en = {
   signin_VALIDATION_FAILED: "This is no e-mail address.",
   error_title: "This could not be shown",
   error_unreachable: "The server cannot be reached. Check that it runs and that you are on its network.",
+  view_missing: "This view could not be loaded from the server. Try again; where the server was updated, load the page again.",
   error_own: "Something went wrong in this page. Load it again; what you decided is kept.",
   error_USER_NOT_FOUND: "There is no such thing here (any more).",
   error_PURGED: "It was purged: only its record is left.",

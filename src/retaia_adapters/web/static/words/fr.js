@@ -207,6 +207,7 @@ export const fr = {
   signin_VALIDATION_FAILED: "Ce n’est pas une adresse électronique.",
   error_title: "Impossible d’afficher ceci",
   error_unreachable: "Le serveur est injoignable. Vérifiez qu’il fonctionne et que vous êtes sur son réseau.",
+  view_missing: "Cette vue n’a pas pu être chargée depuis le serveur. Réessayez ; si le serveur a été mis à jour, rechargez la page.",
   error_own: "Une erreur s’est produite dans cette page. Rechargez-la ; vos décisions sont gardées.",
   error_USER_NOT_FOUND: "Cela n’existe pas (ou plus) ici.",
   error_PURGED: "Il a été purgé : il n’en reste que la trace.",
