@@ -21,7 +21,7 @@ def test_every_batch_is_listed(either_machine: Machine, tmp_path: Path, page: Br
     with stage(machine, tmp_path / "storage") as at:
         at.enter(page, path="/apply")
         page.wait("document.querySelector('r-apply a[href=\"/batches\"]')")
-        page.run("document.querySelector('r-apply a[href=\"/batches\"]').click()")
+        page.push('r-apply a[href="/batches"]')
         showing(page, "r-batches", "Nothing was moved yet")
         assert machine.run("decide", "keep", "INBOX/a.jpg", "INBOX/b.jpg").code == 0
         assert machine.run("batch", "apply", "--yes").code == 0
@@ -35,7 +35,7 @@ def test_every_batch_is_listed(either_machine: Machine, tmp_path: Path, page: Br
         page.wait(
             "document.querySelector('.batches tbody tr:nth-child(2) td:last-child').innerText === '2'"
         )
-        page.run("document.querySelector('.batches tbody tr:nth-child(2) a').click()")
+        page.push(".batches tbody tr:nth-child(2) a")
         showing(page, "r-batch", "Done: 2 assets moved.")
         assert page.run("location.pathname") == f"/batches/{first}"
         walk(page, "/activity")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from retaia_tests.barriers import barriers
+from retaia_tests.barriers import looked_over
 from retaia_tests.browser import Browser, browser
 from retaia_tests.machine import Machine
 from retaia_tests.web_stage import Stage, showing, stage, walk
@@ -127,16 +127,16 @@ def apply(at: Stage, page: Browser) -> Iterator[str]:
     walk(page, "/apply")
     page.wait("document.querySelector('.plan')")
     yield "apply"
-    page.run("document.querySelector('r-apply button.main').click()")
+    page.push("r-apply button.main")
     page.wait("document.querySelector('dialog')")
     yield "apply-confirm"
-    page.run("document.querySelector('dialog button').click()")
+    page.push("dialog button")
     page.wait("document.querySelector('r-batch table') && !document.querySelector('progress')")
     yield "batch"
-    page.run("document.querySelector('r-batch button').click()")
+    page.push("r-batch button")
     page.wait("document.querySelector('dialog table')")
     yield "undo-confirm"
-    page.run("document.querySelector('dialog button[value=yes]').click()")
+    page.push("dialog button[value=yes]")
     page.wait("document.querySelector('r-batch a[href^=\"/batches/\"]')")
     page.wait("document.querySelector('r-batch table') && !document.querySelector('progress')")
     yield "batch-undo"
@@ -161,7 +161,7 @@ def account(at: Stage, page: Browser) -> Iterator[str]:
     walk(page, "/account")
     page.wait("document.querySelector('.second button')")
     yield "account"
-    page.run("document.querySelector('.second button').click()")
+    page.push(".second button")
     page.wait("document.querySelector('.qr')?.naturalWidth")
     yield "account-second-factor"
 
@@ -192,13 +192,13 @@ def admin(at: Stage, page: Browser) -> Iterator[str]:
     walk(page, "/admin/people")
     page.wait("document.querySelectorAll('.people tbody tr').length === 2")
     yield "admin-people"
-    page.run("document.querySelector(\"[data-row='ana@example.org'] button:last-child\").click()")
+    page.push("[data-row='ana@example.org'] button:last-child")
     page.wait("document.querySelector('dialog')")
     yield "admin-people-disable"
     put_away(page)
     walk(page, "/admin/clients")
     page.wait("document.querySelector('.clients tbody tr')")
-    page.run("document.querySelector('.account-form button').click()")
+    page.push(".account-form button")
     page.wait("document.querySelector('.secret')")
     yield "admin-clients"
     walk(page, "/admin/features")
@@ -209,7 +209,7 @@ def admin(at: Stage, page: Browser) -> Iterator[str]:
     yield "admin-settings"
     walk(page, "/admin/sidecars")
     page.wait("document.querySelector('.unmatched .row-acts button')")
-    page.run("document.querySelector('.unmatched .row-acts button').click()")
+    page.push(".unmatched .row-acts button")
     page.wait("document.activeElement.matches('.unmatched select')")
     yield "admin-sidecars"
 
@@ -240,16 +240,7 @@ def test_every_page(
     ):
         for part in TOUR:
             for state in part(at, page):
-                for scheme in ("light", "dark"):
-                    page.look(scheme=scheme)
-                    found += [f"{state}, {scheme}: {one}" for one in barriers(page, axe)]
-                    page.picture(pictures / f"{state}-{language[:2]}-{scheme}.png")
-                page.look(width=400, height=800, scheme="dark")
-                wide = page.run("document.documentElement.scrollWidth")
-                if wide > 400:
-                    found.append(f"{state}: {wide} pixels wide where 400 are there")
-                page.picture(pictures / f"{state}-{language[:2]}-narrow.png")
-                page.look()
+                found += looked_over(page, axe, f"{state}-{language[:2]}", pictures)
     (pictures / f"barriers-{language[:2]}.txt").write_text("\n".join(found))
     assert found == []
     asked = [one for one in page.complaints if "401" not in one and "404" not in one]

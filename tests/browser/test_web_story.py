@@ -107,7 +107,7 @@ def test_from_the_link_to_the_archive_and_back(
         walk(page, "/activity")
         showing(page, ".needs", "truncated.mp4")
         showing(page, ".cause button:nth-of-type(2)", "Decide all the same")
-        page.run("document.querySelector('.cause button:nth-of-type(2)').click()")
+        page.push(".cause button:nth-of-type(2)")
         page.wait("document.querySelectorAll('.cause').length === 1")
         assert sorted(at.states().values()).count("DECISION_PENDING") == 1
         hosts = {urlsplit(url).netloc for url in page.requests if url.startswith("http")}

@@ -144,7 +144,7 @@ def test_a_view_that_comes_late_and_one_that_does_not_come(
         assert page.run(heading) == "Apply"
         assert page.run("document.activeElement.id") == "main"
         page.send("Network.setBlockedURLs", urls=[])
-        page.run("document.querySelector('main button').click()")
+        page.push("main button")
         page.wait("document.querySelector('r-apply')")
 
 
@@ -157,7 +157,7 @@ def test_a_session_that_is_over(either_machine: Machine, small: Path, page: Brow
         page.wait("document.querySelector('main#main')?.childElementCount")
         at.machine.run("user", "disable", EMAIL)
         at.machine.run("user", "enable", EMAIL)
-        page.run("document.querySelector(\"a[href='/review']\").click()")
+        page.push("a[href='/review']")
         showing(page, "dialog.again", "Your session is over")
         sign_in(page)
         page.wait("!document.querySelector('dialog.again')")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from cyclopts import App
 
+from retaia_core.domain.actors import Actor
 from retaia_core.domain.assets import Asset
-from retaia_core.domain.identifiers import RelPath
+from retaia_core.domain.identifiers import AssetId, RelPath
 from retaia_core.errors import NotFound
 from retaia_core.hooks.exits import Exit
 from retaia_core.shell.credentials import local_person
 from retaia_core.shell.services import Services
+from retaia_core.usecases.attachments import Attachments
 
 from .context import DEFAULT, Common, candidates, find_asset, perform, seal_trail, services_for
 from .output import Output, plain
@@ -49,17 +53,7 @@ def sidecars_attach(sidecar: str, asset: str, *, common: Common = DEFAULT) -> in
     asset
         The asset's path or UUID.
     """
-
-    async def work(out: Output) -> Exit:
-        async with services_for(common) as (_, services):
-            found = (await find_asset(services, asset)).asset
-            path = await _path(services, found, sidecar)
-            after = await services.attachments.attach(local_person(), found.uuid, path)
-            await seal_trail(services, out)
-        _show(out, after, f"{path!r} belongs to {after.path!r} now")
-        return Exit.OK
-
-    return perform(common, work)
+    return _change(common, asset, sidecar, Attachments.attach, "belongs to {} now")
 
 
 def sidecars_detach(sidecar: str, *, common: Common = DEFAULT) -> int:
@@ -70,14 +64,23 @@ def sidecars_detach(sidecar: str, *, common: Common = DEFAULT) -> int:
     sidecar
         Its path, on this machine or in the storage.
     """
+    return _change(common, sidecar, sidecar, Attachments.detach, "does not belong to {} any more")
 
+
+def _change(
+    common: Common,
+    asset: str,
+    sidecar: str,
+    act: Callable[[Attachments, Actor, AssetId, RelPath], Awaitable[Asset]],
+    said: str,
+) -> int:
     async def work(out: Output) -> Exit:
         async with services_for(common) as (_, services):
-            found = (await find_asset(services, sidecar)).asset
+            found = (await find_asset(services, asset)).asset
             path = await _path(services, found, sidecar)
-            after = await services.attachments.detach(local_person(), found.uuid, path)
+            after = await act(services.attachments, local_person(), found.uuid, path)
             await seal_trail(services, out)
-        _show(out, after, f"{path!r} does not belong to {after.path!r} any more")
+        _show(out, after, f"{path!r} {said.format(repr(after.path))}")
         return Exit.OK
 
     return perform(common, work)

@@ -12,12 +12,10 @@ from ..domain.annotations import Edit, SuggestionStatus, edited, settled, sugges
 from ..domain.assets import Asset
 from ..domain.custom_fields import CustomFields, check_fields
 from ..domain.identifiers import AssetId
-from ..domain.lifecycle import State
 from ..domain.query import TagUse
-from ..errors import Purged
 from ..ports.clock import Clock
 from ..ports.store import Store, Transaction
-from .lookups import need_asset
+from .lookups import need_living
 from .trail import save_step
 
 # The words themselves stay in the asset, so that a purge can forget them; the trail counts them.
@@ -48,7 +46,7 @@ class Annotations:
             ValidationFailed: a part is malformed, or a value does not fit its declared field.
             Purged, NotFound, ForbiddenActor: as said.
         """
-        asset, now = _living(tx, uuid), self.clock.now()
+        asset, now = need_living(tx, uuid), self.clock.now()
         check_fields(self.fields, edit.fields)
         after = edited(asset, edit, actor, now)
         if after is asset:
@@ -75,7 +73,7 @@ class Annotations:
             StateConflict: somebody else settled it otherwise since it was seen.
             Purged, ForbiddenActor: as said.
         """
-        asset, now = _living(tx, uuid), self.clock.now()
+        asset, now = need_living(tx, uuid), self.clock.now()
         after = settled(asset, tag, status, actor, now, seen=seen)
         if after is asset:
             return asset
@@ -93,13 +91,6 @@ class Annotations:
     ) -> Asset:
         """`settle_in`, durably."""
         return await self.store.transact(partial(self.settle_in, actor, uuid, tag, status, seen))
-
-
-def _living(tx: Transaction, uuid: AssetId) -> Asset:
-    asset = need_asset(tx, uuid)
-    if asset.state is State.PURGED:
-        raise Purged("the asset was purged; only its audit record is left")
-    return asset
 
 
 def changes(before: Asset, after: Asset) -> dict[str, object]:

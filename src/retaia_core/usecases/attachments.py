@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 
 from attrs import evolve, frozen
 
@@ -90,7 +90,7 @@ class Attachments:
                 return _same(owner, before, place)
             if _unmatched(tx, before.storage_id, place) is None:
                 raise _unknown(place)
-            _set(tx, before.storage_id, folder_of(place), drop=place)
+            forget_unmatched(tx, before.storage_id, folder_of(place), {place})
             return save_step(tx, before, after, "sidecar.attached", actor, now, sidecar=place)
 
         return await self.store.transact(work)
@@ -108,7 +108,7 @@ class Attachments:
         place, now = parse_rel_path(path), self.clock.now()
 
         def work(tx: Transaction) -> Asset:
-            before = need_asset(tx, uuid)
+            before, folder = need_asset(tx, uuid), folder_of(place)
             after = detached(before, place, now)
             refuse_if_locked(tx, before, now)
             saved = save_step(tx, before, after, "sidecar.detached", actor, now, sidecar=place)
@@ -121,8 +121,9 @@ class Attachments:
                     rule=trace.rule,
                     reason=trace.reason.value,
                 )
-                _set(tx, before.storage_id, folder_of(place), add=row)
-            unsettle(tx, before.storage_id, folder_of(place))
+                others = _unmatched_but(tx, before.storage_id, folder, {place})
+                tx.set_unmatched(before.storage_id, folder, [*others, row])
+            unsettle(tx, before.storage_id, folder)
             return saved
 
         return await self.store.transact(work)
@@ -143,26 +144,18 @@ def unsettle(tx: Transaction, storage_id: StorageId, folder: str) -> None:
 
 
 def forget_unmatched(
-    tx: Transaction, storage_id: StorageId, folder: str, attached_now: Sequence[str]
+    tx: Transaction, storage_id: StorageId, folder: str, attached_now: Collection[str]
 ) -> None:
     """Take sidecars that were attached out of a folder's unmatched ones."""
-    for path in attached_now:
-        _set(tx, storage_id, folder, drop=path)
+    if attached_now:
+        tx.set_unmatched(storage_id, folder, _unmatched_but(tx, storage_id, folder, attached_now))
 
 
-def _set(
-    tx: Transaction,
-    storage_id: StorageId,
-    folder: str,
-    *,
-    drop: str = "",
-    add: UnmatchedSidecar | None = None,
-) -> None:
-    found = {s.path: s for s in tx.unmatched(storage_id) if folder_of(s.path) == folder}
-    found.pop(drop, None)
-    if add is not None:
-        found[add.path] = add
-    tx.set_unmatched(storage_id, folder, [found[path] for path in sorted(found)])
+def _unmatched_but(
+    tx: Transaction, storage_id: StorageId, folder: str, paths: Collection[str]
+) -> list[UnmatchedSidecar]:
+    found = tx.unmatched(storage_id)
+    return [s for s in found if folder_of(s.path) == folder and s.path not in paths]
 
 
 def _unmatched(tx: Transaction, storage_id: StorageId, path: str) -> UnmatchedSidecar | None:

@@ -25,11 +25,11 @@ from ..domain.jobs import Job, JobStatus
 from ..domain.leases import Lock, LockKind
 from ..domain.lifecycle import Action, State
 from ..domain.query import AssetPage, AssetQuery
-from ..errors import Purged, StateConflict, ValidationFailed
+from ..errors import StateConflict, ValidationFailed
 from ..ports.clock import Clock, Ids
 from ..ports.store import Store, Transaction
 from .annotations import changes
-from .lookups import need_asset
+from .lookups import need_asset, need_living
 from .scheduling import open_review, renew_failed
 from .trail import record, save_step
 
@@ -221,9 +221,7 @@ class Review:
             Purged: the asset was purged.
         """
         now = self.clock.now()
-        asset = need_asset(tx, uuid)
-        if asset.state is State.PURGED:
-            raise Purged("the asset was purged; only its audit record is left")
+        asset = need_living(tx, uuid)
         given = tuple(tags) if tags is not None else None
         check_fields(self.fields, fields or {})
         after = annotated(asset, actor, now, tags=given, notes=notes, fields=fields)

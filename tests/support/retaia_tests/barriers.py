@@ -11,6 +11,29 @@ AXE = Path(__file__).parents[2] / "web/node_modules/axe-core/axe.min.js"
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 
 
+SCHEMES = ("light", "dark")
+NARROW = 400
+
+
+def looked_over(page: Browser, axe: str, state: str, pictures: Path) -> list[str]:
+    """What is wrong with a page in both colours, and in a narrow window; pictures of it are kept.
+
+    `state` names them, as in ``library-en``.
+    """
+    found: list[str] = []
+    for scheme in SCHEMES:
+        page.look(scheme=scheme)
+        found += [f"{state}, {scheme}: {one}" for one in barriers(page, axe)]
+        page.picture(pictures / f"{state}-{scheme}.png")
+    page.look(width=NARROW, height=800, scheme="dark")
+    wide = page.run("document.documentElement.scrollWidth")
+    if wide > NARROW:
+        found.append(f"{state}: {wide} pixels wide where {NARROW} are there")
+    page.picture(pictures / f"{state}-narrow.png")
+    page.look()
+    return found
+
+
 def barriers(page: Browser, axe: str) -> list[str]:
     """What axe-core holds against the page as it is now."""
     page.run(f"window.axe === undefined && ({{}}, eval)({json.dumps(axe)}), 0")

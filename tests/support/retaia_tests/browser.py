@@ -139,6 +139,11 @@ class Browser:
         self.send("Input.dispatchMouseEvent", type="mousePressed", **where)
         self.send("Input.dispatchMouseEvent", type="mouseReleased", **where)
 
+    def push(self, selector: str) -> None:
+        """Click an element as a program does, once it is there, wherever it is on the page."""
+        self.wait(f"document.querySelector({json.dumps(selector)})")
+        self.run(f"document.querySelector({json.dumps(selector)}).click()")
+
     def look(self, *, width: int = 1280, height: int = 800, scheme: str = "light") -> None:
         """Be a window of this size, in pixels, on a system of these colours: ``light`` or ``dark``."""
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}

@@ -55,6 +55,8 @@ class Said extends Outbox {
   #conflicts = [];
   /** As the server has them, the one that was seen last at the end. @type {Map<string, Annotations>} */
   #known = new Map();
+  /** How many times the server said what became of something. */
+  #answers = 0;
 
   /** Whether something of an asset waits to be sent. @param {string} uuid */
   waits(uuid) {
@@ -74,10 +76,10 @@ class Said extends Outbox {
 
   /** Ask the server anew. @param {string} uuid */
   async look(uuid) {
-    const sent = this.queue.length;
+    const answers = this.#answers;
     const doc = await get(`/assets/${uuid}/annotations`);
     // What was answered meanwhile is newer.
-    if (sent === this.queue.length || !this.#known.has(uuid)) this.#know(uuid, doc);
+    if (answers === this.#answers || !this.#known.has(uuid)) this.#know(uuid, doc);
   }
 
   /** @param {string} uuid @param {Annotations} doc */
@@ -189,6 +191,7 @@ class Said extends Outbox {
 
   /** @override @param {Waiting} item @param {Annotations} doc */
   sent({ uuid }, doc) {
+    this.#answers += 1;
     this.#know(uuid, doc);
   }
 
