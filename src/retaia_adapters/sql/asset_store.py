@@ -64,6 +64,8 @@ class AssetStatements:
     one_locked: Statement
     some: Statement
     some_locked: Statement
+    states: Statement
+    states_locked: Statement
     at: Statement
     known_in: Statement
     in_folder: Statement
@@ -87,7 +89,8 @@ class AssetStatements:
         """Compile them for one database."""
         here = _a.storage_id == bindparam("storage_id")
         one = _whole.where(_a.uuid == bindparam("uuid"))
-        some = _whole.where(dialect.any_of(_a.uuid, "uuids"))
+        these = dialect.any_of(_a.uuid, "uuids")
+        some, states = _whole.where(these), select(_a.uuid, _a.state).where(these)
         there = (here, _a.folder == bindparam("folder"))
         page = _page(_whole)
         shape = dialect.table_of("size", "mtime_ns")
@@ -96,12 +99,14 @@ class AssetStatements:
         owner = select(bindparam("tag", type_=asset_tags.c.tag.type), _a.seq).where(
             _a.uuid == bindparam("uuid")
         )
-        of_assets = select(_a.seq).where(dialect.any_of(_a.uuid, "uuids"))
+        of_assets = select(_a.seq).where(these)
         return cls(
             one=dialect.compile(one),
             one_locked=dialect.compile(one.with_for_update()),
             some=dialect.compile(some),
             some_locked=dialect.compile(some.order_by(_a.uuid).with_for_update()),
+            states=dialect.compile(states),
+            states_locked=dialect.compile(states.order_by(_a.uuid).with_for_update()),
             at=dialect.compile(_whole.where(*there, _a.name == bindparam("name"), _living)),
             known_in=dialect.compile(
                 select(_a.name, _a.uuid).where(*there, _living, dialect.any_of(_a.name, "names"))
@@ -205,6 +210,11 @@ class AssetTransaction:
         which = self._assets.some_locked if self._session.writing else self._assets.some
         found = {a.uuid: a for a in map(asset_of, self._session.rows(which, values))}
         return {uuid: found[uuid] for uuid in wanted if uuid in found}
+
+    def states(self, uuids: Iterable[AssetId]) -> Mapping[AssetId, State]:
+        values = {"uuids": self._session.dialect.array(list(uuids))}
+        which = self._assets.states_locked if self._session.writing else self._assets.states
+        return {uuid: State(state) for uuid, state in self._session.rows(which, values)}
 
     def asset_at(self, storage_id: StorageId, path: str) -> Asset | None:
         values = {"storage_id": storage_id, "folder": folder_of(path), "name": name_of(path)}

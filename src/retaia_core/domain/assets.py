@@ -246,14 +246,33 @@ def relocated(asset: Asset, path: RelPath, *, cause: str, now: datetime) -> Asse
 
 
 def group_relocated(
-    asset: Asset, targets: Mapping[RelPath, RelPath], *, cause: str, now: datetime
+    asset: Asset,
+    action: Action,
+    actor: Actor,
+    targets: Mapping[RelPath, RelPath],
+    *,
+    cause: str,
+    now: datetime,
 ) -> Asset:
-    """`relocated`, with the sidecars: ``targets`` has where each file of the group is now."""
+    """`advanced` and `relocated`, with the sidecars: ``targets`` has where each file of the group is now.
+
+    Raises:
+        Purged, ForbiddenActor, StateConflict: as `lifecycle.transition` says.
+    """
+    state = transition(asset.standing, action, actor.kind)
     path, history = targets[asset.path], asset.path_history
     if path != asset.path:
         history = (*history, PathRecord(path=asset.path, until=now, cause=cause))
     sidecars = tuple(evolve(s, path=targets.get(s.path, s.path)) for s in asset.sidecars)
-    return evolve(asset, path=path, path_history=history, sidecars=sidecars, updated_at=now)
+    return evolve(
+        asset,
+        state=state,
+        state_since=now,
+        path=path,
+        path_history=history,
+        sidecars=sidecars,
+        updated_at=now,
+    )
 
 
 def is_tag(text: str) -> bool:

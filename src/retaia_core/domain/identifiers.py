@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NewType
 from uuid import UUID
 
@@ -80,6 +81,7 @@ def parse_storage_id(raw: str) -> StorageId:
     return StorageId(raw)
 
 
+@lru_cache(maxsize=4096)
 def _path_problem(raw: str) -> str | None:
     parts = raw.split("/")
     if not raw:

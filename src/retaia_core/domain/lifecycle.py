@@ -217,6 +217,11 @@ TRANSITIONS: tuple[Rule, ...] = (
 """The whole state machine. Anything that is not a row is refused."""
 
 
+_RULES: dict[tuple[State, Action], list[Rule]] = {}
+for _rule in TRANSITIONS:
+    _RULES.setdefault((_rule.source, _rule.action), []).append(_rule)
+
+
 def _holds(condition: Condition, standing: Standing) -> bool:
     return {
         Condition.ALWAYS: True,
@@ -256,7 +261,7 @@ def transition(standing: Standing, action: Action, actor: ActorKind) -> State:
     """
     if standing.state is State.PURGED:
         raise Purged("the asset was purged; only its audit record is left", state=standing.state)
-    rules = [r for r in TRANSITIONS if r.source is standing.state and r.action is action]
+    rules = _RULES.get((standing.state, action), [])
     for rule in rules:
         if rule.actor is actor and _holds(rule.condition, standing):
             return rule.target

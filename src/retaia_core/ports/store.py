@@ -118,6 +118,10 @@ class Transaction(
         """Read some assets, in the order that is asked for; in a write transaction as `asset` does."""
         ...
 
+    def states(self, uuids: Iterable[AssetId]) -> Mapping[AssetId, State]:
+        """Read the states of some assets; in a write transaction as `asset` does."""
+        ...
+
     def asset_at(self, storage_id: StorageId, path: str) -> Asset | None:
         """The asset whose main file has this path now (purged ones aside)."""
         ...

@@ -129,6 +129,9 @@ class MemoryTransaction(MemoryAccounts, MemoryMonitoring, MemoryFixity, MemoryHi
         found = self._tables.assets
         return {uuid: found[uuid] for uuid in uuids if uuid in found}
 
+    def states(self, uuids: Iterable[AssetId]) -> Mapping[AssetId, State]:
+        return {uuid: asset.state for uuid, asset in self.assets(uuids).items()}
+
     def asset_at(self, storage_id: StorageId, path: str) -> Asset | None:
         uuid = self._tables.paths.get((storage_id, path))
         return None if uuid is None else self._tables.assets[uuid]

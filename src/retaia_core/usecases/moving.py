@@ -87,8 +87,8 @@ def settled(asset: Asset, move: PlannedMove, outcome: Outcome, now: datetime) ->
     if outcome is Outcome.FAILED:
         return advanced(asset, end_of(move, moved=False), SYSTEM, now)
     targets = {file.source: file.target for file in move.files}
-    after = advanced(asset, end_of(move, moved=True), SYSTEM, now)
-    return group_relocated(after, targets, cause=move.operation, now=now)
+    action = end_of(move, moved=True)
+    return group_relocated(asset, action, SYSTEM, targets, cause=move.operation, now=now)
 
 
 def move_groups(

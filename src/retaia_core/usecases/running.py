@@ -38,7 +38,7 @@ from .trail import record, step
 RUN_LEASE = timedelta(seconds=30)
 """How long a batch stays reserved for the process that runs it, after its last sign of life."""
 
-CHUNK = 128
+CHUNK = 256
 """So many assets are begun together at most."""
 
 SLICE = timedelta(seconds=2)
@@ -321,13 +321,12 @@ class Run:
         lock = extend(self._ours(tx), now, RUN_LEASE)
         taken = [lock]
         uuids = [move.asset for move in moves]
-        assets, locks = tx.assets(uuids), tx.asset_locks(uuids)
+        states, locks = tx.states(uuids), tx.asset_locks(uuids)
         for move in moves:
-            asset = assets[move.asset]
-            if asset.state is not State.MOVE_QUEUED:
-                refused.append(_refused(move, asset, now))
+            if states[move.asset] is not State.MOVE_QUEUED:
+                refused.append(_refused(move, states[move.asset], now))
                 continue
-            mine = self._taken(locks.get(move.asset), asset.subject, now)
+            mine = self._taken(locks.get(move.asset), asset_subject(move.asset), now)
             if mine is None:
                 continue
             taken.append(mine)
@@ -428,8 +427,8 @@ def _ended(
     return Ended(begun=begun, seen=seen, before=asset, after=after, result=result)
 
 
-def _refused(move: PlannedMove, asset: Asset, now: datetime) -> MoveResult:
-    said = f"its state is {asset.state}, and nothing of it was touched"
+def _refused(move: PlannedMove, state: State, now: datetime) -> MoveResult:
+    said = f"its state is {state}, and nothing of it was touched"
     return MoveResult(asset=move.asset, outcome=Outcome.FAILED, move=move, error=said, at=now)
 
 

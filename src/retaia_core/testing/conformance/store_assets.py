@@ -159,6 +159,11 @@ class AssetRules(StoreSuite):
         db.write(lambda tx: tx.add_assets(many))
         found = db.read(lambda tx: tx.assets(asset_id(n) for n in range(1, 1300)))
         assert found == {a.uuid: a for a in many}
+        states = {a.uuid: a.state for a in many}
+        assert db.read(lambda tx: tx.states(asset_id(n) for n in range(1, 1300))) == states
+        assert db.write(lambda tx: tx.states([asset_id(7), asset_id(7)])) == {
+            asset_id(7): many[6].state
+        }
 
     def test_a_uuid_is_added_once(self, db: Database) -> None:
         """Adding a UUID that is there is refused, and changes nothing."""
