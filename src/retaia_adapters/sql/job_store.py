@@ -109,7 +109,7 @@ class JobStatements:
             lock=dialect.compile(lock),
             lock_locked=dialect.compile(lock.with_for_update()),
             locks=dialect.compile(of_assets),
-            locks_locked=dialect.compile(of_assets.with_for_update()),
+            locks_locked=dialect.compile(of_assets.order_by(_l.subject_id).with_for_update()),
             reserve=dialect.insert(schema.locks, ignore=True),
             save_lock=dialect.upsert(schema.locks, "subject_kind", "subject_id"),
             release=dialect.compile(_release()),
