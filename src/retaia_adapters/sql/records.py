@@ -344,8 +344,7 @@ class RecordTransaction:
     # Audit trail, journal, idempotency
 
     def add_event(self, *events: Event) -> None:
-        statement = self._records.add_event
-        self._session.send_all(statement, [statement.bind(_event_row(event)) for event in events])
+        self._session.send_all(self._records.add_event, [_event_row(event) for event in events])
 
     def events(
         self, subject: Subject | None = None, *, after: int = 0, limit: int = 1000
@@ -358,8 +357,9 @@ class RecordTransaction:
         return [event_of(row) for row in self._session.rows(statement, values)]
 
     def add_journal(self, *entries: JournalEntry) -> None:
-        statement = self._records.add_journal
-        self._session.send_all(statement, [statement.bind(_journal_row(e)) for e in entries])
+        self._session.send_all(
+            self._records.add_journal, [_journal_row(entry) for entry in entries]
+        )
 
     def journal(
         self, *, subject: Subject | None = None, batch_id: str | None = None
@@ -435,15 +435,16 @@ def _move_row(batch_id: BatchId, position: int, result: MoveResult) -> dict[str,
     return {**place, "document": dump(result)}
 
 
-def _event_row(event: Event) -> dict[str, object]:
-    return {
-        "subject_kind": event.subject.kind,
-        "subject_id": event.subject.id,
-        "name": event.name,
-        "actor": event.actor,
-        "at": micros(event.at),
-        "data": dump(event.data),
-    }
+def _event_row(event: Event) -> tuple[object, ...]:
+    """The row, its columns in the table's order, but for its number."""
+    return (
+        event.subject.kind,
+        event.subject.id,
+        event.name,
+        event.actor,
+        micros(event.at),
+        dump(event.data),
+    )
 
 
 def event_of(row: Row) -> Event:
@@ -459,20 +460,21 @@ def event_of(row: Row) -> Event:
     )
 
 
-def _journal_row(entry: JournalEntry) -> dict[str, object]:
-    return {
-        "subject_kind": entry.subject.kind,
-        "subject_id": entry.subject.id,
-        "batch_id": entry.batch_id,
-        "operation": entry.operation,
-        "phase": entry.phase.value,
-        "storage_id": entry.storage_id,
-        "source": entry.source,
-        "target": entry.target,
-        "at": micros(entry.at),
-        "fencing": entry.fencing,
-        "evidence": dump(entry.evidence),
-    }
+def _journal_row(entry: JournalEntry) -> tuple[object, ...]:
+    """The row, its columns in the table's order, but for its number."""
+    return (
+        entry.subject.kind,
+        entry.subject.id,
+        entry.batch_id,
+        entry.operation,
+        entry.phase.value,
+        entry.storage_id,
+        entry.source,
+        entry.target,
+        micros(entry.at),
+        entry.fencing,
+        dump(entry.evidence),
+    )
 
 
 def entry_of(row: Row) -> JournalEntry:
