@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 from attrs import define, field
-from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -43,6 +42,10 @@ from .wire import json_response, raw_json
 DOCUMENT_PATH = "/api/openapi.json"
 PLUGIN_PREFIX = f"{BASE}/x/"
 _CORRELATION = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_CORRELATION_NAME = CORRELATION_HEADER.lower().encode()
+_NO_SNIFFING = (b"x-content-type-options", b"nosniff")
+_STAMPS = (_CORRELATION_NAME, _NO_SNIFFING[0])
+"""Headers that every answer bears."""
 
 
 @define(kw_only=True)
@@ -103,9 +106,9 @@ class Application:
             if message["type"] == "http.response.start":
                 trace.status = message["status"]
                 self._count(trace)
-                headers = MutableHeaders(scope=message)
-                headers[CORRELATION_HEADER] = trace.correlation_id
-                headers["X-Content-Type-Options"] = "nosniff"
+                rest = [header for header in message["headers"] if header[0] not in _STAMPS]
+                correlation = (_CORRELATION_NAME, trace.correlation_id.encode())
+                message["headers"] = [*rest, correlation, _NO_SNIFFING]
             await send(message)
 
         try:
