@@ -50,7 +50,7 @@ from retaia_core.domain.identifiers import (
     Subject,
     asset_subject,
 )
-from retaia_core.domain.jobs import Job
+from retaia_core.domain.jobs import Job, Offer
 from retaia_core.domain.lifecycle import State
 from retaia_core.domain.media import MediaType
 from retaia_core.domain.query import AssetQuery, Sort, SortKey
@@ -163,7 +163,7 @@ async def port_pairs(store: Store, count: int, *, callers: int, durable: bool) -
         page = await store.read(lambda tx, q=query: tx.claimable(q))
         waiting = iter(page)
 
-        async def work(waiting: Iterator[Job] = waiting) -> None:
+        async def work(waiting: Iterator[Offer] = waiting) -> None:
             for job in waiting:
                 claim = wish(job.subject, now)
                 won = await store.transact_shared(claim_each, claim, durable=durable)

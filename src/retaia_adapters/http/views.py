@@ -9,10 +9,10 @@ from urllib.parse import quote
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from retaia_core.domain.assets import Asset, DerivedRef
+from retaia_core.domain.assets import Asset, DerivedRef, Source, source_of
 from retaia_core.domain.batch_lines import BatchLine
 from retaia_core.domain.facts import Facts
-from retaia_core.domain.jobs import Job, JobStatus
+from retaia_core.domain.jobs import Job, JobStatus, Offer
 from retaia_core.domain.leases import Lock
 from retaia_core.domain.lifecycle import State, Verdict
 from retaia_core.domain.media import MediaType
@@ -31,7 +31,7 @@ from retaia_core.domain.storage import Storage
 from retaia_core.domain.uploads import PART_BYTES, Upload
 from retaia_core.domain.why import Explanation
 from retaia_core.usecases.operations import Status
-from retaia_core.usecases.processing import BundleClaim, OfferedJob
+from retaia_core.usecases.processing import BundleClaim, ClaimedJob, OfferedJob
 
 from .document import BASE
 from .wire import instant
@@ -132,12 +132,12 @@ def summary_of(asset: Asset) -> View:
     )
 
 
-def paths_of(asset: Asset) -> View:
+def paths_of(source: Source) -> View:
     """Where an asset's group lies, relative to its storage."""
     return {
-        "storage_id": asset.storage_id,
-        "original_relative": asset.path,
-        "sidecars_relative": [s.path for s in asset.sidecars],
+        "storage_id": source.storage_id,
+        "original_relative": source.path,
+        "sidecars_relative": source.sidecars,
     }
 
 
@@ -195,7 +195,7 @@ def detail_of(asset: Asset, jobs: Sequence[Job]) -> View:
     """Everything that the contract says of an asset."""
     return {
         "summary": summary_of(asset),
-        "paths": paths_of(asset),
+        "paths": paths_of(source_of(asset)),
         "processing": _processing(asset, jobs),
         "derived": _derived(asset),
         "transcript": _transcript(asset, jobs),
@@ -221,30 +221,38 @@ def explanation_of(why: Explanation) -> View:
 # Jobs
 
 
-def job_of(offered: OfferedJob, *, held: bool) -> View:
-    """A job as the contract shows it; its lease is for the one who holds it."""
-    job = offered.job
-    view: View = {
+def _job(job: Job | Offer, status: JobStatus, source: Source) -> View:
+    return {
         "job_id": job.job_id,
         "job_type": job.job_type,
-        "status": job.status,
-        "asset_uuid": offered.asset.uuid,
-        "source": paths_of(offered.asset),
+        "status": status,
+        "asset_uuid": source.uuid,
+        "source": paths_of(source),
         "required_capabilities": sorted(job.capabilities),
     }
-    if not held:
-        return view
+
+
+def pending_of(offered: OfferedJob) -> View:
+    """A pending job as the contract shows it."""
+    return _job(offered.job, JobStatus.PENDING, offered.source)
+
+
+def claimed_of(claimed: ClaimedJob) -> View:
+    """A job and its lease, for the one who holds it, as the contract shows them."""
+    job = claimed.job
     lease = {"claimed_by": job.claimed_by, "lock_token": job.lock_token}
-    return without_unknown({**view, **lease, "locked_until": _time(job.locked_until)})
+    shown = {**lease, "locked_until": _time(job.locked_until)}
+    return without_unknown(_job(job, job.status, source_of(claimed.asset)) | shown)
 
 
 def offered_of(offered: OfferedJob) -> View:
     """A pending job in our own list."""
+    job = offered.job
     return {
-        "job_id": offered.job.job_id,
-        "job_type": offered.job.job_type,
-        "asset_uuid": offered.asset.uuid,
-        "required_capabilities": sorted(offered.job.capabilities),
+        "job_id": job.job_id,
+        "job_type": job.job_type,
+        "asset_uuid": offered.source.uuid,
+        "required_capabilities": sorted(job.capabilities),
     }
 
 
@@ -254,7 +262,7 @@ def bundle_of(bundle: BundleClaim) -> View:
     return {
         "asset_uuid": asset.uuid,
         "media_type": asset.media_type,
-        "source": paths_of(asset),
+        "source": paths_of(source_of(asset)),
         "size_bytes": asset.size,
         "mtime_ns": asset.mtime_ns,
         "lock_token": bundle.lock.token,

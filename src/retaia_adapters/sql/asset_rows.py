@@ -17,12 +17,13 @@ from retaia_core.domain.assets import (
     Flag,
     LastChange,
     PathRecord,
+    Source,
     Suggestion,
     Transcript,
 )
 from retaia_core.domain.discovery import Found
 from retaia_core.domain.facts import Facts
-from retaia_core.domain.identifiers import RelPath
+from retaia_core.domain.identifiers import AssetId, RelPath
 from retaia_core.domain.lifecycle import State, Verdict
 from retaia_core.domain.media import MediaType
 from retaia_core.domain.moves import Candidate, Expected
@@ -45,6 +46,7 @@ SUMMARY_COLUMNS = (
 CANDIDATE_COLUMNS = (
     *("uuid", "storage_id", "folder", "name", "verdict", "flags", "size", "mtime_ns", "document"),
 )
+SOURCE_COLUMNS = ("uuid", "storage_id", "folder", "name", "state", "flags", "document")
 SORT_COLUMNS = {
     SortKey.NAME: "name",
     SortKey.CREATED_AT: "created_at",
@@ -347,6 +349,17 @@ def _sidecars(document: str) -> list[Expected]:
     mates = [(mate.path, mate.size, mate.mtime_ns) for mate in _mates.decode(document).sidecars]
     mates.sort()
     return mates
+
+
+def sources_of(rows: Iterable[Row]) -> dict[AssetId, Source]:
+    """Where files are from rows, whose columns are `SOURCE_COLUMNS`."""
+    found: dict[AssetId, Source] = {}
+    for uuid, storage_id, folder, name, state, flags, document in rows:
+        mates = _mates.decode(document).sidecars if document else ()
+        sidecars = tuple(mate.path for mate in mates)
+        path = _path(folder, name)
+        found[uuid] = Source(uuid, storage_id, path, _STATES[state], _flags(flags), sidecars)
+    return found
 
 
 def tags_of(text: str) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from sqlalchemy import (
     update,
 )
 
-from retaia_core.domain.assets import Asset
+from retaia_core.domain.assets import Asset, Source
 from retaia_core.domain.discovery import Found
 from retaia_core.domain.identifiers import AssetId, StorageId, folder_of, name_of
 from retaia_core.domain.lifecycle import State
@@ -37,6 +37,7 @@ from .asset_rows import (
     COLUMNS,
     NEW,
     NEW_BUT_DOCUMENT,
+    SOURCE_COLUMNS,
     asset_of,
     candidates_of,
     fold,
@@ -45,6 +46,7 @@ from .asset_rows import (
     new_row_of,
     path_of,
     row_of,
+    sources_of,
 )
 from .dialects import Dialect, Statement, parameters
 from .schema import asset_tags, assets, tag_names
@@ -53,6 +55,7 @@ from .session import Session, Taken
 _a = assets.c
 _whole = select(*(assets.c[name] for name in COLUMNS))
 _narrow = select(*(assets.c[name] for name in CANDIDATE_COLUMNS))
+_places = select(*(assets.c[name] for name in SOURCE_COLUMNS))
 _living = text("state <> 'PURGED'")
 
 
@@ -66,6 +69,7 @@ class AssetStatements:
     some_locked: Statement
     states: Statement
     states_locked: Statement
+    sources: Statement
     at: Statement
     known_in: Statement
     in_folder: Statement
@@ -107,6 +111,7 @@ class AssetStatements:
             some_locked=dialect.compile(some.order_by(_a.uuid).with_for_update()),
             states=dialect.compile(states),
             states_locked=dialect.compile(states.order_by(_a.uuid).with_for_update()),
+            sources=dialect.compile(_places.where(these)),
             at=dialect.compile(_whole.where(*there, _a.name == bindparam("name"), _living)),
             known_in=dialect.compile(
                 select(_a.name, _a.uuid).where(*there, _living, dialect.any_of(_a.name, "names"))
@@ -215,6 +220,11 @@ class AssetTransaction:
         values = {"uuids": self._session.dialect.array(list(uuids))}
         which = self._assets.states_locked if self._session.writing else self._assets.states
         return {uuid: State(state) for uuid, state in self._session.rows(which, values)}
+
+    def sources(self, uuids: Iterable[AssetId]) -> Mapping[AssetId, Source]:
+        wanted = list(dict.fromkeys(uuids))
+        values = {"uuids": self._session.dialect.array(wanted)}
+        return sources_of(self._session.rows(self._assets.sources, values))
 
     def asset_at(self, storage_id: StorageId, path: str) -> Asset | None:
         values = {"storage_id": storage_id, "folder": folder_of(path), "name": name_of(path)}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 import msgspec
 
 from retaia_core.domain.identifiers import Capability, JobId, Subject
-from retaia_core.domain.jobs import Failure, Job, JobProgress, JobStatus
+from retaia_core.domain.jobs import Failure, Job, JobProgress, JobStatus, Offer
 from retaia_core.domain.leases import Lock, LockKind
 
 from .dialects import Row
@@ -16,7 +16,9 @@ from .schema import jobs
 from .values import dump, load_object, maybe_micros, micros, time_of
 
 COLUMNS = tuple(column.name for column in jobs.c)
-_PRIORITY, _CREATED_AT, _JOB_ID = map(COLUMNS.index, ("priority", "created_at", "job_id"))
+OFFER_COLUMNS = (
+    *("priority", "created_at", "job_id", "job_type", "subject_kind", "subject_id", "capabilities"),
+)
 CHANGING = (
     *("status", "offered_as", "not_before", "attempts", "claimed_by", "lock_token"),
     *("locked_until", "fencing", "updated_at", "failure", "progress", "result", "warnings"),
@@ -99,6 +101,12 @@ def _capabilities(text: str) -> frozenset[Capability]:
     return frozenset(Capability(name) for name in text.split(",") if name)
 
 
+@lru_cache(256)
+def _subject(kind: str, identity: str) -> Subject:
+    """Several jobs in a row are about the same."""
+    return Subject(kind=kind, id=identity)
+
+
 _time = lru_cache(256)(time_of)
 """The times of jobs that were made, claimed or completed together are the same."""
 
@@ -140,8 +148,16 @@ def job_of(row: Row) -> Job:
 
 
 def offer_order_of(row: Row) -> tuple[object, ...]:
-    """`claiming.offer_order` of a row: most of those that are compared are not answered."""
-    return -row[_PRIORITY], row[_CREATED_AT], row[_JOB_ID]
+    """`claiming.offer_order` of a row, whose columns are `OFFER_COLUMNS`."""
+    return -row[0], row[1], row[2]
+
+
+def offers_of(rows: Iterable[Row]) -> list[Offer]:
+    """Offers from their rows, whose columns are `OFFER_COLUMNS`."""
+    return [
+        Offer(job_id, job_type, _subject(kind, identity), _capabilities(capabilities))
+        for _, _, job_id, job_type, kind, identity, capabilities in rows
+    ]
 
 
 def lock_row(lock: Lock) -> dict[str, object]:

@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 from retaia_core.domain import leases
 from retaia_core.domain.identifiers import AssetId, JobId, Subject, asset_subject
-from retaia_core.domain.jobs import Job, JobProgress, JobStatus, completed
+from retaia_core.domain.jobs import Job, JobProgress, JobStatus, Offer, completed
 from retaia_core.domain.leases import Lock
 from retaia_core.errors import NotFound, RetaiaError, StateConflict
 from retaia_core.ports import claiming
@@ -35,12 +35,14 @@ from .dialects import Dialect, Statement
 from .job_rows import (
     CHANGING,
     COLUMNS,
+    OFFER_COLUMNS,
     changing_of,
     job_of,
     lock_of,
     lock_row,
     nobodys,
     offer_order_of,
+    offers_of,
     parse_lane,
     row_of,
 )
@@ -49,6 +51,7 @@ from .values import micros
 
 _j, _l = schema.jobs.c, schema.locks.c
 _whole = select(*(schema.jobs.c[name] for name in COLUMNS))
+_offer = select(*(schema.jobs.c[name] for name in OFFER_COLUMNS))
 _held = text("token <> ''")
 _unfinished = text("status <> 'completed'")
 
@@ -140,7 +143,7 @@ def offered_of(lane: str) -> Select[Any]:
     mine = and_(_l.kind == "job_lease", _l.holder == bindparam("agent_id"))
     free = or_(_l.token.is_(None), _l.token == "", _l.expires_at <= now, mine)
     return (
-        _whole.select_from(schema.jobs.outerjoin(schema.locks, subject))
+        _offer.select_from(schema.jobs.outerjoin(schema.locks, subject))
         .where(_j.offered_as == bindparam(lane), free)
         .where(or_(_j.not_before.is_(None), _j.not_before <= now))
     )
@@ -196,7 +199,7 @@ class JobTransaction:
     def _change(self, job: Job) -> None:
         self._session.send(self._jobs.change, {"which": job.job_id, **changing_of(job)})
 
-    def claimable(self, query: ClaimableQuery) -> Sequence[Job]:
+    def claimable(self, query: ClaimableQuery) -> Sequence[Offer]:
         self._session.in_index_order()
         values = {"now": micros(query.now), "agent_id": query.agent_id, "limit": query.limit}
         found = [
@@ -204,7 +207,7 @@ class JobTransaction:
             for lane in self._open_lanes(query)
         ]
         offered = found[0] if len(found) == 1 else merge(*found, key=offer_order_of)
-        return [job_of(row) for row in islice(offered, query.limit)]
+        return offers_of(islice(offered, query.limit))
 
     def _open_lanes(self, query: ClaimableQuery) -> Iterator[str]:
         for (lane,) in self._session.rows(self._jobs.lanes, {}):

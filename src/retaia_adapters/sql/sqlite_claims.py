@@ -15,13 +15,13 @@ from typing import Any
 from sqlalchemy import BigInteger, Text, bindparam, text, union_all
 
 from retaia_core.domain.identifiers import JobId, Subject
-from retaia_core.domain.jobs import Job
+from retaia_core.domain.jobs import Job, Offer
 from retaia_core.errors import RetaiaError
 from retaia_core.ports import claiming
 from retaia_core.ports.store import Claim, ClaimableQuery, Claimed, Completion
 
 from .dialects import SQLITE, Row, Statement
-from .job_rows import COLUMNS, job_of
+from .job_rows import COLUMNS, job_of, offers_of
 from .job_store import offered_of
 from .session import Session
 from .transaction import SqlTransaction, Statements
@@ -95,12 +95,12 @@ class SqliteTransaction(SqlTransaction):
         self._complete = _compile(_COMPLETE.format(told=_JOB))
         self._finish = _compile(_COMPLETE.format(told="subject_kind, subject_id"))
 
-    def claimable(self, query: ClaimableQuery) -> Sequence[Job]:
+    def claimable(self, query: ClaimableQuery) -> Sequence[Offer]:
         lanes = {f"lane_{n}": lane for n, lane in enumerate(self._open_lanes(query))}
         if not lanes:
             return []
         values = {"now": micros(query.now), "agent_id": query.agent_id, "limit": query.limit}
-        return [job_of(row) for row in self._session.rows(_offered(len(lanes)), values | lanes)]
+        return offers_of(self._session.rows(_offered(len(lanes)), values | lanes))
 
     def claim(self, claim: Claim) -> Claimed:
         named = None if claim.job_ids is None else list(dict.fromkeys(claim.job_ids))

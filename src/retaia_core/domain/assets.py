@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from attrs import evolve, field, frozen
 
@@ -173,6 +174,29 @@ class Asset:
     def derived_of(self, kind: str) -> tuple[DerivedRef, ...]:
         """The derived files of a kind, by index."""
         return tuple(sorted((d for d in self.derived if d.kind == kind), key=lambda d: d.index))
+
+
+class Source(NamedTuple):
+    """Of an asset what handing out its jobs depends on: where its files are, and whether they can be read."""
+
+    uuid: AssetId
+    storage_id: StorageId
+    path: RelPath
+    state: State
+    flags: frozenset[Flag]
+    sidecars: tuple[RelPath, ...]
+
+
+def source_of(asset: Asset) -> Source:
+    """Where an asset's files are."""
+    return Source(
+        uuid=asset.uuid,
+        storage_id=asset.storage_id,
+        path=asset.path,
+        state=asset.state,
+        flags=asset.flags,
+        sidecars=tuple(sidecar.path for sidecar in asset.sidecars),
+    )
 
 
 def flagged(asset: Asset, flag: Flag, *, on: bool) -> Asset:

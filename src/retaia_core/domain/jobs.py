@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 from attrs import evolve, field, frozen
 
@@ -84,6 +85,20 @@ class Job:
     def open(self) -> bool:
         """Whether work may still come of it."""
         return self.status in (JobStatus.PENDING, JobStatus.CLAIMED)
+
+
+class Offer(NamedTuple):
+    """Of a pending job what agents are told before they claim it, and no more: they ask often."""
+
+    job_id: JobId
+    job_type: str
+    subject: Subject
+    capabilities: frozenset[Capability]
+
+
+def offer_of(job: Job) -> Offer:
+    """What agents are told of a job."""
+    return Offer(job.job_id, job.job_type, job.subject, job.capabilities)
 
 
 def backoff(attempts: int) -> timedelta:

@@ -15,10 +15,10 @@ from typing import Protocol, TypeVar
 from attrs import field, frozen
 
 from ..domain.agents import AgentRecord
-from ..domain.assets import Asset
+from ..domain.assets import Asset, Source
 from ..domain.discovery import Found
 from ..domain.identifiers import AgentId, AssetId, BatchId, Capability, JobId, StorageId, Subject
-from ..domain.jobs import Job, JobProgress, JobStatus
+from ..domain.jobs import Job, JobProgress, JobStatus, Offer
 from ..domain.journal import Event, JournalEntry
 from ..domain.leases import Lock
 from ..domain.lifecycle import State
@@ -122,6 +122,10 @@ class Transaction(
         """Read the states of some assets; in a write transaction as `asset` does."""
         ...
 
+    def sources(self, uuids: Iterable[AssetId]) -> Mapping[AssetId, Source]:
+        """Where the files of some assets are, of those that there are."""
+        ...
+
     def asset_at(self, storage_id: StorageId, path: str) -> Asset | None:
         """The asset whose main file has this path now (purged ones aside)."""
         ...
@@ -219,7 +223,7 @@ class Transaction(
         ...
 
     def save_job(self, job: Job) -> None: ...
-    def claimable(self, query: ClaimableQuery) -> Sequence[Job]:
+    def claimable(self, query: ClaimableQuery) -> Sequence[Offer]:
         """The pending jobs that an agent may be offered, by priority (high first), then by age."""
         ...
 

@@ -188,6 +188,7 @@ def everything(tx: Transaction) -> dict[str, object]:
     return {
         "storages": _in_any_order(tx.storages()),
         "assets": dict(tx.assets(uuids)),
+        "sources": dict(tx.sources(uuids)),
         "counts": {state: n for state, n in tx.count_assets().items() if n},
         "folders": dict(tx.folders(samples.NAS)),
         "unmatched": _in_any_order(tx.unmatched()),
@@ -391,7 +392,7 @@ class StoreAgreement(RuleBasedStateMachine):
     def list_claimable(self, agent: AgentId, capabilities: frozenset[Any], limit: int) -> None:
         """Ask what an agent is offered."""
         query = ClaimableQuery(agent_id=agent, capabilities=capabilities, now=self.now, limit=limit)
-        self.read(lambda tx: [_settled(job) for job in tx.claimable(query)])
+        self.read(lambda tx: list(tx.claimable(query)))
 
     @rule(
         agent=AGENTS,

@@ -13,7 +13,7 @@ from attrs import define, evolve, field
 from ..domain import jobs as job_rules
 from ..domain import leases
 from ..domain.agents import AgentRecord
-from ..domain.assets import Asset
+from ..domain.assets import Asset, Source, source_of
 from ..domain.discovery import Found, discovered
 from ..domain.fixity import Fixity
 from ..domain.identifiers import (
@@ -26,7 +26,7 @@ from ..domain.identifiers import (
     asset_subject,
     folder_of,
 )
-from ..domain.jobs import Job, JobProgress, JobStatus
+from ..domain.jobs import Job, JobProgress, JobStatus, Offer, offer_of
 from ..domain.journal import Event, JournalEntry
 from ..domain.leases import Lock
 from ..domain.lifecycle import State
@@ -131,6 +131,9 @@ class MemoryTransaction(MemoryAccounts, MemoryMonitoring, MemoryFixity, MemoryHi
 
     def states(self, uuids: Iterable[AssetId]) -> Mapping[AssetId, State]:
         return {uuid: asset.state for uuid, asset in self.assets(uuids).items()}
+
+    def sources(self, uuids: Iterable[AssetId]) -> Mapping[AssetId, Source]:
+        return {uuid: source_of(asset) for uuid, asset in self.assets(uuids).items()}
 
     def asset_at(self, storage_id: StorageId, path: str) -> Asset | None:
         uuid = self._tables.paths.get((storage_id, path))
@@ -298,14 +301,15 @@ class MemoryTransaction(MemoryAccounts, MemoryMonitoring, MemoryFixity, MemoryHi
             self._tables.jobs_of.put(job.subject, (*ids, job.job_id), self._log)
         self._tables.jobs.put(job.job_id, job, self._log)
 
-    def claimable(self, query: ClaimableQuery) -> Sequence[Job]:
+    def claimable(self, query: ClaimableQuery) -> Sequence[Offer]:
         locks = self._tables.locks
         found = (
             job
             for job in self._tables.jobs.values()
             if claiming.offered(job, locks.get(job.subject), query)
         )
-        return sorted(found, key=claiming.offer_order)[: query.limit]
+        first = sorted(found, key=claiming.offer_order)[: query.limit]
+        return [offer_of(job) for job in first]
 
     def find_jobs(
         self, *, statuses: Iterable[JobStatus] = (), limit: int = 100, after: JobId | None = None

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
+from typing import NamedTuple
 
 from attrs import evolve, frozen
 
 from ..catalog import Catalog
 from ..domain.actors import SYSTEM
 from ..domain.agents import AgentRecord
-from ..domain.assets import Asset, Flag, advanced
+from ..domain.assets import Asset, Flag, Source, advanced
 from ..domain.identifiers import AssetId, JobId
 from ..domain.job_types import FINGERPRINT
 from ..domain.jobs import (
@@ -19,6 +20,7 @@ from ..domain.jobs import (
     Job,
     JobProgress,
     JobStatus,
+    Offer,
     failed,
     lost,
     released,
@@ -47,9 +49,16 @@ MOST_LOOKED_AT = 20_000
 """How many pending jobs are looked at, at most, to find some whose file can be reached."""
 
 
+class OfferedJob(NamedTuple):
+    """A job that may be claimed, and where the files of its asset are."""
+
+    job: Offer
+    source: Source
+
+
 @frozen(kw_only=True)
-class OfferedJob:
-    """A job with the asset that it is about, as a list or a claim answers it."""
+class ClaimedJob:
+    """A job that was claimed, with its asset."""
 
     job: Job
     asset: Asset
@@ -120,20 +129,20 @@ class Processing:
                 return offers
             wider = evolve(wider, limit=wider.limit * 8)
 
-    def _reachable(self, jobs: Sequence[Job], tx: Transaction) -> tuple[OfferedJob, ...]:
+    def _reachable(self, jobs: Sequence[Offer], tx: Transaction) -> tuple[OfferedJob, ...]:
         wanted = {AssetId(job.subject.id) for job in jobs if job.subject.kind == "asset"}
-        assets = tx.assets(wanted)
+        sources = tx.sources(wanted)
         offline = {s.storage_id for s in tx.storages() if s.health is Health.OFFLINE}
         return tuple(
-            OfferedJob(job=job, asset=asset)
+            OfferedJob(job, source)
             for job in jobs
-            if (asset := assets.get(AssetId(job.subject.id))) is not None
-            and asset.storage_id not in offline
-            and Flag.MISSING not in asset.flags
-            and asset.state is not State.MOVE_QUEUED
+            if (source := sources.get(AssetId(job.subject.id))) is not None
+            and source.storage_id not in offline
+            and Flag.MISSING not in source.flags
+            and source.state is not State.MOVE_QUEUED
         )
 
-    async def claim(self, agent: AgentRecord, job_id: JobId) -> OfferedJob:
+    async def claim(self, agent: AgentRecord, job_id: JobId) -> ClaimedJob:
         """Claim one job; the asset is then reserved for this agent.
 
         Raises:
@@ -142,7 +151,7 @@ class Processing:
             StorageOffline: its storage cannot be trusted now.
         """
         bundle = await self._claim(agent, None, (job_id,))
-        return OfferedJob(job=bundle.jobs[0], asset=bundle.asset)
+        return ClaimedJob(job=bundle.jobs[0], asset=bundle.asset)
 
     async def claim_bundle(
         self, agent: AgentRecord, uuid: AssetId, *, job_types: frozenset[str] | None = None

@@ -17,7 +17,7 @@ from retaia_core.domain.accounts import Account
 from retaia_core.domain.assets import Asset
 from retaia_core.domain.fixity import Fixity
 from retaia_core.domain.identifiers import AssetId, JobId, StorageId
-from retaia_core.domain.jobs import Job, JobStatus
+from retaia_core.domain.jobs import Job, JobStatus, Offer
 from retaia_core.domain.leases import Lock, LockKind
 from retaia_core.domain.sessions import Session
 from retaia_core.domain.workload import JobCount
@@ -63,7 +63,7 @@ class SecondsOnly(MemoryTransaction):
 
 
 class CrowdedOffers(MemoryTransaction):
-    def claimable(self, query: ClaimableQuery) -> Sequence[Job]:
+    def claimable(self, query: ClaimableQuery) -> Sequence[Offer]:
         anybody = frozenset(c for job in self.find_jobs(limit=1000) for c in job.capabilities)
         cut = super().claimable(evolve(query, capabilities=anybody))
         return [job for job in cut if job.capabilities <= query.capabilities]

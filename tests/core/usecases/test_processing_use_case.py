@@ -93,7 +93,7 @@ class TestClaims:
             del house.originals.files[path]
         await house.scan()
         offers = await house.processing.offered(await house.agent(), limit=2)
-        assert [offer.asset.path for offer in offers] == ["INBOX/here.jpg"] * 2
+        assert [offer.source.path for offer in offers] == ["INBOX/here.jpg"] * 2
 
 
 class TestResults:

@@ -15,7 +15,7 @@ from retaia_core.usecases.lookups import need_job
 from retaia_core.usecases.results import DerivedClaim, Submission
 
 from ..call import Call, Handler, once_only
-from ..views import bundle_of, job_of, lease_of, offered_of, outcome_of
+from ..views import bundle_of, claimed_of, lease_of, offered_of, outcome_of, pending_of
 
 
 async def _allowed(call: Call) -> frozenset[str] | None:
@@ -37,7 +37,7 @@ async def list_jobs(call: Call) -> object:
     processing = call.services.processing
     await call.services.agents.heard_of(call.agent)
     offered = await processing.offered(call.agent, job_types=await _of_contract(call))
-    return [job_of(row, held=False) for row in offered]
+    return [pending_of(row) for row in offered]
 
 
 async def list_offered(call: Call) -> object:
@@ -58,7 +58,7 @@ async def claim_job(call: Call) -> object:
             "claim the bundle of its asset"
         )
     claimed = await call.services.processing.claim(call.agent, call.job_id)
-    return job_of(claimed, held=True)
+    return claimed_of(claimed)
 
 
 async def claim_bundle(call: Call) -> object:
