@@ -6,8 +6,7 @@ import json
 import logging
 import re
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from attrs import define, field
@@ -16,11 +15,13 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from retaia_core.domain.actors import SYSTEM, Actor, ActorKind
+from retaia_core.domain.agents import AgentRecord
 from retaia_core.domain.authorization import PLUGIN_ROUTES, Access
 from retaia_core.errors import ForbiddenActor, ForbiddenScope, Unauthorized
 from retaia_core.ports import observer
 from retaia_core.shell.server import ServerOptions
 from retaia_core.shell.services import Services
+from retaia_core.usecases.agents import calling_agent
 from retaia_core.usecases.listening import Hub
 from retaia_core.usecases.monitoring import Monitoring
 from retaia_core.usecases.security import record_denied
@@ -31,7 +32,7 @@ from .call import Call, Handler, Serving, Spawn
 from .document import AGENT_HEADER, BASE, Operation, check_bound, load_document, operations_of
 from .errors import CORRELATION_HEADER, problem_of, refused
 from .handlers import HANDLERS
-from .identity import Gate, calling_agent
+from .identity import Gate, agent_named
 from .logs import tell
 from .metrics import METRICS_PATH, exposition
 from .pages import page_at, pages_of
@@ -66,20 +67,6 @@ def _trace(request: Request, services: Services) -> _Trace:
     return _Trace(correlation_id=chosen, request_id=own)
 
 
-@contextmanager
-def _named(trace: _Trace) -> Iterator[None]:
-    """Every line of the log meanwhile bears the request's names."""
-    correlation, request = (
-        observer.correlation_id.set(trace.correlation_id),
-        observer.request_id.set(trace.request_id),
-    )
-    try:
-        yield
-    finally:
-        observer.correlation_id.reset(correlation)
-        observer.request_id.reset(request)
-
-
 @define(kw_only=True)
 class Application:
     """The application over one set of services. ``plugins`` are ASGI applications by name."""
@@ -96,8 +83,13 @@ class Application:
         assert scope["type"] == "http"
         request = Request(scope, receive)
         trace = _trace(request, self.serving.services)
-        with _named(trace):
+        correlation = observer.correlation_id.set(trace.correlation_id)
+        own = observer.request_id.set(trace.request_id)
+        try:
             await self._serve(request, trace, send)
+        finally:
+            observer.correlation_id.reset(correlation)
+            observer.request_id.reset(own)
 
     async def _serve(self, request: Request, trace: _Trace, send: Send) -> None:
         scope, receive = request.scope, request.receive
@@ -149,24 +141,35 @@ class Application:
             return page
         operation, parts = self._route(request.method, path)
         trace.operation = operation.operation_id
-        principal = await self._admit(operation.access, request, trace)
+        principal, agents = await self._admit(
+            operation.access, request, trace, agents=operation.takes(AGENT_HEADER)
+        )
         check_length(request.headers, operation.max_body)
-        request = Request(request.scope, limited(request.receive, operation.max_body))
-        call = await self._call(operation, parts, principal, request)
+        if operation.bodies:
+            request = Request(request.scope, limited(request.receive, operation.max_body))
+        call = await self._call(operation, parts, principal, agents, request)
         with self.serving.services.observer.span(operation.operation_id):
             answer = await self.handlers[operation.operation_id](call)
         return answer if isinstance(answer, Response) else json_response(answer)
 
-    async def _admit(self, access: Access, request: Request, trace: _Trace) -> Principal | None:
+    async def _admit(
+        self, access: Access, request: Request, trace: _Trace, *, agents: bool = False
+    ) -> tuple[Principal | None, Sequence[AgentRecord]]:
         """Let in who may call what has this row; a refusal is a security event.
+
+        Also returns the agents that are meant, where one must call.
 
         Raises:
             Unauthorized, ForbiddenActor, ForbiddenScope: as `Gate` says.
         """
         gate = self.serving.gate
         principal: Principal | None = None
+        meant: Sequence[AgentRecord] = ()
         try:
-            principal = await gate.caller(access, request.headers)
+            if agents:
+                principal, meant = await gate.caller_and_agents(request.headers)
+            else:
+                principal = await gate.caller(access, request.headers)
             trace.actor = "-" if principal is None else str(principal.actor)
             await gate.check(access, principal)
         except (Unauthorized, ForbiddenActor, ForbiddenScope) as error:
@@ -179,7 +182,7 @@ class Application:
                 error_code=error.code,
             )
             raise
-        return principal
+        return principal, meant
 
     def _route(self, method: str, path: str) -> tuple[Operation, Mapping[str, str]]:
         found = self.routes.find(path)
@@ -202,6 +205,7 @@ class Application:
         operation: Operation,
         parts: Mapping[str, str],
         principal: Principal | None,
+        agents: Sequence[AgentRecord],
         request: Request,
     ) -> Call:
         path = read_path(operation, parts)
@@ -211,8 +215,7 @@ class Application:
         actor = SYSTEM if principal is None else principal.actor
         registered = None
         if principal is not None and operation.takes(AGENT_HEADER):
-            services = self.serving.services
-            registered = await calling_agent(services, principal.client_id, request.headers)
+            registered = calling_agent(agents, agent_named(request.headers), principal.client_id)
             actor = Actor(kind=ActorKind.AGENT, id=registered.agent_id)
         return Call(
             serving=self.serving,
@@ -234,7 +237,7 @@ class Application:
         if application is None:
             raise refused(404, "no plugin answers here", reason="UNKNOWN_PATH")
         trace.operation = f"x/{name}"
-        principal = await self._admit(PLUGIN_ROUTES, request, trace)
+        principal, _ = await self._admit(PLUGIN_ROUTES, request, trace)
         assert principal is not None
         request.scope["retaia.actor"] = principal.actor
         request.scope["root_path"] = request.scope.get("root_path", "") + PLUGIN_PREFIX + name

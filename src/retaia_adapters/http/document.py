@@ -71,6 +71,15 @@ class Operation:
     body_required: bool = True
     max_body: int = DEFAULT_BODY_BYTES
     key_required: bool = True
+    placed: Mapping[str, Mapping[str, Parameter]] = field(init=False)
+    """The parameters by where they stand (path, query, header) and by name."""
+
+    @placed.default
+    def _by_place(self) -> Mapping[str, Mapping[str, Parameter]]:
+        return {
+            where: {p.name: p for p in self.parameters if p.where == where}
+            for where in ("path", "query", "header")
+        }
 
     @property
     def errors(self) -> frozenset[int]:
@@ -100,7 +109,7 @@ class Operation:
 
     def takes(self, name: str) -> bool:
         """Whether it has a parameter of this name."""
-        return any(parameter.name == name for parameter in self.parameters)
+        return any(name in parameters for parameters in self.placed.values())
 
 
 @cache

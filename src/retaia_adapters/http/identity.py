@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
 from attrs import frozen
 from starlette.datastructures import Headers
 
 from retaia_core.domain.agents import AgentRecord
 from retaia_core.domain.authorization import Access, Caller, authorise, features_of
 from retaia_core.domain.identifiers import AgentId
-from retaia_core.errors import ForbiddenActor, NotFound, Unauthorized
-from retaia_core.shell.services import Services
+from retaia_core.errors import Unauthorized
+from retaia_core.usecases.agents import agents_meant
 from retaia_core.usecases.features import Features
 from retaia_core.usecases.sessions import Principal, Sessions
 
@@ -30,6 +33,12 @@ def _token(headers: Headers) -> str:
     return given[len(_SCHEME) :].strip()
 
 
+def agent_named(headers: Headers) -> AgentId | None:
+    """The agent that a request says it comes from: ours name themselves, the contract's calls do not."""
+    named = headers.get(AGENT_HEADER)
+    return None if named is None else AgentId(named)
+
+
 @frozen(kw_only=True)
 class Gate:
     """Lets in who may come in, as the table of `retaia_core.domain.authorization` says."""
@@ -46,6 +55,16 @@ class Gate:
         if Caller.ANONYMOUS in access.callers:
             return None
         return await self.sessions.principal(_token(headers))
+
+    async def caller_and_agents(self, headers: Headers) -> tuple[Principal, Sequence[AgentRecord]]:
+        """Who calls an operation that agents call, and the agents that are meant.
+
+        Raises:
+            Unauthorized: there is no token, or it is nobody's.
+        """
+        named = agent_named(headers)
+        also = partial(agents_meant, named=named)
+        return await self.sessions.principal_and(_token(headers), also)
 
     async def check(self, access: Access, principal: Principal | None) -> None:
         """Let a caller pass.
@@ -65,26 +84,3 @@ def caller_of(principal: Principal) -> Caller:
     if principal.is_admin:
         return Caller.ADMIN
     return Caller(principal.actor.kind.value)
-
-
-async def calling_agent(services: Services, client_id: str, headers: Headers) -> AgentRecord:
-    """The registered agent that a client's request comes from.
-
-    The contract's calls do not name it: our agents do in a header; of others the one that the client
-    registered last is meant.
-
-    Raises:
-        NotFound: it is not registered (any more).
-        ForbiddenActor: it was registered by another client.
-    """
-    named = headers.get(AGENT_HEADER)
-    if named is None:
-        agents = await services.store.read(lambda tx: tuple(tx.agents()))
-        mine = [agent for agent in agents if agent.client_id == client_id]
-        if not mine:
-            raise NotFound("this client has no registered agent; register one first")
-        return max(mine, key=lambda agent: agent.last_seen_at)
-    agent = await services.agents.agent(AgentId(named))
-    if agent.client_id != client_id:
-        raise ForbiddenActor("this agent was registered by another client")
-    return agent

@@ -79,7 +79,7 @@ def read_query(operation: Operation, query: QueryParams) -> dict[str, object]:
     Raises:
         WireRefused: 400; a name that is not listed, or a value that does not fit.
     """
-    known = {p.name: p for p in operation.parameters if p.where == "query"}
+    known = operation.placed["query"]
     found: dict[str, object] = {}
     for name in dict.fromkeys(query.keys()):
         parameter = known.get(name)
@@ -102,9 +102,7 @@ def read_path(operation: Operation, given: Mapping[str, str]) -> dict[str, str]:
     Raises:
         WireRefused: 404; a part that names nothing here.
     """
-    for parameter in operation.parameters:
-        if parameter.where != "path":
-            continue
+    for parameter in operation.placed["path"].values():
         text = given[parameter.name]
         if "\0" in text or not parameter.validator.is_valid(text):
             raise refused(
@@ -120,9 +118,7 @@ def read_headers(operation: Operation, headers: Headers) -> dict[str, str]:
         WireRefused: 422 where the Idempotency-Key is missing, 400 where a value does not fit.
     """
     found: dict[str, str] = {}
-    for parameter in operation.parameters:
-        if parameter.where != "header":
-            continue
+    for parameter in operation.placed["header"].values():
         value = headers.get(parameter.name)
         if value is None:
             if parameter.required and operation.key_required:

@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, TextIO
 
 import structlog
@@ -73,12 +74,11 @@ def as_text(logger: WrappedLogger, method: str, line: EventDict) -> str:
 _LIBRARIES = ("httpx", "httpcore", "uvicorn")
 """What these do is told by our own lines; of theirs only what is out of order is wanted."""
 
-_stamped = structlog.processors.TimeStamper(fmt="%Y-%m-%dT%H:%M:%S.%fZ", utc=True)
 _CHAIN: tuple[Processor, ...] = (
     _request,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
-    _stamped,
+    structlog.processors.TimeStamper(fmt="%Y-%m-%dT%H:%M:%S.%fZ", utc=True),
 )
 
 
@@ -102,10 +102,16 @@ class _Formatter(structlog.stdlib.ProcessorFormatter):
         data: Mapping[str, Any] = getattr(record, "retaia", {})
         if "event" not in data or record.exc_info:
             return super().format(record)
-        line = {**data, "level": record.levelname.lower(), "logger": record.name}
-        return str(
-            self._write(None, "", _tidy(None, "", _stamped(None, "", _request(None, "", line))))
-        )
+        time = datetime.fromtimestamp(record.created, UTC).replace(tzinfo=None)
+        first = {
+            "timestamp": f"{time.isoformat(timespec='microseconds')}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "event": data["event"],
+        }
+        if current := data.get("correlation_id") or correlation_id.get():
+            first["correlation_id"] = current
+        return str(self._write(None, "", redact({**first, **data, **first})))
 
 
 def formatter(*, as_objects: bool) -> logging.Formatter:

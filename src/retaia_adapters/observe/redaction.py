@@ -16,6 +16,7 @@ MAX_DEPTH = 8
 MAX_TEXT = 10_000
 """A longer text is cut, so that a line from outside stays a line."""
 
+_PLAIN = (bool, int, type(None))
 _SECRET = r"passw(?:or)?d|passphrase|secret|token|authori[sz]ation|credential|cookie"
 _CODE = r"recovery_?codes?|api[_-]?key|private[_-]?key|(?:device|user)_?code"
 _SECRET_KEY = re.compile(rf"{_SECRET}|{_CODE}|(?:^|_)t?otp(?:_|$)", re.IGNORECASE)
@@ -87,10 +88,10 @@ def redact(value: object, depth: int = 0) -> Any:
     >>> redact({"user": "bob@example.org", "password": "hunter2", "tries": (1, 2)})
     {'user': 'b***@example.org', 'password': '[redacted]', 'tries': [1, 2]}
     """
-    if value is None or isinstance(value, bool | int):
-        return value
     if isinstance(value, str):
         return redact_text(str(value))
+    if isinstance(value, _PLAIN):
+        return value
     if isinstance(value, float):
         return value if isfinite(value) else str(value)
     if depth >= MAX_DEPTH:

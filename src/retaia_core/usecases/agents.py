@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 from attrs import evolve, frozen
@@ -11,7 +11,7 @@ from ..catalog import Catalog
 from ..domain.actors import Actor, ActorKind
 from ..domain.agents import AgentRecord
 from ..domain.identifiers import AgentId, Capability, parse_capability
-from ..errors import NotFound, ValidationFailed
+from ..errors import ForbiddenActor, NotFound, ValidationFailed
 from ..ports.clock import Clock, Ids
 from ..ports.store import Store, Transaction
 
@@ -19,6 +19,33 @@ from ..ports.store import Store, Transaction
 def agent_actor(agent: AgentId) -> Actor:
     """An agent as the one who acts."""
     return Actor(kind=ActorKind.AGENT, id=agent)
+
+
+def agents_meant(tx: Transaction, named: AgentId | None) -> Sequence[AgentRecord]:
+    """The agents that a request may come from: the one that it names, or every one."""
+    if named is None:
+        return tx.agents()
+    agent = tx.agent(named)
+    return () if agent is None else (agent,)
+
+
+def calling_agent(
+    meant: Sequence[AgentRecord], named: AgentId | None, client_id: str
+) -> AgentRecord:
+    """The agent that a client's request comes from: the one that it names, or that registered last.
+
+    Raises:
+        NotFound: it is not registered (any more); it must register again.
+        ForbiddenActor: it was registered by another client.
+    """
+    if named is not None and not meant:
+        raise NotFound("this agent is not registered; register it (again)")
+    mine = [agent for agent in meant if agent.client_id == client_id]
+    if named is not None and not mine:
+        raise ForbiddenActor("this agent was registered by another client")
+    if not mine:
+        raise NotFound("this client has no registered agent; register one first")
+    return max(mine, key=lambda agent: agent.last_seen_at)
 
 
 @frozen(kw_only=True)
@@ -82,17 +109,6 @@ class Agents:
         )
         tx.save_agent(record_)
         return record_
-
-    async def agent(self, agent_id: AgentId) -> AgentRecord:
-        """A registered agent.
-
-        Raises:
-            NotFound: it is not registered (any more); it must register again.
-        """
-        found = await self.store.read(lambda tx: tx.agent(agent_id))
-        if found is None:
-            raise NotFound("this agent is not registered; register it (again)")
-        return found
 
     async def heard_of(self, agent: AgentRecord) -> None:
         """Remember that an agent is alive, at most every ten seconds."""

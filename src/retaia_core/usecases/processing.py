@@ -142,15 +142,18 @@ class Processing:
             and source.state is not State.MOVE_QUEUED
         )
 
-    async def claim(self, agent: AgentRecord, job_id: JobId) -> ClaimedJob:
+    async def claim(
+        self, agent: AgentRecord, job_id: JobId, *, job_types: frozenset[str] | None = None
+    ) -> ClaimedJob:
         """Claim one job; the asset is then reserved for this agent.
 
         Raises:
             NotFound: no such job.
-            StateConflict: it is held, not pending, or its asset is another's, moving or missing.
+            StateConflict: it is held, not pending, of no type that is handed out one by one, or its
+                asset is another's, moving or missing.
             StorageOffline: its storage cannot be trusted now.
         """
-        bundle = await self._claim(agent, None, (job_id,))
+        bundle = await self._claim(agent, None, (job_id,), job_types)
         return ClaimedJob(job=bundle.jobs[0], asset=bundle.asset)
 
     async def claim_bundle(
@@ -452,7 +455,13 @@ def _asset_to_claim(tx: Transaction, request: ClaimRequest) -> Asset:
     uuid = request.uuid
     if uuid is None:
         assert request.job_ids is not None
-        uuid = AssetId(need_job(tx, request.job_ids[0]).subject.id)
+        job = need_job(tx, request.job_ids[0])
+        if request.job_types is not None and job.job_type not in request.job_types:
+            raise StateConflict(
+                f"{job.job_type} is not handed out one by one, or its feature is off; "
+                "claim the bundle of its asset"
+            )
+        uuid = AssetId(job.subject.id)
     asset = need_living(tx, uuid)
     _claimable(tx, asset)
     return asset

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from attrs import define, field, frozen
 
@@ -21,10 +22,12 @@ from ..domain.sessions import (
 from ..errors import Unauthorized
 from ..ports.clock import Clock, Ids
 from ..ports.secrets import Secrets
-from ..ports.store import Store, Transaction
+from ..ports.store import Store, Transaction, Work
 
 SIGNING_KEY = "signing-key"
 _KNOWN_TOKENS = 4096
+
+T = TypeVar("T")
 
 
 @frozen(kw_only=True)
@@ -127,11 +130,20 @@ class Sessions:
         Raises:
             Unauthorized: malformed, expired, replaced, revoked, or its account is closed.
         """
+        principal, _ = await self.principal_and(token, lambda tx: None)
+        return principal
+
+    async def principal_and(self, token: str, also: Work[T]) -> tuple[Principal, T]:
+        """`principal`, and what is to be read in the same moment.
+
+        Raises:
+            Unauthorized: as `principal` says.
+        """
         claims = self._read(token)
         now = self.clock.now()
         if claims.exp <= now:
             raise Unauthorized("this token has expired; sign in again")
-        return await self.store.read(lambda tx: _principal(tx, claims))
+        return await self.store.read(lambda tx: (_principal(tx, claims), also(tx)))
 
     def _read(self, token: str) -> Claims:
         """The claims of a token; a signature that was right once stays right."""

@@ -9,9 +9,7 @@ from typing import Any
 from retaia_core.domain.assets import Asset
 from retaia_core.domain.jobs import Job, JobProgress
 from retaia_core.domain.query import DEFAULT_LIMIT
-from retaia_core.errors import StateConflict
 from retaia_core.ports.store import Transaction
-from retaia_core.usecases.lookups import need_job
 from retaia_core.usecases.results import DerivedClaim, Submission
 
 from ..call import Call, Handler, once_only
@@ -51,13 +49,9 @@ async def list_offered(call: Call) -> object:
 
 async def claim_job(call: Call) -> object:
     """Claim one job, of a type that the contract names."""
-    job = await call.services.store.read(lambda tx: need_job(tx, call.job_id))
-    if job.job_type not in await _of_contract(call):
-        raise StateConflict(
-            f"{job.job_type} is not handed out one by one, or its feature is off; "
-            "claim the bundle of its asset"
-        )
-    claimed = await call.services.processing.claim(call.agent, call.job_id)
+    claimed = await call.services.processing.claim(
+        call.agent, call.job_id, job_types=await _of_contract(call)
+    )
     return claimed_of(claimed)
 
 
