@@ -10,12 +10,13 @@ import asyncio
 import sqlite3
 import threading
 import time
+from pathlib import Path
 from typing import TypeVar
 
 from retaia_core.ports.store import Work
 
-from .sqlite_claims import SqliteTransaction
-from .sqlite_session import SqliteSession, explained
+from .quick_connection import QuickConnection
+from .sqlite_session import explained
 from .transaction import Statements
 
 T = TypeVar("T")
@@ -39,16 +40,10 @@ class TooLong(Exception):
 class QuickReader:
     """Runs reading functions on a connection of its own, each for a moment at most."""
 
-    def __init__(self, connection: sqlite3.Connection, statements: Statements) -> None:
-        self._connection = connection
-        self._transaction = SqliteTransaction(SqliteSession(connection, writing=False), statements)
+    def __init__(self, path: Path, statements: Statements) -> None:
+        self._connection = QuickConnection(path, statements, writing=False, steps=STEPS)
         self._lock = threading.Lock()
-        self._until = self._pause_at = 0.0
-        connection.execute("PRAGMA busy_timeout=0")
-        connection.set_progress_handler(self._is_over, STEPS)
-
-    def _is_over(self) -> bool:
-        return time.monotonic() > self._until
+        self._pause_at = 0.0
 
     async def pause(self) -> None:
         """Let others have the event loop, where reads have kept it for a while."""
@@ -66,17 +61,14 @@ class QuickReader:
         if not self._lock.acquire(blocking=False):
             raise TooLong  # a second event loop uses the store
         try:
-            self._until = time.monotonic() + MOMENT_S
-            self._connection.execute("BEGIN")
-            return work(self._transaction)
+            self._connection.begin("BEGIN", MOMENT_S)
+            return work(self._connection.transaction)
         except sqlite3.Error as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF in _TO_A_THREAD:
                 raise TooLong from error
             raise explained(error) from error
         finally:
-            self._until = float("inf")
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+            self._connection.roll_back()
             self._lock.release()
 
     def close(self) -> None:

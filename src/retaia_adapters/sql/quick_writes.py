@@ -13,6 +13,7 @@ import threading
 import time
 from asyncio import AbstractEventLoop, Task, current_task, get_running_loop, sleep
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from attrs import define
@@ -20,8 +21,7 @@ from attrs import define
 from retaia_core.errors import RetaiaError
 from retaia_core.ports.store import SharedWork
 
-from .sqlite_claims import SqliteTransaction
-from .sqlite_session import SqliteSession
+from .quick_connection import QuickConnection
 from .transaction import Statements
 
 MOMENT_S = 0.005
@@ -70,27 +70,19 @@ class QuickWriter:
 
     def __init__(
         self,
-        connection: sqlite3.Connection,
+        path: Path,
         statements: Statements,
         *,
         tidy: Callable[[Chore], None],
     ) -> None:
-        self._connection = connection
-        self._transaction = SqliteTransaction(SqliteSession(connection, writing=True), statements)
+        self._connection = QuickConnection(path, statements, writing=True, steps=STEPS)
         self._tidy = tidy
         self._last: Task[Any] | None = None
         self._turn_until = 0.0
         self._waiting: dict[_Key, list[_Caller]] = {}
         self._lock = threading.Lock()  # for a second event loop
-        self._until = float("inf")
         self._commits = 0
         self._closed = False
-        connection.execute("PRAGMA busy_timeout=0")
-        connection.execute("PRAGMA wal_autocheckpoint=0")
-        connection.set_progress_handler(self._is_over, STEPS)
-
-    def _is_over(self) -> bool:
-        return time.monotonic() > self._until
 
     async def run(self, work: SharedWork[Item, T], item: Item) -> T:
         """Run a function for an item, and for those who come with theirs before the loop turns.
@@ -142,26 +134,19 @@ class QuickWriter:
                 self._lock.release()
 
     def _attempt(self, work: SharedWork[Any, Any], callers: list[_Caller]) -> None:
-        self._until = time.monotonic() + MOMENT_S
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            outcomes = work(self._transaction, [caller.item for caller in callers])
+            self._connection.begin("BEGIN IMMEDIATE", MOMENT_S)
+            outcomes = work(self._connection.transaction, [caller.item for caller in callers])
             answered = [*zip(callers, outcomes, strict=True)]
-            self._until = float("inf")  # a commit that is interrupted at its very end is one
-            self._connection.execute("COMMIT")
+            self._connection.commit()
         except Exception:  # noqa: BLE001 - the writing thread meets it again, and tells the caller
-            self._take_back()
+            self._connection.roll_back()
             return
         for caller, outcome in answered:
             caller.outcome = outcome
         self._commits += 1
         if self._commits % ROUND == 0:
             self._tidy(self.checkpoint)
-
-    def _take_back(self) -> None:
-        self._until = float("inf")
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
 
     def checkpoint(self, connection: sqlite3.Connection) -> None:
         """Move what was written to its place in the file, while nobody writes here."""

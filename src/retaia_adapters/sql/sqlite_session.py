@@ -70,14 +70,14 @@ class SqliteSession:
     dialect = SQLITE
 
     def __init__(self, connection: sqlite3.Connection, *, writing: bool) -> None:
-        self._connection = connection
+        self.connection = connection
         self.writing = writing
 
     def rows(self, statement: Statement, values: Values) -> Sequence[Row]:
-        return self._connection.execute(statement.text, statement.bind(values)).fetchall()
+        return self.connection.execute(statement.text, statement.bind(values)).fetchall()
 
     def send(self, statement: Statement, values: Values) -> None:
-        self._connection.execute(statement.text, statement.bind(values))
+        self.connection.execute(statement.text, statement.bind(values))
 
     def send_all(self, statement: Statement, rows: Sequence[tuple[object, ...]]) -> None:
         start = 0
@@ -85,27 +85,27 @@ class SqliteSession:
             text = for_rows(statement.text, count)
             while len(rows) - start >= count:
                 values = list(chain.from_iterable(rows[start : start + count]))
-                self._connection.execute(text, values)
+                self.connection.execute(text, values)
                 start += count
 
     def change(self, statement: Statement, values: Values) -> int:
-        return self._connection.execute(statement.text, statement.bind(values)).rowcount
+        return self.connection.execute(statement.text, statement.bind(values)).rowcount
 
     def change_all(self, statement: Statement, rows: Sequence[tuple[object, ...]]) -> Sequence[int]:
-        execute, text = self._connection.execute, statement.text
+        execute, text = self.connection.execute, statement.text
         return [execute(text, row).rowcount for row in rows]
 
     def insert_all(self, *many: tuple[Statement, Sequence[tuple[object, ...]]]) -> None:
-        self._connection.execute("SAVEPOINT many")
+        self.connection.execute("SAVEPOINT many")
         try:
             for statement, rows in many:
                 self.send_all(statement, rows)
         except sqlite3.IntegrityError as error:
-            self._connection.execute("ROLLBACK TO many")
+            self.connection.execute("ROLLBACK TO many")
             raise _taken(error) from error
         finally:
-            if self._connection.in_transaction:
-                self._connection.execute("RELEASE many")
+            if self.connection.in_transaction:
+                self.connection.execute("RELEASE many")
 
     def serialise(self, name: str) -> None:
         """Nothing to do: only one transaction writes at a time."""

@@ -141,12 +141,8 @@ class SqliteStore(Store):
             self._migrate()
             writer = connect(str(self._path), writing=True)
             readers = [connect(str(self._path), writing=False) for _ in range(READERS)]
-            self._quick = QuickReader(connect(str(self._path), writing=False), self._statements)
-            self._quick_writes = QuickWriter(
-                connect(str(self._path), writing=True),
-                self._statements,
-                tidy=self._writes.put,
-            )
+            self._quick = QuickReader(self._path, self._statements)
+            self._quick_writes = QuickWriter(self._path, self._statements, tidy=self._writes.put)
         except sqlite3.Error as error:
             self._give_up()
             raise explained(error) from error

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
+import sqlite3
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from retaia_adapters.sql import quick_reads
+from retaia_adapters.sql import quick_connection, quick_reads
+from retaia_adapters.sql.dialects import SQLITE
+from retaia_adapters.sql.quick_connection import QuickConnection
 from retaia_adapters.sql.store import open_store
+from retaia_adapters.sql.transaction import Statements
+from retaia_core.domain.query import AssetQuery
 from retaia_core.ports.store import Store, Transaction
 from retaia_core.testing.samples import asset
 
@@ -42,6 +49,34 @@ async def test_a_long_read_goes_to_a_reading_thread(
     """What a moment is not enough for is begun anew elsewhere, and answers the same."""
     monkeypatch.setattr(quick_reads, "MOMENT_S", 0)
     assert await store.read(reader) == "store-reader"
+
+
+async def test_a_statement_that_was_interrupted_is_not_prepared_ever_anew(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python spoils a statement that is interrupted while its rows are fetched; that must not last."""
+    ticks = itertools.count(0.0)
+    monkeypatch.setattr(quick_connection, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
+    statements = Statements.build(SQLITE)
+    quick = QuickConnection(tmp_path / "store.db", statements, writing=False, steps=1)
+
+    def read(seconds: float) -> None:
+        quick.begin("BEGIN", seconds)
+        try:
+            assert len(quick.transaction.find_assets(AssetQuery()).items) == 50
+        finally:
+            quick.roll_back()
+
+    with pytest.raises(sqlite3.OperationalError, match="interrupted"):
+        read(500)
+    prepared: list[object] = []
+    quick.session.connection.set_authorizer(lambda *what: prepared.append(what) or 0)
+    read(1_000_000)
+    assert prepared
+    prepared.clear()
+    read(1_000_000)
+    assert not prepared
+    quick.close()
 
 
 async def test_a_read_of_another_event_loop_does_not_wait(store: Store) -> None:

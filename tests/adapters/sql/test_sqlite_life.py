@@ -49,7 +49,7 @@ def _event(name: str) -> Event:
 def _pragma(tx: Transaction, text: str) -> Any:
     """Ask the connection of a transaction."""
     session: Any = vars(tx)["_session"]
-    return session._connection.execute(f"PRAGMA {text}").fetchone()[0]
+    return session.connection.execute(f"PRAGMA {text}").fetchone()[0]
 
 
 async def test_only_its_user_can_read_the_database(store: Store, tmp_path: Path) -> None:
