@@ -131,15 +131,18 @@ class Processing:
 
     def _reachable(self, jobs: Sequence[Offer], tx: Transaction) -> tuple[OfferedJob, ...]:
         wanted = {AssetId(job.subject.id) for job in jobs if job.subject.kind == "asset"}
-        sources = tx.sources(wanted)
         offline = {s.storage_id for s in tx.storages() if s.health is Health.OFFLINE}
-        return tuple(
-            OfferedJob(job, source)
-            for job in jobs
-            if (source := sources.get(AssetId(job.subject.id))) is not None
-            and source.storage_id not in offline
+        reachable: dict[str, Source] = {
+            uuid: source
+            for uuid, source in tx.sources(wanted).items()
+            if source.storage_id not in offline
             and Flag.MISSING not in source.flags
             and source.state is not State.MOVE_QUEUED
+        }
+        return tuple(
+            OfferedJob(job, reachable[job.subject.id])
+            for job in jobs
+            if job.subject.id in reachable
         )
 
     async def claim(
