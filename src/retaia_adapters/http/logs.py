@@ -24,4 +24,7 @@ def tell(level: int, event: str, *, error: BaseException | None = None, **data: 
     if not log.isEnabledFor(level):
         return
     own = {"event": event, **data}
-    log.log(level, "%s %s", event, _Said(data), exc_info=error, extra={"retaia": own})
+    cause = None if error is None else (type(error), error, error.__traceback__)
+    said = (event, _Said(data))
+    # `log.log` would search the stack for a line of code, which ours do not name.
+    log.handle(log.makeRecord(log.name, level, "", 0, "%s %s", said, cause, extra={"retaia": own}))

@@ -357,7 +357,7 @@ def sources_of(rows: Iterable[Row]) -> dict[AssetId, Source]:
     for uuid, storage_id, folder, name, state, flags, document in rows:
         mates = _mates.decode(document).sidecars if document else ()
         sidecars = tuple(mate.path for mate in mates)
-        path = _path(folder, name)
+        path = path_of(folder, name)
         found[uuid] = Source(uuid, storage_id, path, _STATES[state], _flags(flags), sidecars)
     return found
 
