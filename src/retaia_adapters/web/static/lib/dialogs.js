@@ -26,17 +26,17 @@ export async function showRead(head, read) {
 
 /**
  * Ask before something happens; whatever is no yes is a no.
- * @typedef {{yes: string, act?: string, able?: boolean, word?: string}} Question
+ * @typedef {{yes: string, act?: string, able?: boolean, typed?: string}} Question
  *   `yes`: what the button says, empty where there is nothing to say yes to; `act`: its class; `able`: whether it can
- *   be pressed; `word`: what is to be typed before
+ *   be pressed; `typed`: what is to be typed before
  * @param {Head & Question} question
  * @param {...(Child | Child[])} parts what is to be known before
  * @returns {Promise<boolean>}
  */
-export function confirmed({ yes, act = "", able = true, word = "", ...head }, ...parts) {
-  const button = h("button", { value: "yes", class: `main ${act}`, disabled: !able || Boolean(word) }, yes);
-  const typed = h("input", { id: "confirm-word", autocomplete: "off", spellcheck: false, input: () => (button.disabled = typed.value.trim() !== word) });
-  const answers = [word && [h("label", { htmlFor: "confirm-word" }, t("confirm_word", { word })), typed], button].flat();
+export function confirmed({ yes, act = "", able = true, typed = "", ...head }, ...parts) {
+  const button = h("button", { value: "yes", class: `main ${act}`, disabled: !able || Boolean(typed) }, yes);
+  const input = h("input", { id: "confirm-word", autocomplete: "off", spellcheck: false, input: () => (button.disabled = input.value.trim() !== typed) });
+  const answers = [typed && [h("label", { htmlFor: "confirm-word" }, t("confirm_word", { word: typed })), input], button].flat();
   const dialog = open(head, parts, [...(yes ? answers : []), h("button", { value: "no", class: "quiet" }, t(yes ? "cancel" : "close"))]);
   dialog.classList.add("confirm");
   return new Promise((done) => dialog.addEventListener("close", () => done(dialog.returnValue === "yes")));

@@ -45,7 +45,7 @@ export function purgeConfirmed({ title, eligible, files, size, warnings }, ...pr
   const row = (/** @type {File} */ file) =>
     h("tr", null, h("td", null, say("role", file.role)), h("td", null, pathOf(file.path)), h("td", { class: "number" }, bytes(file.size_bytes)));
   return confirmed(
-    { title, kind: "wide", yes: eligible ? t("purge_yes", { n: files.length }) : "", act: "reject", word: "PURGE" },
+    { title, kind: "wide", yes: eligible ? t("purge_yes", { n: files.length }) : "", act: "reject", typed: "PURGE" },
     ...problems,
     warnings.map((warning) => h("p", { class: "soft", lang: "en" }, plain(warning))),
     h("p", null, t("purge_text", { size: bytes(size) })),
