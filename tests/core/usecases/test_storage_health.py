@@ -150,7 +150,7 @@ class TestLooks:
         disk.hangs = threading.Event()
         hung = Storages(
             store=house.store, clock=house.clock, ids=house.ids, catalog=house.catalog,
-            driver=MemoryDriver(disk), looking=Looking(answer_within=0.2),
+            driver=MemoryDriver(disk), looking=Looking(answer_within=2),
         )  # fmt: skip
         other = House(originals=Disk("other"), store=house.store, clock=house.clock, ids=house.ids)
         await other.storages.adopt(PERSON, "/other", Layout(), "other")
