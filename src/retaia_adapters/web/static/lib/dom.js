@@ -80,9 +80,18 @@ export function named(text, props) {
   return h("bdi", props ?? null, ...parts, text.slice(at));
 }
 
-/** Do something once the screen shows what is in the page by now. @param {() => void} act */
+/** A function that has something done once the screen shows what is in the page by then; once, however often it is called before. @param {() => void} act */
 export function afterPicture(act) {
-  return requestAnimationFrame(() => setTimeout(act));
+  let due = false;
+  const done = () => {
+    due = false;
+    act();
+  };
+  return () => {
+    // One frame is made of what is there now; the next one begins when that is drawn.
+    if (!due) requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done)));
+    due = true;
+  };
 }
 
 /** Whether a key press belongs to a field that is typed into. @param {Event} event */

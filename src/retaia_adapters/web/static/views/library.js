@@ -2,7 +2,7 @@
 
 import { get } from "../lib/api.js";
 import { decisions } from "../lib/decisions.js";
-import { fill, h, named, plain } from "../lib/dom.js";
+import { afterPicture, fill, h, named, plain } from "../lib/dom.js";
 import { news } from "../lib/events.js";
 import { Feed, Turns } from "../lib/feed.js";
 import { address, filters, groupOf, GROUPS, queryOf, SORTS } from "../lib/filters.js";
@@ -48,6 +48,8 @@ class Library extends HTMLElement {
   #counting = 0;
   #refreshing = 0;
   #known = "";
+  /** The rows come before the words on one of them. */
+  #tellSoon = afterPicture(() => this.#tellCurrent());
 
   connectedCallback() {
     this.dataset.follows = "";
@@ -57,7 +59,7 @@ class Library extends HTMLElement {
     fill(this, this.#side, h("div", { class: "work" }, h("h1", { class: "aloud" }, t("nav_library")), this.#filters(), this.#bar, this.#empty, this.#shelf, this.#line));
     this.addEventListener("address", () => this.#show());
     this.#shelf.addEventListener("open", () => this.#open());
-    this.#shelf.addEventListener("current", () => this.#tellCurrent());
+    this.#shelf.addEventListener("current", this.#tellSoon);
     this.#shelf.addEventListener("chosen", () => this.#tellChosen());
     this.#on(decisions, "decided", (event) => this.#decided(/** @type {CustomEvent} */ (event).detail));
     this.#on(news, "asset", (event) => void this.#changed(/** @type {CustomEvent} */ (event).detail.id));

@@ -42,6 +42,8 @@ class Review extends HTMLElement {
   #prepared = new Map();
   /** @type {Prepared | null} */
   #shown = null;
+  /** Whose name stands above. @type {Prepared | null} */
+  #headed = null;
   #stage = h("section", { class: "stage", "aria-label": t("stage") });
   #flags = h("div");
   #facts = h("div");
@@ -58,7 +60,9 @@ class Review extends HTMLElement {
   /** When the last decisions of this sitting were made. @type {number[]} */
   #times = [];
   #alone = false;
-  #frame = 0;
+  /** Looking must not wait for words, nor for what comes next. */
+  #tellSoon = afterPicture(() => this.isConnected && this.#tell());
+  #prepareSoon = afterPicture(() => this.isConnected && this.#prepareAround());
 
   connectedCallback() {
     this.dataset.follows = "";
@@ -104,7 +108,10 @@ class Review extends HTMLElement {
     if (wanted) await this.#seek(feed, wanted);
     else await feed.reach(0);
     if (feed !== this.#feed) return;
-    if (feed.error) return this.#failed(feed.error);
+    if (feed.error) {
+      this.#shown = null;
+      return this.#failed(feed.error);
+    }
     this.#alone = Boolean(wanted) && feed.placeOf(wanted ?? "") === undefined;
     if (this.#alone && wanted) return this.#showOne(wanted);
     if (!feed.count) return this.#nothing();
@@ -188,15 +195,14 @@ class Review extends HTMLElement {
     if (!asset) return;
     this.#place = place;
     await this.#showOne(asset.uuid);
-    afterPicture(() => this.isConnected && this.#prepareAround());
+    this.#prepareSoon();
   }
 
   /** @param {string} uuid */
   async #showOne(uuid) {
-    const path = `/review/${uuid}${address(this.#given)}`;
-    if (location.pathname + location.search !== path) go(path, { replace: location.pathname.startsWith("/review"), quiet: true });
     const prepared = this.#prepare(uuid);
     this.#shown = prepared;
+    this.#tellSoon();
     if (!prepared.detail) {
       this.#clear();
       await prepared.ready;
@@ -210,7 +216,7 @@ class Review extends HTMLElement {
   #clear() {
     this.#stage.setAttribute("aria-busy", "true");
     fill(this.#stage, h("p", { class: "blank soft" }, t("loading")));
-    fill(this.#title, t("nav_review"));
+    this.#head(t("nav_review"));
     fill(this.#verdicts);
     this.#noFacts();
     this.#dropKeys();
@@ -224,10 +230,7 @@ class Review extends HTMLElement {
     if (!detail || !view) return this.#failed(prepared.error);
     fill(this.#stage, view);
     this.#dropKeys = shortcuts(detail.summary.media_type === "PHOTO" ? "keys_photo" : "keys_player", view.keys());
-    fill(this.#title, named(detail.summary.name ?? detail.summary.uuid));
-    document.title = `${plain(detail.summary.name ?? "")} – Retaia`;
     this.#tellSoon();
-    announce(`${plain(detail.summary.name ?? "")}, ${say("state", this.#stateOf(prepared))}`);
   }
 
   /** @param {Prepared} prepared */
@@ -236,21 +239,36 @@ class Review extends HTMLElement {
     return waits ? stateAfter(waits) : (prepared.detail?.summary.state ?? "");
   }
 
-  /** Once after the next picture of the screen, however much changed: looking must not wait for words. */
-  #tellSoon() {
-    this.#frame ||= afterPicture(() => {
-      this.#frame = 0;
-      if (this.isConnected) this.#tell();
-    });
-  }
-
   #tell() {
     this.#tellProgress();
     this.#tellStrip();
     const shown = this.#shown;
-    if (!shown?.detail) return;
+    if (!shown) return;
+    this.#tellAddress(shown);
+    if (!shown.detail) return;
+    this.#tellName(shown, shown.detail);
     this.#tellVerdicts(shown);
     this.#tellFacts(shown, shown.detail);
+  }
+
+  /** Where a page that is loaded again begins. @param {Prepared} shown */
+  #tellAddress({ uuid }) {
+    const path = `/review/${uuid}${address(this.#given)}`;
+    if (location.pathname.startsWith("/review") && location.pathname + location.search !== path) go(path, { replace: true, quiet: true });
+  }
+
+  /** Once each time that it is looked at. @param {Prepared} shown @param {Schemas["AssetDetail"]} detail */
+  #tellName(shown, { summary: { name, uuid } }) {
+    if (this.#headed === shown) return;
+    this.#head(named(name ?? uuid), shown);
+    document.title = `${plain(name ?? "")} – Retaia`;
+    announce(`${plain(name ?? "")}, ${say("state", this.#stateOf(shown))}`);
+  }
+
+  /** @param {string | Node} text @param {Prepared | null} of */
+  #head(text, of = null) {
+    this.#headed = of;
+    fill(this.#title, text);
   }
 
   /** Only where they changed, so that what is being typed there stays. @param {Prepared} shown @param {Schemas["AssetDetail"]} detail */
@@ -361,7 +379,7 @@ class Review extends HTMLElement {
 
   /** @param {unknown} error */
   #failed(error) {
-    fill(this.#title, t("error_title"));
+    this.#head(t("error_title"));
     fill(this.#stage, blank(t("error_title"), explain(error), h("button", { click: () => (this.#prepared.clear(), void this.#begin()) }, t("try_again"))));
     this.#noFacts();
     fill(this.#verdicts);
@@ -376,7 +394,7 @@ class Review extends HTMLElement {
 
   #nothing() {
     this.#shown = null;
-    fill(this.#title, t("nav_review"));
+    this.#head(t("nav_review"));
     fill(this.#stage, blank(t("empty_decided"), t("empty_decided_help"), h("a", { class: "button", href: "/apply" }, t("nav_apply")), h("a", { class: "button", href: "/" }, t("show_all"))));
     this.#noFacts();
     fill(this.#verdicts);
