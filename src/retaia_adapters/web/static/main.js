@@ -234,12 +234,13 @@ async function begin() {
   theme();
   const given = new URLSearchParams(location.hash.slice(1));
   const link = given.get("link");
-  if (location.hash) history.replaceState(null, "", location.pathname + location.search);
   const code = given.get("code");
-  if (code) (await import("./views/device.js")).handCode(code);
-  join();
   let said = "";
-  if (link) await followLink(link).catch((error) => (said = whyNot(error)));
+  const followed = link && followLink(link).catch((error) => (said = whyNot(error)));
+  if (location.hash) history.replaceState(null, "", location.pathname + location.search);
+  join();
+  if (code) (await import("./views/device.js")).handCode(code);
+  await followed;
   if (!isSignedIn()) await restore();
   if (!isSignedIn()) await ask(said);
   else if (said) queueMicrotask(() => note(said));
