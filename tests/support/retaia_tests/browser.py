@@ -37,6 +37,17 @@ _KEYS = {
 }  # fmt: skip
 
 
+_LEFT = (
+    "Inspected target navigated or closed",
+    "Execution context was destroyed.",
+    "Cannot find default execution context",
+)
+
+
+class PageLeft(Exception):
+    """The page went to another address while a script ran in it."""
+
+
 @define
 class Browser:
     """One page of a browser, over the DevTools protocol: JSON, each message ended by a NUL."""
@@ -58,6 +69,8 @@ class Browser:
             answer = self._next()
             self._heed(answer)
             if answer.get("id") == mine:
+                if answer.get("error", {}).get("message") in _LEFT:
+                    raise PageLeft(answer)
                 assert "error" not in answer, answer
                 return answer["result"]
 
@@ -108,11 +121,17 @@ class Browser:
         return found["result"].get("value")
 
     def wait(self, script: str) -> None:
-        """Wait until an expression is true."""
+        """Wait until an expression is true, on the page that follows where this one is being left."""
         until = time.monotonic() + PATIENCE_S
-        while not self.run(f"Boolean({script})"):
+        while not self._holds(script):
             assert time.monotonic() < until, f"never true: {script}; {self.complaints}"
             time.sleep(0.05)
+
+    def _holds(self, script: str) -> bool:
+        try:
+            return bool(self.run(f"Boolean({script})"))
+        except PageLeft:
+            return False
 
     def type(self, text: str) -> None:
         """Type where the focus is."""
