@@ -24,9 +24,16 @@ Capability = NewType("Capability", str)
 """``domain.function@major``: what an agent does, never how."""
 
 JobId = NewType("JobId", str)
+"""A job's UUID, as the server made it."""
+
 BatchId = NewType("BatchId", str)
+"""A batch's UUID, as the server made it."""
+
 AgentId = NewType("AgentId", str)
+"""A registered agent's UUID, the same when it registers again."""
+
 ProfileName = NewType("ProfileName", str)
+"""A processing profile of the catalog, such as ``video_standard``."""
 
 _STORAGE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _CAPABILITY = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+@[1-9][0-9]*")
