@@ -293,7 +293,7 @@ class Story:
         offered = await self._try(lambda p: p.processing.offered(agent, limit=5))
         if not offered:
             return
-        uuid = self.choices.one_of(offered).asset.uuid
+        uuid = self.choices.one_of(offered).source.uuid
         bundle = await self._try(lambda p: p.processing.claim_bundle(agent, uuid))
         for job in bundle.jobs if bundle else ():
             assert bundle is not None
