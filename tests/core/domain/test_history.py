@@ -40,7 +40,7 @@ from retaia_core.testing.clock import START
 from retaia_core.testing.samples import event, journal_entry
 
 SOURCES = Path(retaia_core.__file__).parents[1]
-RECORDERS = {"record": 2, "save_step": 3}
+RECORDERS = {"record": 2, "save_step": 3, "step": 2}
 """What writes an event, and which of its arguments is the name."""
 
 _MOVES = ("move", "undo")
@@ -51,7 +51,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     ),
     "sidecar.{said}": tuple(f"sidecar.{said}" for said in News),
     "decision.{action.lower()}": ("decision.keep", "decision.reject", "decision.clear"),
-    "{move.operation}.{outcome.lower()}": tuple(
+    "{result.move.operation}.{result.outcome.lower()}": tuple(
         f"{operation}.{outcome.lower()}"
         for operation, outcome in product(_MOVES, Outcome)
         if outcome is not Outcome.PENDING
