@@ -234,6 +234,13 @@ def test_two_people(described: Machine, small: Path, page: Browser) -> None:
             all_sent(page)
             assert tags(bob, uuid) == ["theirs", "mine"]
             page.press("Escape")
+            # Whatever comes and goes, Enter takes away what the focus is on.
+            edit(add_tags=["also"])
+            showing(page, ".chips", "also")
+            page.run("document.querySelector('.chips [data-act=mine]').focus()")
+            edit(remove_tags=["theirs"])
+            page.wait("!document.querySelector('.chips').innerText.includes('theirs')")
+            assert page.run("document.activeElement.dataset.act") == "mine"
             page.press("n")
             page.type("mine")
             edit(notes="theirs", notes_seen="")

@@ -168,13 +168,17 @@ class AnnotationsPanel extends HTMLElement {
     const of = JSON.stringify(tags);
     if (this.#chips.dataset["of"] === of) return;
     this.#chips.dataset["of"] = of;
-    // Where a button that has the focus goes, the next one gets it.
-    const at = [...this.#chips.querySelectorAll("button")].indexOf(/** @type {HTMLButtonElement} */ (document.activeElement));
+    // The focus stays on the button of its tag; where that goes, the next one gets it.
+    const held = /** @type {HTMLButtonElement} */ (document.activeElement);
+    const at = [...this.#chips.querySelectorAll("button")].indexOf(held);
     const chip = (/** @type {Schemas["AnnotatedTag"]} */ one) =>
       h("li", { title: origin(one), class: one.source ? "from-model" : null }, named(one.tag),
-        h("button", { class: "quiet small", "aria-label": t("tag_remove", { tag: plain(one.tag) }), click: () => this.#remove(one.tag) }, "×")); // prettier-ignore
+        h("button", { class: "quiet small", "data-act": one.tag, "aria-label": t("tag_remove", { tag: plain(one.tag) }), click: () => this.#remove(one.tag) }, "×")); // prettier-ignore
     fill(this.#chips, tags.length ? tags.map(chip) : h("li", { class: "none" }, t("tags_none")));
-    if (at >= 0) ([...this.#chips.querySelectorAll("button")][Math.min(at, tags.length - 1)] ?? this.#input.input).focus();
+    if (at < 0) return;
+    const buttons = [...this.#chips.querySelectorAll("button")];
+    const same = buttons.find((button) => button.dataset["act"] === held.dataset["act"]);
+    (same ?? buttons[Math.min(at, tags.length - 1)] ?? this.#input.input).focus();
   }
 
   /** @param {Schemas["Annotations"]} doc */
@@ -185,13 +189,14 @@ class AnnotationsPanel extends HTMLElement {
     this.#suggested.dataset["of"] = of;
     const open = suggestions.filter(({ status }) => status === "PENDING");
     const refused = suggestions.filter(({ status }) => status === "REFUSED");
-    const held = document.activeElement?.closest?.(".suggested li");
-    const at = held ? [...this.#suggested.querySelectorAll("li")].indexOf(/** @type {HTMLLIElement} */ (held)) : -1;
+    // The focus stays on its button; where that goes, it goes to what is next.
+    const held = /** @type {HTMLElement | null | undefined} */ (document.activeElement?.closest?.(".suggested li button"));
+    const at = held ? [...this.#suggested.querySelectorAll("li")].findIndex((item) => item.contains(held)) : -1;
     const opened = this.#suggested.querySelector("details")?.open ?? false;
     this.#suggested.hidden = !on;
     if (!on) return fill(this.#suggested);
     const act = (/** @type {Schemas["Suggestion"]} */ one, /** @type {Schemas["SuggestionStatus"]} */ status, /** @type {string} */ sign, /** @type {import("../lib/words.js").Word} */ word) =>
-      h("button", { class: "quiet small", "aria-label": t(word, { tag: plain(one.tag) }), title: t(word, { tag: plain(one.tag) }), click: () => this.#settle(one.tag, status) }, sign);
+      h("button", { class: "quiet small", "data-act": `${status} ${one.tag}`, "aria-label": t(word, { tag: plain(one.tag) }), title: t(word, { tag: plain(one.tag) }), click: () => this.#settle(one.tag, status) }, sign);
     fill(
       this.#suggested,
       h("h3", null, t("suggestions")),
@@ -202,8 +207,10 @@ class AnnotationsPanel extends HTMLElement {
       refused.length > 0 && h("details", { open: opened }, h("summary", null, t("suggestions_refused", { n: refused.length })),
         h("ul", { class: "chips" }, refused.map((one) => h("li", { title: origin(one) }, named(one.tag), act(one, "PENDING", "↶", "suggestion_back"))))),
     ); // prettier-ignore
+    if (at < 0) return;
+    const same = [...this.#suggested.querySelectorAll("button")].find((button) => button.dataset["act"] === held?.dataset["act"]);
     const next = [...this.#suggested.querySelectorAll("li")][at] ?? [...this.#suggested.querySelectorAll("li")].at(-1);
-    if (at >= 0) (next?.querySelector("button") ?? this.#input.input).focus();
+    (same ?? next?.querySelector("button") ?? this.#input.input).focus();
   }
 
   /** What is being written stays. @param {Schemas["Annotations"]} doc */
