@@ -127,12 +127,12 @@ def settings(at: Stage, page: Browser) -> None:
     assert str(at.machine.home) not in text(page, "main")
 
 
-def test_what_a_sidecar_belongs_to(machine: Machine, tmp_path: Path, page: Browser) -> None:
+def test_what_a_sidecar_belongs_to(either_machine: Machine, tmp_path: Path, page: Browser) -> None:
     """Chosen among the assets beside it, kept over scans, and taken back."""
     inbox = tmp_path / "storage" / "INBOX"
     photos(inbox, ("a.jpg", "a.png"))
     (inbox / "a.xmp").write_text("<x/>")
-    with stage(machine, tmp_path / "storage") as at:
+    with stage(either_machine, tmp_path / "storage") as at:
         at.enter(page, path="/activity")
         press_on(page, "a", "Say what they belong to")
         showing(page, ".unmatched", "several files have its name")
@@ -153,10 +153,11 @@ def test_what_a_sidecar_belongs_to(machine: Machine, tmp_path: Path, page: Brows
         assert page.complaints == []
 
 
-def test_administration(machine: Machine, tmp_path: Path, page: Browser) -> None:
+def test_administration(either_machine: Machine, tmp_path: Path, page: Browser) -> None:
     """Add, vouch, disable, enable, send a message; let in, rotate, revoke; switch; read settings."""
     photos(tmp_path / "storage" / "INBOX", ("a.jpg",))
-    machine = evolve(machine, variables={"RETAIA_AGENT_WORKSPACE": str(tmp_path / "work")})
+    own = {"RETAIA_AGENT_WORKSPACE": str(tmp_path / "work")}
+    machine = evolve(either_machine, variables={**either_machine.variables, **own})
     with stage(machine, tmp_path / "storage") as at:
         at.enter(page)
         for part in (people, clients, features, settings):
@@ -164,10 +165,10 @@ def test_administration(machine: Machine, tmp_path: Path, page: Browser) -> None
         assert page.complaints == []
 
 
-def test_who_is_no_administrator(machine: Machine, tmp_path: Path, page: Browser) -> None:
+def test_who_is_no_administrator(either_machine: Machine, tmp_path: Path, page: Browser) -> None:
     """Has no such entry in the menu, is told why at the address, and switches for themselves."""
     photos(tmp_path / "storage" / "INBOX", ("a.jpg",))
-    with stage(machine, tmp_path / "storage") as at:
+    with stage(either_machine, tmp_path / "storage") as at:
         at.add_person(EMAIL, PASSWORD)
         page.open(f"{at.url}/admin/people")
         type_into(page, email=EMAIL, password=PASSWORD)

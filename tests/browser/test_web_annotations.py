@@ -17,6 +17,7 @@ from typing import Any
 
 import httpx
 import pytest
+from attrs import evolve
 from retaia_tests.barriers import looked_over
 from retaia_tests.browser import Browser, browser
 from retaia_tests.machine import Machine
@@ -43,9 +44,9 @@ SAID = {
 
 
 @pytest.fixture
-def described(machine: Machine) -> Machine:
+def described(either_machine: Machine) -> Machine:
     """A machine whose settings declare fields, and ask for transcripts and suggestions."""
-    return Machine(home=machine.home, variables=SETTINGS)
+    return evolve(either_machine, variables={**either_machine.variables, **SETTINGS})
 
 
 @pytest.fixture
@@ -334,7 +335,11 @@ def test_a_transcript_leads_the_player(described: Machine, spoken: Path, page: B
         assert page.complaints == []
 
 
-@pytest.mark.parametrize("language", ["en-GB", "fr-FR"])
+@pytest.mark.parametrize(
+    ("language", "either_machine"),
+    [("en-GB", "sqlite"), ("fr-FR", "postgresql")],
+    indirect=["either_machine"],
+)
 def test_no_barrier(
     described: Machine, spoken: Path, tmp_path: Path, axe: str, language: str
 ) -> None:

@@ -24,12 +24,12 @@ def marked(page: Browser, name: str, *marks: str) -> None:
     )
 
 
-def test_marks_in_grid_and_list(machine: Machine, tmp_path: Path, page: Browser) -> None:
+def test_marks_in_grid_and_list(either_machine: Machine, tmp_path: Path, page: Browser) -> None:
     """Sidecars, what is missing and a storage that is away are seen at once, and go when they are over."""
     storage = tmp_path / "storage"
     photos(storage / "INBOX", ("a.jpg", "b.jpg", "c.jpg"))
     (storage / "INBOX" / "a.xmp").write_text("<x/>")
-    with stage(machine, storage) as at:
+    with stage(either_machine, storage) as at:
         at.enter(page)
         marked(page, "a.jpg", "+1")
         marked(page, "c.jpg")

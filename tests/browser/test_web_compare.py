@@ -41,10 +41,10 @@ def decided(at: Stage, page: Browser) -> str:
     return "".join(letters[state] for _, state in sorted(at.states().items()))
 
 
-def test_photos_side_by_side(machine: Machine, tmp_path: Path, page: Browser) -> None:
+def test_photos_side_by_side(either_machine: Machine, tmp_path: Path, page: Browser) -> None:
     """Chosen in the library, looked at together, decided one by one and at once, and taken back."""
     photos(tmp_path / "storage" / "INBOX", SHOTS)
-    with stage(machine, tmp_path / "storage") as at:
+    with stage(either_machine, tmp_path / "storage") as at:
         at.enter(page, path="/?sort=name")
         page.wait("document.querySelectorAll('.cell img').length === 5")
         page.press("c")
@@ -102,10 +102,12 @@ def test_photos_side_by_side(machine: Machine, tmp_path: Path, page: Browser) ->
         showing(page, ".shown-name", "a.jpg")
 
 
-def test_from_the_queue_on_a_narrow_screen(machine: Machine, tmp_path: Path, page: Browser) -> None:
+def test_from_the_queue_on_a_narrow_screen(
+    either_machine: Machine, tmp_path: Path, page: Browser
+) -> None:
     """The shown one and the next three; stacked, so that each is as wide as the screen."""
     photos(tmp_path / "storage" / "INBOX", SHOTS)
-    with stage(machine, tmp_path / "storage") as at:
+    with stage(either_machine, tmp_path / "storage") as at:
         at.enter(page, path="/review?in=decide&sort=name")
         showing(page, ".shown-name", "a.jpg")
         page.wait("document.querySelector('.verdict')")
@@ -129,10 +131,10 @@ def test_from_the_queue_on_a_narrow_screen(machine: Machine, tmp_path: Path, pag
         page.wait("location.search.includes('in=decide')")
 
 
-def test_one_that_is_not_there(machine: Machine, tmp_path: Path, page: Browser) -> None:
+def test_one_that_is_not_there(either_machine: Machine, tmp_path: Path, page: Browser) -> None:
     """The others are compared all the same; too many or too few are explained."""
     photos(tmp_path / "storage" / "INBOX", SHOTS)
-    with stage(machine, tmp_path / "storage") as at:
+    with stage(either_machine, tmp_path / "storage") as at:
         at.enter(page)
         page.wait("document.querySelectorAll('.cell img').length === 5")
         uuid = page.run("document.querySelector('.cell').dataset.uuid")
@@ -147,13 +149,15 @@ def test_one_that_is_not_there(machine: Machine, tmp_path: Path, page: Browser) 
         showing(page, ".blank", "Two to four")
 
 
-def test_videos_side_by_side(machine: Machine, media: Path, tmp_path: Path, page: Browser) -> None:
+def test_videos_side_by_side(
+    either_machine: Machine, media: Path, tmp_path: Path, page: Browser
+) -> None:
     """They play, stop, step and seek together; one of them is heard."""
     inbox = tmp_path / "storage" / "INBOX"
     inbox.mkdir(parents=True)
     for name in ("a.mp4", "b.mp4"):
         shutil.copy(media / "sample-h264.mp4", inbox / name)
-    with stage(machine, tmp_path / "storage") as at:
+    with stage(either_machine, tmp_path / "storage") as at:
         at.enter(page, path="/review?in=all&sort=name")
         page.wait("document.querySelector('.verdict')")
         page.press("c")

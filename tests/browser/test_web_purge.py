@@ -50,13 +50,13 @@ def test_a_rejected_photo_is_purged_after_a_typed_word(
 
 
 def test_several_are_purged_after_one_typed_word(
-    machine: Machine, tmp_path: Path, page: Browser
+    either_machine: Machine, tmp_path: Path, page: Browser
 ) -> None:
     """Each by itself: one that is not as it was shown any more stays, and says why."""
     storage = tmp_path / "storage"
     names = ("a.jpg", "b.jpg", "c.jpg", "d.jpg")
     photos(storage / "INBOX", names)
-    with stage(machine, storage) as at:
+    with stage(either_machine, storage) as at:
         rejected = [f"INBOX/{name}" for name in names[:3]]
         assert at.machine.run("decide", "reject", *rejected).code == 0
         assert at.machine.run("batch", "apply", "--yes").code == 0

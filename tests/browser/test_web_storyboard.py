@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 from retaia_tests.browser import Browser
 from retaia_tests.machine import Machine
 from retaia_tests.web_stage import showing, stage
@@ -34,7 +35,7 @@ def asked(page: Browser) -> set[str]:
 
 
 def test_going_through_a_storyboard(
-    machine: Machine, media: Path, tmp_path: Path, page: Browser
+    either_machine: Machine, media: Path, tmp_path: Path, page: Browser
 ) -> None:
     """Nothing is asked for before; by pointer and by keys; in review a picture leads to its place."""
     chosen = {"RETAIA_PROCESSING_PROFILES": "video_storyboard"}
@@ -42,7 +43,8 @@ def test_going_through_a_storyboard(
     inbox.mkdir(parents=True)
     shutil.copy(media / "sample-h264.mp4", inbox / "a.mp4")
     shutil.copy(media / "denali.webp", inbox / "b.webp")
-    with stage(Machine(home=machine.home, variables=chosen), tmp_path / "storage") as at:
+    machine = evolve(either_machine, variables={**either_machine.variables, **chosen})
+    with stage(machine, tmp_path / "storage") as at:
         at.enter(page, path="/?sort=name")
         page.wait("document.querySelectorAll('.cell img').length === 2")
         assert asked(page) == set()

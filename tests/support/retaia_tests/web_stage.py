@@ -77,9 +77,10 @@ class Stage:
         return str(answer.document["url"])
 
     def enter(self, page: Browser, *, path: str = "/") -> None:
-        """Sign in by the link, and go to a view."""
+        """Sign in by the link, until the session outlives the page, and go to a view."""
         page.open(self.link())
         page.wait("document.querySelector('main#main')?.childElementCount")
+        page.wait("navigator.serviceWorker.controller")
         if path != "/":
             walk(page, path)
 
