@@ -407,9 +407,7 @@ def scrolling(page: Browser, given: argparse.Namespace) -> Iterator[tuple[str, R
     """By the wheel, and far."""
     for how, move in (("by the wheel", wheel), ("dragged far", drag)):
         found = scrolled(page, lambda move=move: move(page, given.seconds))  # type: ignore[misc]
-        p95 = round(
-            found.times.p95, 1
-        )  # the browser's clock tells tenths; a double says a little more
+        p95 = round(found.times.p95, 1)  # what the browser's clock tells; a double says more
         ratio = {"ratio": p95 / FRAME_MS, "limit": 1}
         yield f"scrolling {how}, p95 of a frame beside two at 60/s", {**ratio, **found.row()}
 

@@ -264,9 +264,11 @@ def waived(asset: Asset, actor: Actor, now: datetime) -> Asset:
 
 def relocated(asset: Asset, path: RelPath, *, cause: str, now: datetime) -> Asset:
     """Give the asset another path and remember the one it had; its UUID stays."""
-    record = PathRecord(path=asset.path, until=now, cause=cause)
-    history = (*asset.path_history, record)
-    return evolve(asset, path=path, path_history=history, updated_at=now)
+    return evolve(asset, path=path, path_history=_left(asset, cause, now), updated_at=now)
+
+
+def _left(asset: Asset, cause: str, now: datetime) -> tuple[PathRecord, ...]:
+    return (*asset.path_history, PathRecord(path=asset.path, until=now, cause=cause))
 
 
 def group_relocated(
@@ -283,20 +285,10 @@ def group_relocated(
     Raises:
         Purged, ForbiddenActor, StateConflict: as `lifecycle.transition` says.
     """
-    state = transition(asset.standing, action, actor.kind)
-    path, history = targets[asset.path], asset.path_history
-    if path != asset.path:
-        history = (*history, PathRecord(path=asset.path, until=now, cause=cause))
+    moved, path = advanced(asset, action, actor, now), targets[asset.path]
+    history = asset.path_history if path == asset.path else _left(asset, cause, now)
     sidecars = tuple(evolve(s, path=targets.get(s.path, s.path)) for s in asset.sidecars)
-    return evolve(
-        asset,
-        state=state,
-        state_since=now,
-        path=path,
-        path_history=history,
-        sidecars=sidecars,
-        updated_at=now,
-    )
+    return evolve(moved, path=path, path_history=history, sidecars=sidecars)
 
 
 def is_tag(text: str) -> bool:

@@ -89,9 +89,12 @@ function lack(title) {
   return h("section", null, h("h1", { class: "aloud" }, t(title)), blank(t("error_title"), t("view_missing"), h("button", { click: show }, t("try_again"))));
 }
 
+/** Bring a view that is not shown yet: where that fails, `show` asks again, and tells. @param {View} view */
+const ahead = ([, , , , bring]) => bring().catch(() => undefined);
+
 /** Have every view here before the person, or a server that goes away, asks for it. */
 async function bringAll() {
-  for (const [, , , , bring] of VIEWS) await bring().catch(() => undefined); // `show` asks again, and tells.
+  for (const view of VIEWS) await ahead(view);
 }
 
 function theme() {
@@ -194,7 +197,7 @@ const EVERYWHERE = /** @type {import("./lib/keys.js").Shortcut[]} */ ([
 async function start() {
   const view = viewHere();
   if (view === LIBRARY) askEarly(queryOf(filters()));
-  await Promise.all([readPerson(), view[4]().catch(() => undefined)]); // `show` asks again, and tells.
+  await Promise.all([readPerson(), ahead(view)]);
   frame();
   listenToAddresses();
   router.addEventListener("go", show);

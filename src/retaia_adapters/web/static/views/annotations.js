@@ -168,17 +168,22 @@ class AnnotationsPanel extends HTMLElement {
     const of = JSON.stringify(tags);
     if (this.#chips.dataset["of"] === of) return;
     this.#chips.dataset["of"] = of;
-    // The focus stays on the button of its tag; where that goes, the next one gets it.
-    const held = /** @type {HTMLButtonElement} */ (document.activeElement);
-    const at = [...this.#chips.querySelectorAll("button")].indexOf(held);
     const chip = (/** @type {Schemas["AnnotatedTag"]} */ one) =>
       h("li", { title: origin(one), class: one.source ? "from-model" : null }, named(one.tag),
         h("button", { class: "quiet small", "data-act": one.tag, "aria-label": t("tag_remove", { tag: plain(one.tag) }), click: () => this.#remove(one.tag) }, "×")); // prettier-ignore
-    fill(this.#chips, tags.length ? tags.map(chip) : h("li", { class: "none" }, t("tags_none")));
-    if (at < 0) return;
-    const buttons = [...this.#chips.querySelectorAll("button")];
-    const same = buttons.find((button) => button.dataset["act"] === held.dataset["act"]);
-    (same ?? buttons[Math.min(at, tags.length - 1)] ?? this.#input.input).focus();
+    this.#redraw(this.#chips, tags.length ? tags.map(chip) : [h("li", { class: "none" }, t("tags_none"))]);
+  }
+
+  /** The focus stays on its very button; where that goes, the first of what is next gets it. @param {HTMLElement} list @param {import("../lib/dom.js").Child[]} children */
+  #redraw(list, children) {
+    const held = document.activeElement;
+    const items = () => [...list.querySelectorAll("li")];
+    const at = items().findIndex((item) => item.contains(held));
+    fill(list, children);
+    if (at < 0 || !(held instanceof HTMLElement)) return;
+    const same = [...list.querySelectorAll("button")].find((button) => button.dataset["act"] === held.dataset["act"]);
+    const next = items()[at] ?? items().at(-1);
+    (same ?? next?.querySelector("button") ?? this.#input.input).focus();
   }
 
   /** @param {Schemas["Annotations"]} doc */
@@ -189,16 +194,12 @@ class AnnotationsPanel extends HTMLElement {
     this.#suggested.dataset["of"] = of;
     const open = suggestions.filter(({ status }) => status === "PENDING");
     const refused = suggestions.filter(({ status }) => status === "REFUSED");
-    // The focus stays on its button; where that goes, it goes to what is next.
-    const held = /** @type {HTMLElement | null | undefined} */ (document.activeElement?.closest?.(".suggested li button"));
-    const at = held ? [...this.#suggested.querySelectorAll("li")].findIndex((item) => item.contains(held)) : -1;
     const opened = this.#suggested.querySelector("details")?.open ?? false;
     this.#suggested.hidden = !on;
     if (!on) return fill(this.#suggested);
     const act = (/** @type {Schemas["Suggestion"]} */ one, /** @type {Schemas["SuggestionStatus"]} */ status, /** @type {string} */ sign, /** @type {import("../lib/words.js").Word} */ word) =>
       h("button", { class: "quiet small", "data-act": `${status} ${one.tag}`, "aria-label": t(word, { tag: plain(one.tag) }), title: t(word, { tag: plain(one.tag) }), click: () => this.#settle(one.tag, status) }, sign);
-    fill(
-      this.#suggested,
+    this.#redraw(this.#suggested, [
       h("h3", null, t("suggestions")),
       suggestions.length
         ? h("ul", { class: "chips" }, open.map((one) => h("li", { class: "suggestion", title: origin({ source: one.source }) }, named(one.tag), act(one, "ACCEPTED", "✓", "suggestion_accept"), act(one, "REFUSED", "×", "suggestion_refuse"))))
@@ -206,11 +207,7 @@ class AnnotationsPanel extends HTMLElement {
       suggestions.length > 0 && !open.length && h("p", { class: "soft" }, t("suggestions_done")),
       refused.length > 0 && h("details", { open: opened }, h("summary", null, t("suggestions_refused", { n: refused.length })),
         h("ul", { class: "chips" }, refused.map((one) => h("li", { title: origin(one) }, named(one.tag), act(one, "PENDING", "↶", "suggestion_back"))))),
-    ); // prettier-ignore
-    if (at < 0) return;
-    const same = [...this.#suggested.querySelectorAll("button")].find((button) => button.dataset["act"] === held?.dataset["act"]);
-    const next = [...this.#suggested.querySelectorAll("li")][at] ?? [...this.#suggested.querySelectorAll("li")].at(-1);
-    (same ?? next?.querySelector("button") ?? this.#input.input).focus();
+    ]); // prettier-ignore
   }
 
   /** What is being written stays. @param {Schemas["Annotations"]} doc */

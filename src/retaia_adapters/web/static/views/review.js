@@ -32,7 +32,6 @@ const STRIP = 7;
 const PACE_OF = 12;
 const LONGEST_LOOK_MS = 180_000;
 
-
 class Review extends HTMLElement {
   #feed = new Feed({});
   #turns = new Turns();
