@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
+import msgspec
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
@@ -21,6 +22,7 @@ _DELETE = "\x7f"
 """The one control character that JSON lets through as it is."""
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
+_quick = msgspec.json.Encoder().encode
 
 
 class _StandardError(logging.StreamHandler[TextIO]):
@@ -59,7 +61,11 @@ def _tidy(logger: WrappedLogger, method: str, line: EventDict) -> EventDict:
 
 def as_json(logger: WrappedLogger, method: str, line: EventDict) -> str:
     """One object on one line, in ASCII: nothing in it can end the line or move a cursor."""
-    return _encode(line).replace(_DELETE, "\\u007f")
+    try:
+        text = _quick(line).decode("ascii")
+    except (ValueError, OverflowError):  # other characters, lone surrogates, numbers beyond 64 bits
+        text = _encode(line)
+    return text.replace(_DELETE, "\\u007f")
 
 
 def as_text(logger: WrappedLogger, method: str, line: EventDict) -> str:

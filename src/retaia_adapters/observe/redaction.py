@@ -20,10 +20,12 @@ _PLAIN = (bool, int, type(None))
 _SECRET = r"passw(?:or)?d|passphrase|secret|token|authori[sz]ation|credential|cookie"
 _CODE = r"recovery_?codes?|api[_-]?key|private[_-]?key|(?:device|user)_?code"
 _SECRET_KEY = re.compile(rf"{_SECRET}|{_CODE}|(?:^|_)t?otp(?:_|$)", re.IGNORECASE)
-_MARKS = rf"{_SECRET}|{_CODE}|otp|bearer|basic|eyj|[@]"
-"""What every rule needs to find something: most texts are told harmless by one look."""
-_MARKED = re.compile(_MARKS, re.IGNORECASE)
-_MARKED_IN_LOWER_CASE = re.compile(_MARKS)
+_MARKS = (
+    *("passw", "passphrase", "secret", "token", "authori", "credential", "cookie"),
+    *("recovery", "api", "private", "device", "user", "otp", "bearer", "basic", "eyj", "@"),
+)
+"""What every rule needs one of to find something: most texts are told harmless by a quick look."""
+_MARKED = re.compile("|".join(_MARKS), re.IGNORECASE)
 _WORD_BREAK = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+")
 _VALUE = r"\"[^\"]*\"?|'[^']*'?|[^\s\"',;&]+"
 _RULES = (
@@ -60,9 +62,14 @@ def is_secret_key(key: str) -> bool:
 
 def _is_suspicious(text: str) -> bool:
     """Whether a rule may find something."""
-    # The expression that need not care for case is four times as fast; every line of the log is searched.
-    found = _MARKED_IN_LOWER_CASE.search(text.lower()) if text.isascii() else _MARKED.search(text)
-    return found is not None
+    # Every line of the log is searched, and this takes half the time of an expression.
+    if not text.isascii():
+        return _MARKED.search(text) is not None
+    lower = text.lower()
+    for mark in _MARKS:  # noqa: SIM110 - `any` takes twice as long
+        if mark in lower:
+            return True
+    return False
 
 
 def redact_text(text: str) -> str:

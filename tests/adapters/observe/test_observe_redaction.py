@@ -11,8 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from retaia_adapters.observe import redaction
 from retaia_adapters.observe.logs import formatter
-from retaia_adapters.observe.redaction import MAX_DEPTH, MAX_TEXT, REDACTED, is_secret_key, redact
+from retaia_adapters.observe.redaction import (
+    MAX_DEPTH,
+    MAX_TEXT,
+    REDACTED,
+    is_secret_key,
+    redact,
+    redact_text,
+)
 
 SECRET_KEYS = (
     "password",
@@ -46,6 +54,15 @@ HIDDEN_TEXT = st.one_of(
     st.just(f"postgresql://ana:{SECRET}@db/retaia"),
     st.just(f"{SECRET}@example.org"),
 )
+NEARLY = st.lists(
+    st.text(max_size=4)
+    | st.sampled_from([*SECRET_KEYS, "passphrase", "credential", "authorisation", "private key"])
+    | st.sampled_from(["PASSWD", "oTp", "Bearer ", "BASIC\t", "eyJa.b.c", "a@b.org", "://ana:x@db"])
+    | st.sampled_from(["=", ": ", '"', "pa\u017f\u017fword", "to\u212aen", SECRET]),
+    max_size=6,
+).map("".join)
+"""Texts in which a rule finds something, or nearly."""
+
 HIDDEN = st.one_of(
     st.sampled_from(SECRET_KEYS).map(lambda key: {key: SECRET}),
     st.sampled_from(SECRET_KEYS).map(lambda key: {key: {"deep": [SECRET]}}),
@@ -81,6 +98,14 @@ class TestSecrets:
     def test_nor_in_the_message(self, hidden: str) -> None:
         """A secret in the text of a message is taken out as well."""
         assert SECRET not in line_of({}, text=hidden)
+
+    @given(NEARLY)
+    def test_the_quick_look_misses_nothing(self, text: str) -> None:
+        """What is told harmless by a quick look is what no rule would have changed."""
+        whole = text
+        for pattern, instead in redaction._RULES:
+            whole = pattern.sub(instead, whole)
+        assert redact_text(text) == redaction._EMAIL.sub(r"\1***@\2", whole)
 
     def test_nor_in_a_traceback(self) -> None:
         """An exception's own words are treated like any text."""
