@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 from math import inf
 from pathlib import Path
@@ -11,28 +12,35 @@ from .sqlite_claims import SqliteTransaction
 from .sqlite_session import SqliteSession, connect
 from .transaction import Statements
 
+STEPS = 500
+"""The clock is looked at after so many steps of SQLite's machine; a row of a list takes about 20."""
+
 
 class QuickConnection:
     """Waits for no other writer, and interrupts the statement that runs when the moment is over.
+
+    Reads and writes share it: what a write leaves in its cache need not be read again. ``lock`` is held
+    by whoever uses it, in the one event loop or in another.
 
     Until 3.11, Python never uses a statement again that was interrupted while its rows were fetched: it
     prepares the text anew each time, which costs more than most queries do. So the connection is opened
     anew after an interruption.
     """
 
-    def __init__(self, path: Path, statements: Statements, *, writing: bool, steps: int) -> None:
+    def __init__(self, path: Path, statements: Statements) -> None:
+        self.lock = threading.Lock()
         self._path = path
-        self._steps = steps
         self._until = inf
         self._interrupted = False
-        self.session = SqliteSession(self._open(writing=writing), writing=writing)
-        self.transaction = SqliteTransaction(self.session, statements)
+        self._connection = self._open()
+        self._sessions = tuple(SqliteSession(self._connection, writing=w) for w in (False, True))
+        self._transactions = tuple(SqliteTransaction(s, statements) for s in self._sessions)
 
-    def _open(self, *, writing: bool) -> sqlite3.Connection:
-        connection = connect(str(self._path), writing=writing)
+    def _open(self) -> sqlite3.Connection:
+        connection = connect(str(self._path), writing=True)
         connection.execute("PRAGMA busy_timeout=0")
         connection.execute("PRAGMA wal_autocheckpoint=0")
-        connection.set_progress_handler(self._is_over, self._steps)
+        connection.set_progress_handler(self._is_over, STEPS)
         return connection
 
     def _is_over(self) -> bool:
@@ -40,33 +48,42 @@ class QuickConnection:
             self._interrupted = True
         return self._interrupted
 
-    def begin(self, statement: str, seconds: float) -> None:
+    def begin(self, seconds: float, *, writing: bool) -> SqliteTransaction:
         """Begin a transaction, whose statements have this time from now."""
         self._until = time.monotonic() + seconds
-        self.session.connection.execute(statement)
+        self._connection.execute("BEGIN IMMEDIATE" if writing else "BEGIN")
+        return self._transactions[writing]
+
+    @property
+    def changes(self) -> int:
+        """How many rows were changed on it so far."""
+        return self._connection.total_changes
 
     def commit(self) -> None:
         """Commit, however long it takes: a commit that is interrupted at its very end is one."""
         self._until = inf
-        self.session.connection.execute("COMMIT")
+        self._connection.execute("COMMIT")
 
     def roll_back(self) -> None:
         """Take back what is open, and be ready for the next."""
         self._until = inf
         interrupted, self._interrupted = self._interrupted, False
-        if self.session.connection.in_transaction:
-            self.session.connection.execute("ROLLBACK")
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
         if interrupted:
             self._renew()
 
     def _renew(self) -> None:
         try:
-            fresh = self._open(writing=self.session.writing)
+            fresh = self._open()
         except sqlite3.Error:
             return  # the old one goes on, only slower
-        self.close()
-        self.session.connection = fresh
+        self._connection.close()
+        self._connection = fresh
+        for session in self._sessions:
+            session.connection = fresh
 
     def close(self) -> None:
-        """Close the connection."""
-        self.session.connection.close()
+        """Close the connection, once nobody uses it."""
+        with self.lock:
+            self._connection.close()

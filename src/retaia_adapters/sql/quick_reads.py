@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import threading
 import time
-from pathlib import Path
 from typing import TypeVar
 
 from retaia_core.ports.store import Work
 
 from .quick_connection import QuickConnection
 from .sqlite_session import explained
-from .transaction import Statements
 
 T = TypeVar("T")
 
@@ -27,9 +24,6 @@ MOMENT_S = 0.003
 STRETCH_S = 0.005
 """So long may reads follow each other before others get the event loop."""
 
-STEPS = 200
-"""The clock is looked at after so many steps of SQLite's machine; a row of a list takes about 20."""
-
 _TO_A_THREAD = (sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
@@ -38,11 +32,10 @@ class TooLong(Exception):
 
 
 class QuickReader:
-    """Runs reading functions on a connection of its own, each for a moment at most."""
+    """Runs reading functions, each for a moment at most."""
 
-    def __init__(self, path: Path, statements: Statements) -> None:
-        self._connection = QuickConnection(path, statements, writing=False, steps=STEPS)
-        self._lock = threading.Lock()
+    def __init__(self, connection: QuickConnection) -> None:
+        self._connection = connection
         self._pause_at = 0.0
 
     async def pause(self) -> None:
@@ -58,20 +51,18 @@ class QuickReader:
             TooLong: it has to be run by another thread.
             StoreError, RetaiaError: as the port says.
         """
-        if not self._lock.acquire(blocking=False):
+        if not self._connection.lock.acquire(blocking=False):
             raise TooLong  # a second event loop uses the store
+        before = self._connection.changes
         try:
-            self._connection.begin("BEGIN", MOMENT_S)
-            return work(self._connection.transaction)
+            answer = work(self._connection.begin(MOMENT_S, writing=False))
+            if self._connection.changes != before:
+                raise TooLong  # it wrote: a reading thread, which cannot, says what that means
+            return answer
         except sqlite3.Error as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF in _TO_A_THREAD:
                 raise TooLong from error
             raise explained(error) from error
         finally:
             self._connection.roll_back()
-            self._lock.release()
-
-    def close(self) -> None:
-        """Close the connection."""
-        with self._lock:
-            self._connection.close()
+            self._connection.lock.release()

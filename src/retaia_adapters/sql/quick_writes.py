@@ -9,11 +9,9 @@ it anew. Checkpoints, which do wait for the disk, are its as well.
 from __future__ import annotations
 
 import sqlite3
-import threading
 import time
 from asyncio import AbstractEventLoop, Task, current_task, get_running_loop, sleep
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from attrs import define
@@ -22,16 +20,12 @@ from retaia_core.errors import RetaiaError
 from retaia_core.ports.store import SharedWork
 
 from .quick_connection import QuickConnection
-from .transaction import Statements
 
 MOMENT_S = 0.005
 """So long may a group take here."""
 
 TURN_S = 0.001
 """So long may one task write here before the loop turns."""
-
-STEPS = 1000
-"""The clock is looked at after so many steps of SQLite's machine."""
 
 GROUP = 32
 """Of more callers at once the writing thread takes care."""
@@ -63,24 +57,17 @@ class _Caller:
 
 
 class QuickWriter:
-    """Runs shared functions on a connection of its own, each for a moment at most.
+    """Runs shared functions, each for a moment at most.
 
     ``tidy`` asks the writing thread for a `checkpoint`.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        statements: Statements,
-        *,
-        tidy: Callable[[Chore], None],
-    ) -> None:
-        self._connection = QuickConnection(path, statements, writing=True, steps=STEPS)
+    def __init__(self, connection: QuickConnection, *, tidy: Callable[[Chore], None]) -> None:
+        self._connection = connection
         self._tidy = tidy
         self._last: Task[Any] | None = None
         self._turn_until = 0.0
         self._waiting: dict[_Key, list[_Caller]] = {}
-        self._lock = threading.Lock()  # for a second event loop
         self._commits = 0
         self._closed = False
 
@@ -127,16 +114,17 @@ class QuickWriter:
     def _run(self, work: SharedWork[Any, Any], callers: list[_Caller]) -> None:
         for caller in callers:
             caller.ran = True
-        if len(callers) <= GROUP and not self._closed and self._lock.acquire(blocking=False):
+        lock = self._connection.lock
+        if len(callers) <= GROUP and not self._closed and lock.acquire(blocking=False):
             try:
                 self._attempt(work, callers)
             finally:
-                self._lock.release()
+                lock.release()
 
     def _attempt(self, work: SharedWork[Any, Any], callers: list[_Caller]) -> None:
         try:
-            self._connection.begin("BEGIN IMMEDIATE", MOMENT_S)
-            outcomes = work(self._connection.transaction, [caller.item for caller in callers])
+            tx = self._connection.begin(MOMENT_S, writing=True)
+            outcomes = work(tx, [caller.item for caller in callers])
             answered = [*zip(callers, outcomes, strict=True)]
             self._connection.commit()
         except Exception:  # noqa: BLE001 - the writing thread meets it again, and tells the caller
@@ -150,11 +138,10 @@ class QuickWriter:
 
     def checkpoint(self, connection: sqlite3.Connection) -> None:
         """Move what was written to its place in the file, while nobody writes here."""
-        with self._lock:
+        with self._connection.lock:
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def close(self) -> None:
-        """Close the connection; who waits still is left to the writing thread."""
-        with self._lock:
+        """Write nothing more; who waits still is left to the writing thread."""
+        with self._connection.lock:
             self._closed = True
-            self._connection.close()

@@ -25,6 +25,7 @@ from retaia_core.ports.store import SharedWork, Store, Transaction, Work
 from . import lockfile, migrate, sqlite_file
 from .calls import Call, Run, call_of, deliver, share_out, together
 from .dialects import SQLITE
+from .quick_connection import QuickConnection
 from .quick_reads import QuickReader, TooLong
 from .quick_writes import Chore, LeftOver, QuickWriter
 from .sqlite_claims import SqliteTransaction
@@ -53,7 +54,8 @@ class SqliteStore(Store):
         self._writes: SimpleQueue[Call | Chore | None] = SimpleQueue()
         self._reads: SimpleQueue[Call | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
-        self._quick: QuickReader | None = None
+        self._quick: QuickConnection | None = None
+        self._quick_reads: QuickReader | None = None
         self._quick_writes: QuickWriter | None = None
         self._lock: lockfile.ServerLock | None = None
 
@@ -96,10 +98,10 @@ class SqliteStore(Store):
         Raises:
             StoreError: the function tried to write.
         """
-        if self._quick is not None:
-            await self._quick.pause()
+        if self._quick_reads is not None:
+            await self._quick_reads.pause()
             with contextlib.suppress(TooLong):
-                return self._quick.run(work)
+                return self._quick_reads.run(work)
         answer: T = await self._ask(self._reads, Call(work, durable=False))
         return answer
 
@@ -114,6 +116,7 @@ class SqliteStore(Store):
     async def close(self) -> None:
         """Finish what waits, then close the file."""
         threads, self._threads = self._threads, []
+        self._quick_reads = None
         if self._quick_writes is not None:
             self._quick_writes.close()
             self._quick_writes = None
@@ -141,8 +144,9 @@ class SqliteStore(Store):
             self._migrate()
             writer = connect(str(self._path), writing=True)
             readers = [connect(str(self._path), writing=False) for _ in range(READERS)]
-            self._quick = QuickReader(self._path, self._statements)
-            self._quick_writes = QuickWriter(self._path, self._statements, tidy=self._writes.put)
+            self._quick = QuickConnection(self._path, self._statements)
+            self._quick_reads = QuickReader(self._quick)
+            self._quick_writes = QuickWriter(self._quick, tidy=self._writes.put)
         except sqlite3.Error as error:
             self._give_up()
             raise explained(error) from error

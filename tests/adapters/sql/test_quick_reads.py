@@ -24,7 +24,7 @@ from retaia_core.testing.samples import asset
 @pytest.fixture
 async def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Store]:
     """A store of a hundred assets that looks at its clock all the time."""
-    monkeypatch.setattr(quick_reads, "STEPS", 1)
+    monkeypatch.setattr(quick_connection, "STEPS", 1)
     store = open_store(f"sqlite:///{tmp_path / 'store.db'}")
     await store.prepare()
     await store.transact(lambda tx: tx.add_assets(asset(n) for n in range(100)))
@@ -58,19 +58,19 @@ async def test_a_statement_that_was_interrupted_is_not_prepared_ever_anew(
     ticks = itertools.count(0.0)
     monkeypatch.setattr(quick_connection, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
     statements = Statements.build(SQLITE)
-    quick = QuickConnection(tmp_path / "store.db", statements, writing=False, steps=1)
+    quick = QuickConnection(tmp_path / "store.db", statements)
 
     def read(seconds: float) -> None:
-        quick.begin("BEGIN", seconds)
         try:
-            assert len(quick.transaction.find_assets(AssetQuery()).items) == 50
+            tx = quick.begin(seconds, writing=False)
+            assert len(tx.find_assets(AssetQuery()).items) == 50
         finally:
             quick.roll_back()
 
     with pytest.raises(sqlite3.OperationalError, match="interrupted"):
         read(500)
     prepared: list[object] = []
-    quick.session.connection.set_authorizer(lambda *what: prepared.append(what) or 0)
+    quick._connection.set_authorizer(lambda *what: prepared.append(what) or 0)
     read(1_000_000)
     assert prepared
     prepared.clear()
@@ -81,7 +81,7 @@ async def test_a_statement_that_was_interrupted_is_not_prepared_ever_anew(
 
 async def test_a_read_of_another_event_loop_does_not_wait(store: Store) -> None:
     """While one thread reads here, another one's read is left to the reading threads."""
-    quick = getattr(store, "_quick", None)
+    quick = getattr(store, "_quick_reads", None)
     assert isinstance(quick, quick_reads.QuickReader)
     names: list[str] = []
     with pytest.raises(quick_reads.TooLong):
