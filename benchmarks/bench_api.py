@@ -11,6 +11,11 @@ records what was done; the bare one asks nobody who they are, and does the one n
 - it claims and submits a job by one UPDATE each, with the same durability, and reads the same body;
 - it reads the range of a file in one turn of a worker thread, as no endpoint may read a disk in its loop.
 
+A third contender, without a goal, tells what of that are duties that no implementation can leave out: the
+bare endpoint again, which looks up the token's session, writes a line of log and counts the request;
+claims and submits there write the lease, the asset, an event and the record of the key as well, by one
+statement each.
+
 The client is one thread that looks at no more of an answer than its status and length, over one kept
 connection or eight. Contenders take turns within a round; a ratio is that of their times for the same
 number of requests (of pairs, for claim + submit).
@@ -20,9 +25,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import base64
 import hashlib
 import itertools
 import json
+import logging
 import os
 import random
 import sqlite3
@@ -31,7 +38,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from functools import partial
@@ -42,10 +49,12 @@ import anyio
 import httpx
 import msgspec
 from attrs import asdict, define, evolve, field, frozen
+from prometheus_client import CollectorRegistry, Histogram
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 from uvicorn import Config, Server
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -94,6 +103,28 @@ FACTS = {
     "fps": 25.0,
 }
 
+DUTIES = {
+    "claim": (
+        """INSERT INTO locks VALUES ('asset', :asset, 'job_lease', 'bench', :token, 1, :now)
+        ON CONFLICT DO UPDATE SET holder = 'bench', token = :token, fencing = fencing + 1,
+        expires_at = :now""",
+        """UPDATE assets SET state = 'PROCESSING_REVIEW', state_since = :now, updated_at = :now,
+        revision = revision + 1 WHERE uuid = :asset""",
+    ),
+    "submit": (
+        "UPDATE locks SET token = '', expires_at = :now WHERE subject_id = :asset AND token = :token",
+        """UPDATE assets SET document = :body, updated_at = :now, revision = revision + 1
+        WHERE uuid = :asset""",
+        "INSERT INTO replays VALUES (:key, :digest, 200, :body, :now)",
+    ),
+}
+"""What a claim and a submit have to write besides the job, and the event of each."""
+
+EVENT = """INSERT INTO events (subject_kind, subject_id, name, actor, at, data)
+    VALUES ('asset', :asset, :name, 'agent:bench', :now, '{}')"""
+ASSET = "SELECT subject_id FROM jobs WHERE job_id = ?"
+SESSION = "SELECT document FROM sessions WHERE principal_id = ? AND client_id = ?"
+
 JOBS = """SELECT subject_id, job_id FROM jobs
     WHERE job_type = 'extract_facts' AND status = 'pending' ORDER BY job_id"""
 CLAIM = """UPDATE jobs SET status = 'claimed', offered_as = NULL, claimed_by = ?, lock_token = ?,
@@ -103,6 +134,7 @@ SUBMIT = """UPDATE jobs SET status = 'completed', claimed_by = NULL, lock_token 
     locked_until = NULL, updated_at = ? WHERE job_id = ? AND lock_token = ? RETURNING *"""
 
 Statements = list[tuple[str, tuple[object, ...]]]
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 # What there is
@@ -156,7 +188,7 @@ def lists(tx: Any) -> dict[str, Statements]:
 
 
 def bare_app(folder: Path) -> Starlette:
-    """The bare endpoints."""
+    """The bare endpoints, each below ``/dutiful`` once more with its duties."""
     path = str(folder / "retaia.db")
     reading, writing = connect(path, writing=False), connect(path, writing=True)
     statements: dict[str, Statements] = json.loads((folder / "statements.json").read_text())
@@ -195,15 +227,67 @@ def bare_app(folder: Path) -> Starlette:
     async def cpu(request: Request) -> Response:
         return answer(time.process_time())
 
-    return Starlette(
-        routes=[
-            Route("/cpu", cpu),
-            Route("/lists/{name}", rows),
-            Route("/jobs/{job_id}/claim", claim, methods=["POST"]),
-            Route("/jobs/{job_id}/submit", submit, methods=["POST"]),
-            Route("/proxy", part),
-        ]
-    )
+    def written(name: str, endpoint: Endpoint) -> Endpoint:
+        """A claim or a submit that writes the rest, too."""
+
+        async def both(request: Request) -> Response:
+            writing.execute("BEGIN IMMEDIATE")
+            response = await endpoint(request)
+            (asset,) = writing.execute(ASSET, (request.path_params["job_id"],)).fetchone()
+            body = bytes(response.body)
+            values = {
+                "asset": asset,
+                "token": str(body[15:47], "ascii"),
+                "now": time.time_ns() // 1000,
+                "body": body,
+                "key": request.headers.get("idempotency-key"),
+                "digest": hashlib.sha256(body).hexdigest(),
+                "name": name,
+            }
+            for statement in (*DUTIES[name], EVENT):
+                writing.execute(statement, values)
+            writing.execute("COMMIT")
+            return response
+
+        return both
+
+    bare = [
+        Route("/lists/{name}", rows),
+        Route("/jobs/{job_id}/claim", claim, methods=["POST"]),
+        Route("/jobs/{job_id}/submit", submit, methods=["POST"]),
+        Route("/proxy", part),
+    ]
+    dutiful = [
+        Route("/lists/{name}", watched(reading, rows)),
+        Route("/jobs/{job_id}/claim", watched(reading, written("claim", claim)), methods=["POST"]),
+        Route(
+            "/jobs/{job_id}/submit", watched(reading, written("submit", submit)), methods=["POST"]
+        ),
+        Route("/proxy", watched(reading, partial(run_in_threadpool, part))),
+    ]
+    return Starlette(routes=[Route("/cpu", cpu), *bare, Mount("/dutiful", routes=dutiful)])
+
+
+def watched(database: sqlite3.Connection, endpoint: Endpoint) -> Endpoint:
+    """An endpoint that knows who asks, writes a line of log, and counts."""
+    seconds = Histogram("seconds", "Of requests.", registry=CollectorRegistry())
+    known: dict[str, dict[str, str]] = {}
+
+    async def asked(request: Request) -> Response:
+        began, token = time.perf_counter(), request.headers["authorization"]
+        if token not in known:
+            known[token] = msgspec.json.decode(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
+        who = known[token]
+        (document,) = database.execute(SESSION, (who["sub"], who["client_id"])).fetchone()
+        assert msgspec.json.decode(document)["jti"] == who["jti"]
+        response = await endpoint(request)
+        took = time.perf_counter() - began
+        seconds.observe(took)
+        said = {"actor": who["sub"], "path": request.url.path, "seconds": took}
+        logging.getLogger("bench").info("%s", str(msgspec.json.encode(said), "utf-8"))
+        return response
+
+    return asked
 
 
 async def serve(folder: Path) -> None:
@@ -263,11 +347,12 @@ def pair(base: str, job_id: str, *headers: str) -> Operation:
 
 @frozen(kw_only=True)
 class Case:
-    """What ours and the bare server are asked, one operation at a time."""
+    """What the servers are asked, one operation at a time."""
 
     what: str
     ours: Callable[[], Operation]
     bare: Callable[[], Operation]
+    dutiful: Callable[[], Operation]
 
 
 @frozen(kw_only=True)
@@ -288,7 +373,7 @@ class Row:
 
 @define
 class Contender:
-    """One of both servers, and how long it took: all in all, of its processor, and for each operation."""
+    """One of the servers, and how long it took: all in all, of its processor, and for each operation."""
 
     client: Client
     make: Callable[[], Operation]
@@ -376,45 +461,58 @@ def cases(folder: Path, said_by_server: dict[str, str]) -> Iterator[Case]:
         what="GET /jobs",
         ours=lambda: once("GET", f"{API}/jobs", *agent),
         bare=lambda: once("GET", "/lists/jobs"),
+        dutiful=lambda: once("GET", "/dutiful/lists/jobs", *agent),
     )
     yield Case(
         what="GET /assets",
         ours=lambda: once("GET", f"{API}/assets", person),
         bare=lambda: once("GET", "/lists/assets"),
+        dutiful=lambda: once("GET", "/dutiful/lists/assets", person),
     )
     yield Case(
         what=f"{RANGE_BYTES // 1024} KiB of a proxy",
         ours=lambda: ranged(proxy, person),
         bare=lambda: ranged("/proxy"),
+        dutiful=lambda: ranged("/dutiful/proxy", person),
     )
     yield Case(
         what="claim + submit",
         ours=lambda: pair(API, next(jobs), *agent),
         bare=lambda: pair("", next(jobs)),
+        dutiful=lambda: pair("/dutiful", next(jobs), *agent),
     )
 
 
-def compare(case: Case, urls: dict[str, str], connections: int, options: Any) -> Row:
-    """Let both take turns."""
-    ours = Contender(Client.to(urls["ours"], connections), case.ours)
+def compare(case: Case, urls: dict[str, str], connections: int, options: Any) -> tuple[Row, Row]:
+    """Let all take turns: ours beside the bare one, and its duties alone beside it."""
     bare = Contender(Client.to(urls["bare"], connections), case.bare)
-    count = options.requests
+    ours = Contender(Client.to(urls["ours"], connections), case.ours)
+    dutiful = Contender(Client.to(urls["bare"], connections), case.dutiful)
+    everyone, count = (bare, ours, dutiful), options.requests
     with httpx.Client(base_url=urls["bare"]) as asked:
         cpu_now = lambda: float(asked.get("/cpu").text)  # noqa: E731
-        for one in (bare, ours):
+        for one in everyone:
             one.client.run(one.make() for _ in range(WARM_UP))
         for _ in range(options.rounds):
-            bare.take_turn(count, cpu_now)
-            ours.take_turn(count, cpu_now)
-    counted = f"{connections} connection{'s' * (connections > 1)}"
+            for one in everyone:
+                one.take_turn(count, cpu_now)
+    what = f"{case.what}, {connections} connection{'s' * (connections > 1)}"
+    return (
+        row_of(f"{what}, beside a bare endpoint", ours, bare, count, LIMIT),
+        row_of(f"{what}: a bare endpoint with the duties, beside it", dutiful, bare, count),
+    )
+
+
+def row_of(what: str, one: Contender, bare: Contender, count: int, limit: str = "") -> Row:
+    """A contender's figures beside those of the bare endpoint."""
     return Row(
-        what=f"{case.what}, {counted}, beside a bare endpoint",
-        ratio=ratio_of(ours.wall, bare.wall),
-        limit=LIMIT,
-        cpu_ratio=ratio_of(ours.cpu, bare.cpu),
-        per_second=count / statistics.median(ours.wall),
-        p50_ms=ours.percentile(50),
-        p99_ms=ours.percentile(99),
+        what=what,
+        ratio=ratio_of(one.wall, bare.wall),
+        limit=limit,
+        cpu_ratio=ratio_of(one.cpu, bare.cpu),
+        per_second=count / statistics.median(one.wall),
+        p50_ms=one.percentile(50),
+        p99_ms=one.percentile(99),
         bare_per_second=count / statistics.median(bare.wall),
         bare_p50_ms=bare.percentile(50),
         bare_p99_ms=bare.percentile(99),
@@ -431,15 +529,15 @@ def measure(folder: Path, options: Any, urls: dict[str, str]) -> Iterator[Row]:
     for case in cases(folder, urls):
         if options.only in case.what:
             for connections in CONNECTIONS:
-                row = compare(case, urls, connections, options)
-                print_row(row)
-                yield row
+                for row in compare(case, urls, connections, options):
+                    print_row(row)
+                    yield row
 
 
 def print_row(row: Row) -> None:
     """One line of the table, as soon as it is known."""
     figures = (row.p50_ms, row.bare_p50_ms, row.p99_ms, row.bare_p99_ms, row.cpu_ratio, row.ratio)
-    print(f"{row.what:<60}" + "".join(f"{figure:>9.2f}" for figure in figures), flush=True)
+    print(f"{row.what:<72}" + "".join(f"{figure:>9.2f}" for figure in figures), flush=True)
 
 
 def main() -> int:
@@ -455,7 +553,7 @@ def main() -> int:
     if options.serve:
         anyio.run(serve, options.serve)
         return 0
-    ready = 2 * len(CONNECTIONS) * (options.rounds * options.requests + WARM_UP) + 100
+    ready = 3 * len(CONNECTIONS) * (options.rounds * options.requests + WARM_UP) + 100
     with tempfile.TemporaryDirectory(prefix="retaia-bench-") as name, ExitStack() as stack:
         folder = Path(name)
         anyio.run(partial(fill, folder, assets=options.assets, ready=ready))
@@ -465,7 +563,7 @@ def main() -> int:
         stack.enter_context(server)
         stack.callback(server.kill)
         assert server.stdout is not None
-        print(f"{'':<60}{'p50 ms':>9}{'bare':>9}{'p99 ms':>9}{'bare':>9}{'cpu':>9}{'ratio':>9}")
+        print(f"{'':<72}{'p50 ms':>9}{'bare':>9}{'p99 ms':>9}{'bare':>9}{'cpu':>9}{'ratio':>9}")
         rows = list(measure(folder, options, json.loads(server.stdout.readline())))
     if options.json:
         options.json.write_text(json.dumps([asdict(row) for row in rows], indent=2))
