@@ -170,9 +170,13 @@ def test_a_session_that_is_over(either_machine: Machine, small: Path, page: Brow
         kept = page.run(tokens)
         assert "eyJ" not in kept
         assert "token" not in kept
-        # A reload goes on without asking; leaving asks again.
-        page.run("window.old = true; location.reload()")
-        page.wait("!window.old && document.querySelector('main#main')?.childElementCount")
+        # A reload goes on without asking, one past the service worker too; leaving asks again.
+        for past_worker in (False, True):
+            page.run("window.old = true")
+            page.send("Page.reload", ignoreCache=past_worker)
+            page.wait("!window.old && document.querySelector('main#main')?.childElementCount")
+        # Players are served again, though the page was loaded past their server.
+        page.wait("navigator.serviceWorker.controller")
         page.run("[...document.querySelectorAll('#menu button')].at(-1).click()")
         page.wait("document.querySelector('#email')")
         page.run("window.old = true; location.reload()")

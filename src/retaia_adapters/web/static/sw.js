@@ -15,8 +15,12 @@ worker.addEventListener("activate", (event) => event.waitUntil(worker.clients.cl
 worker.addEventListener("message", (event) => {
   const { data, ports } = event;
   if (data.what === "keep") tokens = data.tokens;
+  if (data.what === "claim") event.waitUntil(claim());
   if (data.what === "ask" && ports[0]) event.waitUntil(say(ports[0]));
 });
+
+/** Serve a page that the browser loaded past this worker; before it is active, it claims all pages anyway. */
+const claim = () => worker.clients.claim().catch(() => undefined);
 
 /** The tokens; where there are none, whether no other page can have them either. @param {MessagePort} line */
 async function say(line) {

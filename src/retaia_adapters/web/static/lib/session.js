@@ -18,6 +18,8 @@ let renewing = null;
 let waiting = [];
 /** The service worker has no tokens, and there is no other page that could have some. */
 let nobody = false;
+/** It keeps the tokens from its first moment on, and also for a page that the browser loaded past it. @type {ServiceWorker | null} */
+let worker = null;
 
 /** Told when the session begins (`in`), is over (`over`), or was left by the person (`out`). */
 export const changes = new EventTarget();
@@ -48,11 +50,12 @@ function keep(given, { tell = true } = {}) {
   tokens = given;
   if (!tell) return;
   channel.postMessage({ what: given ? "have" : "gone", tokens: given });
-  tellWorker();
+  worker?.postMessage({ what: "keep", tokens });
 }
 
+/** A page that has no tokens yet must not take them from the worker, which may have them. */
 function tellWorker() {
-  navigator.serviceWorker?.controller?.postMessage({ what: "keep", tokens });
+  if (tokens) worker?.postMessage({ what: "keep", tokens });
 }
 
 /** @param {Schemas["AuthLoginSuccess"]} answer @returns {Tokens} */
@@ -187,6 +190,7 @@ const newer = (given) => !tokens || given.until > tokens.until;
 /** Be a page among the person's pages. The service worker comes when it comes: only players wait for it. */
 export function join() {
   channel.addEventListener("message", heard);
+  worker = navigator.serviceWorker?.controller ?? null;
   started = startWorker();
   addEventListener("pagehide", tellWorker);
   document.addEventListener("visibilitychange", tellWorker);
@@ -195,11 +199,11 @@ export function join() {
 
 /** Take the session up again after the page was loaded; whether there is one. */
 export async function restore() {
-  const worker = navigator.serviceWorker?.controller;
-  if (worker) {
+  const asked = worker ?? workerOf(await navigator.serviceWorker?.getRegistration());
+  if (asked) {
     const line = new MessageChannel();
     line.port1.onmessage = heard;
-    worker.postMessage({ what: "ask" }, [line.port2]);
+    asked.postMessage({ what: "ask" }, [line.port2]);
   }
   channel.postMessage({ what: "ask" });
   const until = Date.now() + PATIENCE_MS;
@@ -212,16 +216,24 @@ async function startWorker() {
   const workers = navigator.serviceWorker;
   if (!workers) return;
   workers.addEventListener("message", heard);
-  workers.addEventListener("controllerchange", tellWorker);
+  workers.addEventListener("controllerchange", () => {
+    worker = workers.controller;
+    tellWorker();
+  });
   try {
-    await workers.register(/** @type {string} */ (trusted("/sw.js")));
+    worker = workerOf(await workers.register(/** @type {string} */ (trusted("/sw.js"))));
+    tellWorker();
     if (workers.controller) return;
+    worker?.postMessage({ what: "claim" });
     const taken = new Promise((go) => workers.addEventListener("controllerchange", go, { once: true }));
     await Promise.race([taken, pause(2000)]);
   } catch (error) {
     console.info("no service worker: players load whole files", error);
   }
 }
+
+/** @param {ServiceWorkerRegistration | undefined} found */
+const workerOf = (found) => found?.active ?? found?.waiting ?? found?.installing ?? null;
 
 /** @param {string} url */
 function trusted(url) {
