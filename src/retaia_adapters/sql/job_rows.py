@@ -10,12 +10,19 @@ import msgspec
 from retaia_core.domain.identifiers import Capability, JobId, Subject
 from retaia_core.domain.jobs import Failure, Job, JobProgress, JobStatus, Offer
 from retaia_core.domain.leases import Lock, LockKind
+from retaia_core.ports.store import Claim
 
 from .dialects import Row
 from .schema import jobs
 from .values import dump, load_object, maybe_micros, micros, time_of
 
-COLUMNS = tuple(column.name for column in jobs.c)
+OF_CLAIM = ("status", "claimed_by", "lock_token", "locked_until", "updated_at", "progress")
+"""What a claim sets to the same for all its jobs."""
+
+KEPT = tuple(c.name for c in jobs.c if c.name not in {*OF_CLAIM, "offered_as"})
+COLUMNS = (*KEPT, *OF_CLAIM)
+"""Those that a job is made of."""
+
 OFFER_COLUMNS = (
     *("priority", "created_at", "job_id", "job_type", "subject_kind", "subject_id", "capabilities"),
 )
@@ -35,7 +42,7 @@ class _Document(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 _document = msgspec.json.Decoder(_Document)
-_failure = msgspec.json.Decoder(Failure)
+_failure = msgspec.json.Decoder(Failure | None)
 _progress = msgspec.json.Decoder(JobProgress)
 _warnings = msgspec.json.Decoder(tuple[str, ...])
 _NOTHING = _Document()
@@ -55,6 +62,11 @@ def parse_lane(lane: str) -> tuple[str, frozenset[str]]:
     return job_type, frozenset(filter(None, capabilities.split(",")))
 
 
+def _unknown(job: Job) -> str:
+    """The reason of a failed job that has none: it is looked up by its not being empty."""
+    return "null" if job.status is JobStatus.FAILED else ""
+
+
 def changing_of(job: Job) -> dict[str, object]:
     """The values of `CHANGING`."""
     return {
@@ -67,7 +79,7 @@ def changing_of(job: Job) -> dict[str, object]:
         "locked_until": maybe_micros(job.locked_until),
         "fencing": job.fencing,
         "updated_at": micros(job.updated_at),
-        "failure": dump(job.failure),
+        "failure": dump(job.failure) or _unknown(job),
         "progress": dump(job.progress),
         "result": dump(job.result),
         "warnings": dump(job.warnings),
@@ -113,14 +125,14 @@ _time = lru_cache(256)(time_of)
 
 def job_of(row: Row) -> Job:
     """The job back from its row, whose columns are `COLUMNS`."""
-    (job_id, job_type, kind, identity, capabilities, _, status, required, review) = row[:9]
-    (priority, not_before, waiting, version, attempts, most, by, token, until) = row[9:18]
-    (fencing, created, updated, failure, progress, result, warnings, document) = row[18:26]
+    (job_id, job_type, kind, identity, capabilities, required, review, priority) = row[:8]
+    (not_before, waiting, version, attempts, most, fencing, created, failure) = row[8:16]
+    (result, warnings, document, status, by, token, until, updated, progress) = row[16:25]
     rest = _document.decode(document) if document else _NOTHING
     return Job(
         job_id=job_id,
         job_type=job_type,
-        subject=Subject(kind=kind, id=identity),
+        subject=_subject(kind, identity),
         capabilities=_capabilities(capabilities),
         created_at=_time(created),
         updated_at=_time(updated),
@@ -145,6 +157,12 @@ def job_of(row: Row) -> Job:
         result=load_object(result),
         warnings=_warnings.decode(warnings) if warnings else (),
     )
+
+
+def of_claim(claim: Claim) -> Row:
+    """The values of `OF_CLAIM`."""
+    until, now = micros(claim.until), micros(claim.now)
+    return JobStatus.CLAIMED.value, claim.agent_id, claim.token, until, now, ""
 
 
 def offer_order_of(row: Row) -> tuple[object, ...]:
