@@ -53,7 +53,13 @@ _j, _l = schema.jobs.c, schema.locks.c
 _whole = select(*(schema.jobs.c[name] for name in COLUMNS))
 _offer = select(*(schema.jobs.c[name] for name in OFFER_COLUMNS))
 _held = text("token <> ''")
-_unfinished = text("status <> 'completed'")
+_LEASED: Select[Any] = (
+    select(literal_column("held.job_id"))
+    .select_from(text("locks CROSS JOIN jobs held"))
+    .where(
+        _held, text("(held.subject_kind, held.subject_id) = (locks.subject_kind, locks.subject_id)")
+    )
+)
 
 
 @frozen(kw_only=True)
@@ -108,7 +114,7 @@ class JobStatements:
             lanes=dialect.compile(_lanes()),
             offered=dialect.compile(_offered()),
             after=dialect.compile(after),
-            after_of={s: dialect.compile(after.where(_of_status(s))) for s in JobStatus},
+            after_of={s: dialect.compile(after.where(_of_status(dialect, s))) for s in JobStatus},
             lock=dialect.compile(lock),
             lock_locked=dialect.compile(lock.with_for_update()),
             locks=dialect.compile(of_assets),
@@ -121,10 +127,16 @@ class JobStatements:
         )
 
 
-def _of_status(status: JobStatus) -> ColumnElement[bool]:
-    """The jobs of a status, in the words of the index of those that are unfinished."""
+def _of_status(dialect: Dialect, status: JobStatus) -> ColumnElement[bool]:
+    """The jobs of a status, in the words of their index, or by the leases that they are held under."""
     this = _j.status == literal_column(repr(status.value))
-    return this if status is JobStatus.COMPLETED else and_(_unfinished, this)
+    if status is JobStatus.PENDING:
+        return and_(this, text("(offered_as IS NOT NULL OR waiting)"))
+    if status is JobStatus.FAILED:
+        return and_(this, text("failure <> ''"))
+    if status is JobStatus.CLAIMED:
+        return and_(this, dialect.found_by(_j.job_id, _LEASED))
+    return this
 
 
 def _lanes() -> Any:

@@ -10,7 +10,7 @@ from retaia_core.errors import StoreError
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
-HEAD = "0005"
+HEAD = "0006"
 """The newest revision; a test holds it equal to the last migration script."""
 
 SCRIPTS = Path(__file__).parent / "migrations"

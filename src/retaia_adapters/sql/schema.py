@@ -195,19 +195,18 @@ jobs = Table(
     _text("result"),
     _text("warnings"),
     _text("document"),
+    postgresql_with={"fillfactor": 50},
 )
 """``offered_as`` names type and capabilities of a job while it is pending and not waiting, else NULL."""
 
-# Each claim and each submit writes anew to the indexes that it is in: there are no more than these.
+# Each claim writes anew to the indexes that it is in: there are no more than these. None looks at what
+# completing a job changes, so that PostgreSQL writes to no index then, where the page has room (below).
 Index("jobs_subject", jobs.c.subject_kind, jobs.c.subject_id)
-_unfinished = text("status <> 'completed'")
-Index(
-    "jobs_unfinished",
-    jobs.c.status,
-    jobs.c.job_id,
-    sqlite_where=_unfinished,
-    postgresql_where=_unfinished,
-)
+for _name, _which in (
+    ("jobs_pending", "offered_as IS NOT NULL OR waiting"),
+    ("jobs_troubled", "failure <> ''"),
+):
+    Index(_name, jobs.c.job_id, sqlite_where=text(_which), postgresql_where=text(_which))
 _offered = jobs.c.offered_as.is_not(None)
 Index(
     "jobs_offered",

@@ -17,10 +17,14 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
 from retaia_adapters.sql import migrate
+from retaia_adapters.sql.job_rows import row_of
 from retaia_adapters.sql.schema import metadata
 from retaia_adapters.sql.store import open_store
+from retaia_core.domain.jobs import JobStatus
 from retaia_core.errors import StoreError
-from retaia_core.testing.samples import NAS, account, storage
+from retaia_core.testing.samples import NAS, account, job, storage
+
+FAILED = job(status=JobStatus.FAILED)
 
 
 def _objects(path: Path) -> dict[str, str]:
@@ -56,9 +60,9 @@ async def test_postgres_migrations_make_what_the_metadata_says(postgres_url: str
     engine.dispose()
 
 
-def _write_first_schema(path: Path) -> None:
-    """Make a database as the first schema had it, with a storage in it."""
-    engine = create_engine(f"sqlite:///{path}")
+def _write_first_schema(url: str) -> None:
+    """Make a database as the first schema had it, with a storage in it and a failed job without a reason."""
+    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
     with engine.begin() as connection:
         config = Config()
         config.set_main_option("script_location", str(migrate.SCRIPTS))
@@ -68,18 +72,26 @@ def _write_first_schema(path: Path) -> None:
         connection.execute(
             metadata.tables["storages"].insert(), {"storage_id": NAS, "document": document}
         )
+        connection.execute(metadata.tables["jobs"].insert(), row_of(FAILED) | {"failure": ""})
     engine.dispose()
 
 
-async def test_a_store_of_the_first_schema_is_brought_on(tmp_path: Path) -> None:
-    """What it had is still there, and accounts can be kept beside it."""
-    _write_first_schema(tmp_path / "store.db")
-    store = open_store(f"sqlite:///{tmp_path}/store.db")
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+async def test_a_store_of_the_first_schema_is_brought_on(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """What it had is still there and found, and accounts can be kept beside it."""
+    sqlite = f"sqlite:///{tmp_path}/store.db"
+    url = sqlite if kind == "sqlite" else str(request.getfixturevalue("postgres_url"))
+    _write_first_schema(url)
+    store = open_store(url)
     await store.prepare()
     await store.transact(lambda tx: tx.save_account(account()))
     found = await store.read(lambda tx: (tx.storages(), tx.accounts()))
+    failed = await store.read(lambda tx: tx.find_jobs(statuses=(JobStatus.FAILED,)))
     await store.close()
     assert found == ([storage()], [account()])
+    assert list(failed) == [FAILED]
 
 
 def test_head_is_the_last_script() -> None:
