@@ -270,7 +270,10 @@ def analyse(*urls: str) -> None:
 
 
 async def bench_procrastinate(server: postgres.Server, options: argparse.Namespace) -> list[Row]:
-    """Fetch + finish of Procrastinate's own job manager, one worker, beside the port."""
+    """Fetch + finish of Procrastinate's own job manager, one worker, beside the port.
+
+    For one caller, the bare loop stands beside it as well: what the port could reach at most.
+    """
     import procrastinate
     from procrastinate import jobs as theirs
     from procrastinate.manager import JobManager
@@ -282,7 +285,7 @@ async def bench_procrastinate(server: postgres.Server, options: argparse.Namespa
             stack.enter_context(server.database()),
             stack.enter_context(server.database()),
         )
-        store = await fresh_store(our_url, 2 * count, 1)
+        store = await fresh_store(our_url, 3 * count, 1)
         # The same durability for both: a commit does not wait for the disk.
         connector = procrastinate.PsycopgConnector(
             conninfo=url, kwargs={"options": "-c synchronous_commit=off"}
@@ -299,6 +302,7 @@ async def bench_procrastinate(server: postgres.Server, options: argparse.Namespa
         analyse(url, our_url)
 
         rows = []
+        bare = []
         for callers in (1, 16):
             pairs = []
             for _ in range(options.rounds):
@@ -315,10 +319,15 @@ async def bench_procrastinate(server: postgres.Server, options: argparse.Namespa
                     port_pairs(store, share * callers, callers=callers, durable=False)
                 )
                 pairs.append((share * callers / mine, share * callers / other))
+                if callers == 1:
+                    loop = asyncio.to_thread(bare_postgres, our_url, share, durable=False)
+                    bare.append((share / await timed(loop), share / other))
             rows.append(
                 compared(f"PostgreSQL, {callers} callers: pairs/s beside Procrastinate's", pairs, 5)
             )
             print_row(rows[-1])
+        rows.append(compared("PostgreSQL, 1 caller: bare loop beside Procrastinate", bare))
+        print_row(rows[-1])
         await store.close()
         await connector.close_async()
         return rows
@@ -401,15 +410,15 @@ async def bench_pgqueuer(server: postgres.Server, options: argparse.Namespace) -
         return [row]
 
 
-def compared(what: str, pairs: Sequence[tuple[float, float]], least: float) -> Row:
-    """The row of rates of ours and theirs."""
+def compared(what: str, pairs: Sequence[tuple[float, float]], least: float = 0) -> Row:
+    """The row of rates of ours and theirs, which must be at least so many times as high."""
     ratio = statistics.median(mine / other for mine, other in pairs)
     return Row(
         what=what,
         rate=statistics.median(mine for mine, _ in pairs),
         other=statistics.median(other for _, other in pairs),
         ratio=ratio,
-        limit=f">= {least}",
+        limit=f">= {least}" if least else "",
         kept=ratio >= least,
     )
 
