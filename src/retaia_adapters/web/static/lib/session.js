@@ -199,7 +199,8 @@ export function join() {
 
 /** Take the session up again after the page was loaded; whether there is one. */
 export async function restore() {
-  const asked = worker ?? workerOf(await navigator.serviceWorker?.getRegistration());
+  // A browser may forbid to ask for it, where it forbids to have one.
+  const asked = worker ?? workerOf(await navigator.serviceWorker?.getRegistration().catch(() => undefined));
   if (asked) {
     const line = new MessageChannel();
     line.port1.onmessage = heard;
