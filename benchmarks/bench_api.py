@@ -112,7 +112,8 @@ DUTIES = {
         revision = revision + 1 WHERE uuid = :asset""",
     ),
     "submit": (
-        "UPDATE locks SET token = '', expires_at = :now WHERE subject_id = :asset AND token = :token",
+        """UPDATE locks SET holder = '', token = '', expires_at = :now
+        WHERE subject_kind = 'asset' AND subject_id = :asset AND token = :token""",
         """UPDATE assets SET document = :body, updated_at = :now, revision = revision + 1
         WHERE uuid = :asset""",
         "INSERT INTO replays VALUES (:key, :digest, 200, :body, :now)",
@@ -235,9 +236,10 @@ def bare_app(folder: Path) -> Starlette:
             response = await endpoint(request)
             (asset,) = writing.execute(ASSET, (request.path_params["job_id"],)).fetchone()
             body = bytes(response.body)
+            told = body if name == "claim" else await request.body()
             values = {
                 "asset": asset,
-                "token": str(body[15:47], "ascii"),
+                "token": msgspec.json.decode(told)["lock_token"],
                 "now": time.time_ns() // 1000,
                 "body": body,
                 "key": request.headers.get("idempotency-key"),
