@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from retaia_tests.house import PERSON, House
@@ -17,11 +16,8 @@ from retaia_core.domain.purge import POLICY
 DAY = timedelta(days=1)
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-async def stage(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Shelf]:
-    url = f"sqlite:///{tmp_path}/retaia.db"
-    if request.param == "postgres":
-        url = request.getfixturevalue("postgres_url")
+@pytest.fixture
+async def stage(url: str) -> AsyncIterator[Shelf]:
     store = open_store(url, server=False)
     made = Shelf(house=House(store=store), required=True, policy_on=True, after_days=3)
     await made.house.start()

@@ -25,13 +25,8 @@ SECONDS = float(os.environ.get("RETAIA_CONTENTION_SECONDS", "4"))
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
-async def test_many_writers_hold_to_the_rules(
-    kind: str, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+async def test_many_writers_hold_to_the_rules(url: str) -> None:
     """No claim is given twice, fencing numbers only grow, each job is done once; no lock error at all."""
-    sqlite = f"sqlite:///{tmp_path}/store.db"
-    url = sqlite if kind == "sqlite" else str(request.getfixturevalue("postgres_url"))
     tally, wrong = await fought(url, seconds=SECONDS, writers=32, alone=8)
     assert (tally.trouble, wrong) == ([], [])
     assert tally.outcomes["did claim"], "a loaded machine does little, but not nothing"

@@ -76,13 +76,8 @@ def _write_first_schema(url: str) -> None:
     engine.dispose()
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
-async def test_a_store_of_the_first_schema_is_brought_on(
-    kind: str, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+async def test_a_store_of_the_first_schema_is_brought_on(url: str) -> None:
     """What it had is still there and found, and accounts can be kept beside it."""
-    sqlite = f"sqlite:///{tmp_path}/store.db"
-    url = sqlite if kind == "sqlite" else str(request.getfixturevalue("postgres_url"))
     _write_first_schema(url)
     store = open_store(url)
     await store.prepare()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from functools import partial
-from pathlib import Path
 
 import anyio
 import psycopg
@@ -43,13 +42,6 @@ class Files:
             with psycopg.connect(self.url) as server:
                 changed = [server.execute(each).rowcount for each in statements]  # type: ignore[call-overload]
         assert all(changed), "an edit that changes nothing is no test"
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(tmp_path: Path, request: pytest.FixtureRequest) -> str:
-    if request.param == "postgres":
-        return str(request.getfixturevalue("postgres_url"))
-    return f"sqlite:///{tmp_path}/store.db"
 
 
 @pytest.fixture
