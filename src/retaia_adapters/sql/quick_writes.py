@@ -3,11 +3,12 @@
 Those who come in one turn of the loop share a commit; a task that asks again and again gives way now
 and then. The commit is never synced here, and waits for nobody: what takes longer than a moment, finds
 another writer at work or fails for any reason is taken back and left to the writing thread, which runs
-it anew. Checkpoints, which do wait for the disk, are its as well.
+it anew. Checkpoints, which do wait for the disk, are a reading thread's.
 """
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import time
 from asyncio import AbstractEventLoop, Task, current_task, get_running_loop, sleep
@@ -21,6 +22,8 @@ from retaia_core.ports.store import SharedWork
 
 from .quick_connection import QuickConnection
 
+log = logging.getLogger("retaia.store")
+
 MOMENT_S = 0.005
 """So long may a group take here."""
 
@@ -30,15 +33,15 @@ TURN_S = 0.001
 GROUP = 32
 """Of more callers at once the writing thread takes care."""
 
-ROUND = 500
-"""After so many commits, of a few pages each, the writing thread is asked for a checkpoint."""
+ROUND = 1000
+"""After so many commits, of a few pages each, a thread is asked for a checkpoint."""
 
 Item = TypeVar("Item")
 T = TypeVar("T")
 MISSING: Final = object()
 
 Chore = Callable[[sqlite3.Connection], None]
-"""Something for the writing thread that is no transaction."""
+"""Something for a thread that is no transaction; it raises nothing."""
 
 _Key = tuple[AbstractEventLoop, SharedWork[Any, Any]]
 
@@ -59,7 +62,7 @@ class _Caller:
 class QuickWriter:
     """Runs shared functions, each for a moment at most.
 
-    ``tidy`` asks the writing thread for a `checkpoint`.
+    ``tidy`` asks a thread, not the one that others may wait for to write, for a `checkpoint`.
     """
 
     def __init__(self, connection: QuickConnection, *, tidy: Callable[[Chore], None]) -> None:
@@ -137,9 +140,16 @@ class QuickWriter:
             self._tidy(self.checkpoint)
 
     def checkpoint(self, connection: sqlite3.Connection) -> None:
-        """Move what was written to its place in the file, while nobody writes here."""
-        with self._connection.lock:
+        """Move what was written to its place in the file: most of it while others go on writing.
+
+        The rest, and so the whole, while nobody writes here: only then does the log begin anew.
+        """
+        try:
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            with self._connection.lock:
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        except sqlite3.Error as error:
+            log.warning("the database's log is left as long as it is: %s", error)
 
     def close(self) -> None:
         """Write nothing more; who waits still is left to the writing thread."""

@@ -21,13 +21,14 @@ from retaia_core.ports import claiming
 from retaia_core.ports.store import Claim, ClaimableQuery, Claimed, Completion
 
 from .dialects import SQLITE, Row, Statement
-from .job_rows import COLUMNS, job_of, offers_of
+from .job_rows import COLUMNS, KEPT, job_of, of_claim, offers_of
 from .job_store import offered_of
 from .session import Session
 from .transaction import SqlTransaction, Statements
 from .values import dump, micros
 
 _JOB = ", ".join(COLUMNS)
+_KEPT = ", ".join(KEPT)
 
 _OPEN = """
 j.subject_kind = :subject_kind AND j.subject_id = :subject_id
@@ -50,7 +51,7 @@ UPDATE jobs AS j SET
 WHERE {_OPEN} {_WANTED}
   AND NOT EXISTS (SELECT 1 FROM jobs other WHERE {_SUBJECT} AND other.status = 'claimed')
   AND NOT EXISTS (SELECT 1 FROM locks WHERE {_SUBJECT} AND token <> '')
-RETURNING {_JOB}
+RETURNING {_KEPT}
 """
 _COUNT = f"SELECT count(*) FROM jobs j WHERE {_OPEN} {_WANTED}"
 _COMPLETE = """
@@ -110,7 +111,8 @@ class SqliteTransaction(SqlTransaction):
             rows = self._session.rows(self._take, values)
         if not rows:
             return super().claim(claim)
-        claimed = claiming.won(claim, map(job_of, rows))
+        same = of_claim(claim)
+        claimed = claiming.won(claim, [job_of(row + same) for row in rows])
         self.save_lock(claimed.lock)
         return claimed
 

@@ -51,8 +51,8 @@ class SqliteStore(Store):
         self._path = path
         self._server = server
         self._statements = Statements.build(SQLITE)
-        self._writes: SimpleQueue[Call | Chore | None] = SimpleQueue()
-        self._reads: SimpleQueue[Call | None] = SimpleQueue()
+        self._writes: SimpleQueue[Call | None] = SimpleQueue()
+        self._reads: SimpleQueue[Call | Chore | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._quick: QuickConnection | None = None
         self._quick_reads: QuickReader | None = None
@@ -146,7 +146,7 @@ class SqliteStore(Store):
             readers = [connect(str(self._path), writing=False) for _ in range(READERS)]
             self._quick = QuickConnection(self._path, self._statements)
             self._quick_reads = QuickReader(self._quick)
-            self._quick_writes = QuickWriter(self._quick, tidy=self._writes.put)
+            self._quick_writes = QuickWriter(self._quick, tidy=self._reads.put)
         except sqlite3.Error as error:
             self._give_up()
             raise explained(error) from error
@@ -190,14 +190,14 @@ class SqliteStore(Store):
         writer = _Writer(connection, SqliteTransaction(session, self._statements))
         waiting: deque[Call] = deque()
         while (first := self._writes.get()) is not None:
-            self._queue_up(first, waiting, connection)
-            self._drain(waiting, connection)
+            waiting.append(first)
+            self._drain(waiting)
             while waiting:
                 deliver(writer.run(waiting))
-                self._drain(waiting, connection)
+                self._drain(waiting)
         sqlite_file.leave(connection)
 
-    def _drain(self, waiting: deque[Call], connection: sqlite3.Connection) -> None:
+    def _drain(self, waiting: deque[Call]) -> None:
         while len(waiting) < GROUP:
             try:
                 following = self._writes.get_nowait()
@@ -206,26 +206,19 @@ class SqliteStore(Store):
             if following is None:
                 self._writes.put(None)
                 return
-            self._queue_up(following, waiting, connection)
-
-    @staticmethod
-    def _queue_up(
-        asked: Call | Chore, waiting: deque[Call], connection: sqlite3.Connection
-    ) -> None:
-        if isinstance(asked, Call):
-            waiting.append(asked)
-        else:
-            asked(connection)
+            waiting.append(following)
 
     # The reading threads
 
     def _read_loop(self, connection: sqlite3.Connection) -> None:
         session = SqliteSession(connection, writing=False)
         transaction = SqliteTransaction(session, self._statements)
-        while (call := self._reads.get()) is not None:
-            if call.wanted:
-                _read(connection, transaction, call)
-                deliver([call])
+        while (asked := self._reads.get()) is not None:
+            if not isinstance(asked, Call):
+                asked(connection)
+            elif asked.wanted:
+                _read(connection, transaction, asked)
+                deliver([asked])
         connection.close()
 
 

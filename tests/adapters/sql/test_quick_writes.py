@@ -6,14 +6,15 @@ import asyncio
 import sqlite3
 import threading
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from retaia_adapters.sql import quick_writes
+from retaia_adapters.sql import quick_writes, sqlite_store
 from retaia_adapters.sql.quick_writes import GROUP, ROUND
+from retaia_adapters.sql.sqlite_session import connect
 from retaia_adapters.sql.store import open_store
 from retaia_core.domain.identifiers import Subject
 from retaia_core.domain.journal import Event
@@ -152,6 +153,66 @@ async def test_the_log_does_not_grow_for_ever(store: Store, tmp_path: Path) -> N
         await store.transact_shared(note_each, n, durable=False)
     log = (tmp_path / "store.db-wal").stat().st_size
     assert log < ROUND * 3 * 8 * 4120
+
+
+@pytest.fixture
+async def tidied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[Store, list[Callable[[], int]]]]:
+    """A store whose checkpoints come after ten commits, and what each asks first: SQLite's go-ahead."""
+    asked: list[Callable[[], int]] = []
+
+    def authorise(action: int, name: str | None, *_: object) -> int:
+        return asked[0]() if asked and name == "wal_checkpoint" else sqlite3.SQLITE_OK
+
+    def watched(path: str, *, writing: bool) -> sqlite3.Connection:
+        connection = connect(path, writing=writing)
+        connection.set_authorizer(authorise)
+        return connection
+
+    monkeypatch.setattr(quick_writes, "MOMENT_S", 60)
+    monkeypatch.setattr(quick_writes, "ROUND", 10)
+    monkeypatch.setattr(sqlite_store, "connect", watched)
+    opened = open_store(f"sqlite:///{tmp_path}/store.db")
+    await opened.prepare()
+    yield opened, asked
+    await opened.close()
+
+
+async def test_writes_go_on_beside_a_checkpoint(
+    tidied: tuple[Store, list[Callable[[], int]]],
+) -> None:
+    """Nobody waits for the disk while most of the log is moved to its place."""
+    store, asked = tidied
+    began, go_on = threading.Event(), threading.Event()
+
+    def hold() -> int:
+        began.set()
+        go_on.wait(10)
+        return sqlite3.SQLITE_OK
+
+    asked.append(hold)
+    for n in range(10):
+        await store.transact_shared(note_each, n, durable=False)
+    assert await asyncio.to_thread(began.wait, 10)
+    assert await store.transact_shared(note_each, 10, durable=False) == "1 in MainThread"
+    assert (await store.transact_shared(note_each, 11)).endswith("store-writer")
+    assert not go_on.is_set()
+    go_on.set()
+
+
+async def test_a_checkpoint_that_fails_costs_nothing_but_itself(
+    tidied: tuple[Store, list[Callable[[], int]]], caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is told, the thread lives on to try the next, and nothing is lost."""
+    store, asked = tidied
+    asked.append(lambda: sqlite3.SQLITE_DENY)
+    for n in range(30):
+        await store.transact_shared(note_each, n, durable=False)
+    await store.close()
+    assert caplog.text.count("log is left as long as it is: not authorized") == 3
+    await store.prepare()
+    assert len(await _names(store)) == 30
 
 
 async def test_who_comes_as_the_store_is_closed_is_told(store: Store) -> None:
