@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -157,5 +158,5 @@ def deliver(calls: list[Call]) -> None:
     loops = {call.loop for call in calls}
     for loop in loops:
         mine = calls if len(loops) == 1 else [call for call in calls if call.loop is loop]
-        if not loop.is_closed():  # where it is, nobody is left to be told
+        with contextlib.suppress(RuntimeError):  # it was closed: nobody is left to be told
             loop.call_soon_threadsafe(_settle, mine)

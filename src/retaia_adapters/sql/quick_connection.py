@@ -9,7 +9,7 @@ from math import inf
 from pathlib import Path
 
 from .sqlite_claims import SqliteTransaction
-from .sqlite_session import SqliteSession, connect
+from .sqlite_session import SqliteSession, connect, take_back
 from .transaction import Statements
 
 STEPS = 500
@@ -68,8 +68,7 @@ class QuickConnection:
         """Take back what is open, and be ready for the next."""
         self._until = inf
         interrupted, self._interrupted = self._interrupted, False
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
+        take_back(self._connection)
         if interrupted:
             self._renew()
 

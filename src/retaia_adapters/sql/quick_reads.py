@@ -64,5 +64,7 @@ class QuickReader:
                 raise TooLong from error
             raise explained(error) from error
         finally:
-            self._connection.roll_back()
-            self._connection.lock.release()
+            try:
+                self._connection.roll_back()
+            finally:
+                self._connection.lock.release()

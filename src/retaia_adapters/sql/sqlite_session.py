@@ -64,6 +64,16 @@ def connect(path: str, *, writing: bool) -> sqlite3.Connection:
     return connection
 
 
+def take_back(connection: sqlite3.Connection) -> None:
+    """Take back what is open, if anything is.
+
+    Raises:
+        sqlite3.Error: it still is.
+    """
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
+
+
 class SqliteSession:
     """One open transaction; all writes of a process pass through one connection, one after another."""
 

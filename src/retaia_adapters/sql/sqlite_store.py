@@ -29,7 +29,7 @@ from .quick_connection import QuickConnection
 from .quick_reads import QuickReader, TooLong
 from .quick_writes import Chore, LeftOver, QuickWriter
 from .sqlite_claims import SqliteTransaction
-from .sqlite_session import SqliteSession, connect, explained
+from .sqlite_session import SqliteSession, connect, explained, take_back
 from .transaction import Statements
 
 Item = TypeVar("Item")
@@ -98,10 +98,12 @@ class SqliteStore(Store):
         Raises:
             StoreError: the function tried to write.
         """
-        if self._quick_reads is not None:
-            await self._quick_reads.pause()
+        quick = self._quick_reads
+        if quick is not None:
+            await quick.pause()
+        if quick is not None and quick is self._quick_reads:  # the store was not closed meanwhile
             with contextlib.suppress(TooLong):
-                return self._quick_reads.run(work)
+                return quick.run(work)
         answer: T = await self._ask(self._reads, Call(work, durable=False))
         return answer
 
@@ -246,7 +248,8 @@ class _Writer:
             self._run_each(waiting, group)
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
-            self._roll_back()
+            with contextlib.suppress(sqlite3.Error):  # the next group begins with it, or is told
+                take_back(self._connection)
             if len(group) <= 1:
                 return _failed(group, error)
             # One function's trouble (a full disk, say) must not be another's: each tries alone.
@@ -255,6 +258,7 @@ class _Writer:
         return group
 
     def _begin(self, *, durable: bool) -> None:
+        take_back(self._connection)
         if durable is not self._synced:
             # This can change only between transactions.
             self._connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
@@ -311,10 +315,6 @@ class _Writer:
             return False
         return True
 
-    def _roll_back(self) -> None:
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
-
 
 def _next_of(waiting: deque[Call]) -> list[Call]:
     """Take the next call, and with a shared function all who wait for the same."""
@@ -329,6 +329,7 @@ def _next_of(waiting: deque[Call]) -> list[Call]:
 
 def _read(connection: sqlite3.Connection, transaction: Transaction, call: Call) -> None:
     try:
+        take_back(connection)
         connection.execute("BEGIN")
         call.answer = call.work(transaction)
     except sqlite3.Error as error:
@@ -337,8 +338,8 @@ def _read(connection: sqlite3.Connection, transaction: Transaction, call: Call) 
     except BaseException as error:  # noqa: BLE001 - it is raised again where it is awaited
         call.error = error
     finally:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
+        with contextlib.suppress(sqlite3.Error):  # the next begins with it, or is told
+            take_back(connection)
 
 
 def _failed(group: list[Call], error: sqlite3.Error) -> list[Call]:

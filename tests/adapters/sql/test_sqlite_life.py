@@ -21,6 +21,7 @@ from typing import Any
 import anyio
 import pytest
 
+from retaia_adapters.sql import quick_connection, quick_reads, sqlite_store
 from retaia_adapters.sql.store import open_store
 from retaia_core.domain.identifiers import AgentId, Capability, JobId, Subject
 from retaia_core.domain.jobs import Job
@@ -134,6 +135,73 @@ async def test_a_full_disk_is_said_and_harms_nobody_else(store: Store) -> None:
     assert answers[1:] == [None] * 4
     names = [event.name for event in await store.read(lambda tx: tx.events())]
     assert names == [f"small {n}" for n in range(4)]
+
+
+def _refuse_to_take_back(tx: Transaction) -> sqlite3.Connection:
+    """From now on, no transaction of this connection can be taken back."""
+    session: Any = vars(tx)["_session"]
+    connection: sqlite3.Connection = session.connection
+    connection.set_authorizer(
+        lambda action, what, *_: (
+            sqlite3.SQLITE_DENY
+            if action == sqlite3.SQLITE_TRANSACTION and what == "ROLLBACK"
+            else sqlite3.SQLITE_OK
+        )
+    )
+    return connection
+
+
+async def test_a_write_that_cannot_be_taken_back_is_told_and_leaves_nothing(store: Store) -> None:
+    """Nobody waits for ever, and the next who can takes it back."""
+    stuck: list[sqlite3.Connection] = []
+
+    def half(tx: Transaction) -> None:
+        tx.add_event(_event("half"))
+        stuck.append(_refuse_to_take_back(tx))
+        raise StateConflict("no")
+
+    with anyio.fail_after(10):
+        with pytest.raises(StoreError, match="refused"):
+            await store.transact(half)
+        with pytest.raises(StoreError, match="refused"):
+            await store.transact(lambda tx: tx.add_event(_event("too early")))
+        stuck[0].set_authorizer(None)
+        await store.transact(lambda tx: tx.add_event(_event("whole")))
+        assert [e.name for e in await store.read(lambda tx: tx.events())] == ["whole"]
+
+
+async def test_a_read_that_cannot_be_ended_is_told(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread lives on, and reads what is there once it can."""
+    monkeypatch.setattr(quick_reads, "MOMENT_S", -1)
+    monkeypatch.setattr(quick_connection, "STEPS", 1)
+    monkeypatch.setattr(sqlite_store, "READERS", 1)
+    stuck: list[sqlite3.Connection] = []
+
+    def stick(tx: Transaction) -> str:
+        tx.count_assets()
+        if threading.current_thread().name == "store-reader":
+            stuck.append(_refuse_to_take_back(tx))
+        return threading.current_thread().name
+
+    await store.close()
+    await store.prepare()
+    with anyio.fail_after(10):
+        assert await store.read(stick) == "store-reader"
+        with pytest.raises(StoreError, match="refused"):
+            await store.read(lambda tx: tx.count_assets())
+        stuck[0].set_authorizer(None)
+        assert set((await store.read(lambda tx: tx.count_assets())).values()) <= {0}
+
+
+async def test_who_reads_as_the_store_is_closed_is_told(store: Store) -> None:
+    """A read that lets others have the event loop finds the store closed when it goes on."""
+    reading = asyncio.ensure_future(store.read(lambda tx: tx.count_assets()))
+    closing = asyncio.ensure_future(store.close())  # begins in the same turn, after the read
+    with pytest.raises(StoreError, match="not open"):
+        await reading
+    await closing
 
 
 async def test_who_stops_waiting_stops_nobody_else(store: Store) -> None:
