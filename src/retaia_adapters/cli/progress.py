@@ -105,7 +105,7 @@ class ProgressView:
     _offline: dict[str, str] = field(factory=dict)
     _waits: dict[str, str] = field(factory=dict)
     _news: str = ""
-    _said: set[str] = field(factory=set)
+    _said: str = ""
 
     def __enter__(self) -> ProgressView:
         if self.out.live and not self.quiet:
@@ -133,18 +133,21 @@ class ProgressView:
 
     def _print(self, notice: Notice) -> None:
         line = line_of(notice)
-        if line is None or (notice.name == "scanned" and line.partition(":")[2] in self._said):
+        if line is None:
             return
-        if notice.name == "scanned" and self._offline:
-            return  # That it is offline was said, and why.
-        if notice.name == "scanned":
-            self._said = {line.partition(":")[2]}
+        if notice.name in ("scanned", "scan_failed"):
+            said = line.partition(":")[2]
+            if said == self._said or (notice.name == "scanned" and self._offline):
+                return  # It was said before; that a storage is offline was, too, and why.
+            self._said = said
         self.out.tell(line)
 
     def _note(self, notice: Notice) -> None:
         data, line = notice.data, line_of(notice)
         if notice.name == "scanned" and line:
             self._scan = "scan: waits for the storage" if self._offline else line
+        elif notice.name == "scan_failed" and line:
+            self._scan = line
         elif notice.name == "scanning":
             self._scan = f"scanning: {data['seen']} files seen"
         elif notice.name == "serving" and line:

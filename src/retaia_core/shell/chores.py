@@ -26,18 +26,22 @@ class Chores:
     vitals: Vitals
 
     async def once(self, name: str, work: Callable[[], Awaitable[object]]) -> None:
-        """Do a chore; an error is logged (with where it came from, where nobody foresaw it) and noted."""
+        """Do a chore; an error is noted, and logged once (with its place, where nobody foresaw it).
+
+        The log tells again when the chore fails for another reason, and when it works again.
+        """
         try:
             await work()
         except RetaiaError as error:
-            log.warning("%s: %s; it is tried again", name, error)
-            self.vitals.failed(name, error.message, self.clock.now())
+            if self.vitals.failed(name, error.message, self.clock.now()):
+                log.warning("%s: %s; it is tried again until it works", name, error)
         except Exception as error:
-            log.exception("%s failed unexpectedly; it is tried again", name)
             said = f"{type(error).__name__}: {error}"
-            self.vitals.failed(name, said, self.clock.now())
+            if self.vitals.failed(name, said, self.clock.now()):
+                log.exception("%s failed unexpectedly; it is tried again until it works", name)
         else:
-            self.vitals.well(name)
+            if (ended := self.vitals.well(name)) is not None:
+                log.warning("%s works again; it had failed since %s", name, ended.since)
 
     async def always(
         self, name: str, seconds: float, work: Callable[[], Awaitable[object]]

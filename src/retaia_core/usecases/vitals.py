@@ -22,14 +22,15 @@ class Vitals:
 
     _ailing: dict[str, Ailment] = field(factory=dict, init=False)
 
-    def well(self, chore: str) -> None:
-        """A chore was done."""
-        self._ailing.pop(chore, None)
+    def well(self, chore: str) -> Ailment | None:
+        """A chore was done; returns what it suffered from until now."""
+        return self._ailing.pop(chore, None)
 
-    def failed(self, chore: str, said: str, now: datetime) -> None:
-        """A chore failed."""
+    def failed(self, chore: str, said: str, now: datetime) -> bool:
+        """A chore failed; returns whether that is news: it did not, or said something else."""
         before = self._ailing.get(chore)
         self._ailing[chore] = Ailment(since=before.since if before else now, said=said)
+        return before is None or before.said != said
 
     @property
     def ailing(self) -> Mapping[str, Ailment]:

@@ -69,3 +69,19 @@ def test_lines(capsys: pytest.CaptureFixture[str]) -> None:
         "batch b1 was brought to its end",
         "scan 3",
     ]
+
+
+def test_a_scan_that_fails(capsys: pytest.CaptureFixture[str]) -> None:
+    """It stands in the live picture; as lines it is told once, and once more when it works again."""
+    full = Notice(name="scan_failed", data={"error": "the disk of the database is full"})
+    live = ProgressView(out=Output(as_json=False), quiet=True)
+    live(full)
+    assert "scan failed: the disk of the database is full" in picture(live)
+    with ProgressView(out=Output(as_json=False)) as view:
+        for notice in (scanned(), full, full, full, scanned(), scanned()):
+            view(notice)
+    assert capsys.readouterr().err.splitlines() == [
+        "scan 3: 0 files seen",
+        "scan failed: the disk of the database is full",
+        "scan 3: 0 files seen",
+    ]

@@ -214,12 +214,34 @@ class TestChores:
             tasks.cancel_scope.cancel()
         assert (check.ok, check.required) == (False, False)
         assert "batches fails since" in check.message
-        assert any(record.levelno >= logging.WARNING for record in caplog.records)
-        unforeseen = not isinstance(error, StoreUnavailable)
-        assert any(record.exc_info for record in caplog.records) is unforeseen
+        failed, works = [r for r in caplog.records if r.levelno >= logging.WARNING]
+        assert "until it works" in failed.getMessage()
+        assert "batches works again" in works.getMessage()
+        assert bool(failed.exc_info) is not isinstance(error, StoreUnavailable)
         readiness = await watching.readiness()
         assert {c.name: c.ok for c in readiness.checks}["watchdog"]
         assert vitals.ailing == {}
+
+    async def test_a_trouble_that_lasts_is_logged_once(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A night without a database fills no disk with its log; another trouble is told."""
+        house = House()
+        chores = Chores(clock=house.clock, vitals=Vitals())
+        said = ["away"] * 100 + ["full"] * 100
+
+        async def work() -> None:
+            if said:
+                raise StoreUnavailable(said.pop(0))
+
+        for _ in range(202):
+            await chores.once("batches", work)
+        told = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+        assert [line.split(";")[0] for line in told] == [
+            "batches: away",
+            "batches: full",
+            "batches works again",
+        ]
 
     async def test_the_time_of_the_first_failure_stands(self) -> None:
         """Since when is since when it fails, not since the last try."""
