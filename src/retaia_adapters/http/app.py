@@ -125,6 +125,8 @@ class Application:
             expected = problem.status == 503
             cause = None if expected else error
             said = {**_said(trace), "status": problem.status, "kind": type(error).__name__}
+            if expected:
+                said["message"] = str(error)
             tell(logging.WARNING if expected else logging.ERROR, "http.failed", error=cause, **said)
         return json_response(problem.body(trace.correlation_id), problem.status, problem.headers)
 

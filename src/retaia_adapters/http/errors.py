@@ -35,6 +35,7 @@ from retaia_core.errors import (
     StaleLockToken,
     StateConflict,
     StorageOffline,
+    StoreUnavailable,
     TooManyAttempts,
     Unauthorized,
     Unavailable,
@@ -82,6 +83,9 @@ _NO_CODE = {NotFound.code: ValidationFailed.code}
 """Our codes that the contract's enum does not have, and what stands for them."""
 
 STORAGE_OFFLINE = "STORAGE_OFFLINE"
+
+STORE_AWAY = "the server's database cannot be used at the moment; its log has the reason"
+"""Where a database is, and as whom the server signs in there, is in its words no stranger's business."""
 
 CHALLENGE: Mapping[str, str] = {"WWW-Authenticate": "Bearer"}
 """What every 401 says (RFC 9110): how to come back."""
@@ -152,7 +156,7 @@ def _known(error: RetaiaError, status: int) -> Problem:
     return Problem(
         status=status,
         code=_NO_CODE.get(error.code, error.code),
-        message=error.message,
+        message=STORE_AWAY if isinstance(error, StoreUnavailable) else error.message,
         details={**reason, **error.details},
         retryable=error.retryable,
         headers=headers,

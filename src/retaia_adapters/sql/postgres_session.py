@@ -45,8 +45,8 @@ def worth_a_new_try(error: BaseException) -> bool:
 
 
 def explained(error: psycopg.Error) -> RetaiaError:
-    """What an error of PostgreSQL means to a user; it never repeats the URL."""
-    said = str(error).strip() or type(error).__name__
+    """What an error of PostgreSQL means to a user, on one line; it never repeats the URL."""
+    said = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, errors.ReadOnlySqlTransaction):
         return StoreError("a function given to `read` must not write, give it to `transact`")
     if isinstance(error, _AGAIN):

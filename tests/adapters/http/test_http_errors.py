@@ -193,18 +193,21 @@ class TestFailures:
         assert answer.json()["correlation_id"] in caplog.text
 
     async def test_an_absent_database_is_503(
-        self, served: Served, monkeypatch: pytest.MonkeyPatch
+        self, served: Served, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The database away: 503, retryable, with Retry-After."""
+        """The database away: 503, retryable, with Retry-After; where it is stands in the log only."""
 
         def away(*_: object) -> NoReturn:
-            raise StoreUnavailable("the database does not answer")
+            raise StoreUnavailable("the database does not answer (10.0.0.7, user retaia)")
 
         monkeypatch.setattr(type(served.house.store), "read", away)
         answer = await served.person.get("/ops/readiness")
         assert told(answer) == (503, "TEMPORARY_UNAVAILABLE", None)
         assert answer.json()["retryable"] is True
         assert int(answer.headers["retry-after"]) > 0
+        assert "10.0.0.7" not in answer.text
+        (line,) = [vars(r)["retaia"] for r in caplog.records if "http.failed" in r.getMessage()]
+        assert "10.0.0.7" in line["message"]
 
     @pytest.mark.parametrize("kind", subclasses(RetaiaError), ids=lambda kind: kind.__name__)
     def test_every_error_has_a_place(self, kind: type[RetaiaError]) -> None:
@@ -213,7 +216,7 @@ class TestFailures:
         told_of = issubclass(kind, errors.Refused | errors.Unavailable)
         foreseen = told_of and kind is not errors.Refused
         assert (problem.status == 500) is not foreseen
-        assert ("said" in problem.message) is foreseen
+        assert ("said" in problem.message) is (foreseen and kind is not StoreUnavailable)
 
 
 def reading(raw: bytes) -> int:

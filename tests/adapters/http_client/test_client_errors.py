@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from retaia_adapters.http.errors import problem_of
+from retaia_adapters.http.errors import STORE_AWAY, problem_of
 from retaia_adapters.http_client.answers import error_of, retry_after_s
 from retaia_core import errors
 from retaia_core.errors import Refused, RetaiaError, StoreUnavailable, Unavailable
@@ -34,8 +34,9 @@ def test_there_and_back(kind: type[RetaiaError]) -> None:
     headers = {name.lower(): value for name, value in told.headers.items()}
     back = error_of(told.status, told.body("c-1"), headers.get("retry-after"))
     # What ails the server's database is the server's affair.
-    assert type(back) is (Unavailable if kind is StoreUnavailable else kind)
-    assert (back.message, back.details["field"]) == ("no way", "x")
+    away = kind is StoreUnavailable
+    assert type(back) is (Unavailable if away else kind)
+    assert (back.message, back.details["field"]) == (STORE_AWAY if away else "no way", "x")
     assert back.details["correlation_id"] == "c-1"
     if told.status in (429, 503):
         assert back.details["retry_after_s"] == 4
