@@ -125,7 +125,7 @@ _CLIPS: Sizes = {"scale": 1.0, "rounds": 3}
 _BRIEF: Sizes = {"scale": 0.02, "rounds": 1}
 _SOUND: Sizes = {"seconds": 600, "files": 200, "rounds": 3}
 _TINY: Sizes = {"pairs": 32, "rounds": 1, "pages": 20, "inserts": 1_000}
-_STORE: Sizes = {"pairs": 400, "rounds": 5, "pages": 40, "inserts": 50_000}
+_STORE: Sizes = {"pairs": 400, "rounds": 9, "pages": 40, "inserts": 50_000}
 
 SUITES: tuple[Suite, ...] = (
     Suite(

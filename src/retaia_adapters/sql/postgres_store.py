@@ -205,6 +205,7 @@ def _work(worker: _Worker, queue: Queue) -> None:
         elif waiting.wanted:
             worker.run(waiting)
             deliver([waiting])
+            worker.end_read()
     worker.close()
 
 
@@ -240,6 +241,7 @@ class _Worker:
     _writing: bool = field(kw_only=True)
     _wire: Wire | None = None
     _synced: bool = True
+    _read_ends: bool = False
 
     def run(self, call: Run) -> None:
         """Run one function to its answer or error."""
@@ -286,12 +288,27 @@ class _Worker:
             self._begin(wire, durable=call.durable)
             session = PostgresSession(wire, writing=self._writing)
             answer = call.work(PostgresTransaction(session, self._statements, self._ways))
-            call.committing = True
-            wire.commit()
+            if self._writing or not wire.answered:
+                call.committing = True
+                wire.commit()
+            else:
+                self._read_ends = True
+                with contextlib.suppress(psycopg.Error):  # `end_read` meets it again
+                    wire.send_commit()
         except BaseException:
             _roll_back(wire)
             raise
         return answer
+
+    def end_read(self) -> None:
+        """Wait for the end of a read: after its answer was handed over, which does not depend on it."""
+        ends, self._read_ends = self._read_ends, False
+        if ends and self._wire is not None:
+            with contextlib.suppress(
+                psycopg.Error
+            ):  # it is lost, and opened again when it is needed
+                self._wire.settle()
+            self._lost()
 
     def _begin(self, wire: Wire, *, durable: bool) -> None:
         """Begin what is not begun by the first statement alone."""

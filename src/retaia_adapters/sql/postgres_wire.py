@@ -196,6 +196,11 @@ class Wire:
         self._libpq.consume_input()
 
     @property
+    def answered(self) -> bool:
+        """Whether nothing is queued or on its way."""
+        return not self._expected
+
+    @property
     def alive(self) -> bool:
         """Whether the connection can still be used, as far as is known here."""
         return not self._connection.closed

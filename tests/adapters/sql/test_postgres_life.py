@@ -15,7 +15,7 @@ from retaia_adapters.sql.store import open_store
 from retaia_core.domain.identifiers import AgentId, Capability, JobId, Subject
 from retaia_core.domain.jobs import Job
 from retaia_core.domain.journal import Event
-from retaia_core.errors import RetaiaError, StateConflict, StoreUnavailable
+from retaia_core.errors import RetaiaError, StateConflict, StoreError, StoreUnavailable
 from retaia_core.ports.store import (
     Claim,
     ClaimableQuery,
@@ -69,6 +69,47 @@ async def test_a_lost_connection_is_opened_again(store: Store, postgres_url: str
         )
     await asyncio.gather(*(store.transact(lambda tx: tx.add_event(_event("2"))) for _ in range(9)))
     assert len(await store.read(lambda tx: tx.events())) == 18
+
+
+async def test_an_answer_outlives_the_connection_it_came_by(
+    store: Store, postgres_url: str
+) -> None:
+    """What was read is read, though the end of its transaction does not get through any more."""
+
+    def cut(tx: Transaction) -> int:
+        session: Any = vars(tx)["_session"]
+        ((pid,),) = session._wire.rows("SELECT pg_backend_pid()")
+        with psycopg.connect(postgres_url, autocommit=True) as other:
+            other.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
+        return int(pid)
+
+    pids = [await store.read(cut) for _ in range(3)]
+    assert len(set(pids)) == 3
+    assert await store.read(lambda tx: tx.events()) == []
+
+
+async def test_a_write_in_a_read_is_told_at_its_end(store: Store) -> None:
+    """Also one whose answer nobody asked for before."""
+
+    def sneak(tx: Transaction) -> str:
+        session: Any = vars(tx)["_session"]
+        session._wire.send("DELETE FROM events")
+        return "done"
+
+    with pytest.raises(StoreError, match="must not write"):
+        await store.read(sneak)
+
+
+async def test_no_read_keeps_its_snapshot(store: Store, postgres_url: str) -> None:
+    """Its transaction ends, though nobody waits for that: a snapshot that is held keeps dead rows alive."""
+    look = """SELECT DISTINCT state FROM pg_stat_activity
+        WHERE application_name = 'retaia' AND datname = current_database()"""
+    await asyncio.gather(*(store.read(lambda tx: tx.events()) for _ in range(20)))
+    with psycopg.connect(postgres_url, autocommit=True) as other:
+        until = time.monotonic() + 5
+        while (states := other.execute(look).fetchall()) != [("idle",)]:
+            assert time.monotonic() < until, states
+            await asyncio.sleep(0.01)
 
 
 async def test_a_server_that_is_not_there_is_unavailable() -> None:
