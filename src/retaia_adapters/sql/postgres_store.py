@@ -304,9 +304,7 @@ class _Worker:
         """Wait for the end of a read: after its answer was handed over, which does not depend on it."""
         ends, self._read_ends = self._read_ends, False
         if ends and self._wire is not None:
-            with contextlib.suppress(
-                psycopg.Error
-            ):  # it is lost, and opened again when it is needed
+            with contextlib.suppress(psycopg.Error):  # it is lost: the next one opens another
                 self._wire.settle()
             self._lost()
 

@@ -65,18 +65,21 @@ class QuickConnection:
         self._connection.execute("COMMIT")
 
     def roll_back(self) -> None:
-        """Take back what is open, and be ready for the next."""
+        """Take back what is open, and be ready for the next; where that fails, closing does it."""
         self._until = inf
-        interrupted, self._interrupted = self._interrupted, False
-        take_back(self._connection)
-        if interrupted:
+        spoilt, self._interrupted = self._interrupted, False
+        try:
+            take_back(self._connection)
+        except sqlite3.Error:
+            spoilt = True
+        if spoilt:
             self._renew()
 
     def _renew(self) -> None:
         try:
             fresh = self._open()
         except sqlite3.Error:
-            return  # the old one goes on, only slower
+            return  # the old one goes on as it is
         self._connection.close()
         self._connection = fresh
         for session in self._sessions:

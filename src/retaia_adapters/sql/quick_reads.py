@@ -64,7 +64,5 @@ class QuickReader:
                 raise TooLong from error
             raise explained(error) from error
         finally:
-            try:
-                self._connection.roll_back()
-            finally:
-                self._connection.lock.release()
+            self._connection.roll_back()
+            self._connection.lock.release()

@@ -90,9 +90,6 @@ class SqliteSession:
         self.connection.execute(statement.text, statement.bind(values))
 
     def send_all(self, statement: Statement, rows: Sequence[tuple[object, ...]]) -> None:
-        if len(rows) == 1:
-            self.connection.execute(statement.text, rows[0])
-            return
         start = 0
         for count in _ROWS_AT_ONCE:
             text = for_rows(statement.text, count)

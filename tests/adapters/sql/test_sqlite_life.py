@@ -13,7 +13,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,18 @@ from typing import Any
 import anyio
 import pytest
 
-from retaia_adapters.sql import quick_connection, quick_reads, sqlite_store
+from retaia_adapters.sql import quick_connection, quick_reads, quick_writes, sqlite_store
 from retaia_adapters.sql.store import open_store
 from retaia_core.domain.identifiers import AgentId, Capability, JobId, Subject
 from retaia_core.domain.jobs import Job
 from retaia_core.domain.journal import Event
-from retaia_core.errors import SettingsError, StateConflict, StoreError, StoreUnavailable
+from retaia_core.errors import (
+    RetaiaError,
+    SettingsError,
+    StateConflict,
+    StoreError,
+    StoreUnavailable,
+)
 from retaia_core.ports.store import Claim, ClaimableQuery, Store, Transaction
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -168,6 +174,37 @@ async def test_a_write_that_cannot_be_taken_back_is_told_and_leaves_nothing(stor
         stuck[0].set_authorizer(None)
         await store.transact(lambda tx: tx.add_event(_event("whole")))
         assert [e.name for e in await store.read(lambda tx: tx.events())] == ["whole"]
+
+
+async def test_what_the_loop_cannot_take_back_goes_with_its_connection(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lock would keep every writer waiting: it is closed, and the next ones find another."""
+    for module in (quick_reads, quick_writes):
+        monkeypatch.setattr(module, "MOMENT_S", 60)
+    stuck: list[sqlite3.Connection] = []
+
+    def stick(tx: Transaction) -> str:
+        if threading.current_thread() is threading.main_thread():
+            stuck.append(_refuse_to_take_back(tx))
+        return threading.current_thread().name
+
+    def half(tx: Transaction, items: Sequence[str]) -> Sequence[RetaiaError | None]:
+        tx.add_event(_event("half"))
+        stick(tx)
+        raise StateConflict("no")
+
+    def whole(tx: Transaction, items: Sequence[str]) -> Sequence[str | RetaiaError]:
+        tx.add_event(_event("whole"))
+        return [threading.current_thread().name for _ in items]
+
+    with anyio.fail_after(10):
+        with pytest.raises(StateConflict):
+            await store.transact_shared(half, "x", durable=False)
+        assert await store.read(stick) == "MainThread"
+        assert await store.transact_shared(whole, "x", durable=False) == "MainThread"
+        assert [e.name for e in await store.read(lambda tx: tx.events())] == ["whole"]
+    assert len(set(map(id, stuck))) == 2
 
 
 async def test_a_read_that_cannot_be_ended_is_told(
